@@ -1,0 +1,13 @@
+/* Skua: a multi-threaded work-stealing async runtime for C. One header per concept; this one has them all. */
+#ifndef SKUA_H
+#define SKUA_H
+
+#include "skua/base.h"
+#include "skua/combine.h"
+#include "skua/future.h"
+#include "skua/op.h"
+#include "skua/runtime.h"
+#include "skua/task.h"
+#include "skua/time.h"
+
+#endif

@@ -1,0 +1,58 @@
+/* What every Skua header needs: linkage, attributes, units of time, errors, version.
+ *
+ * Errors: a function that can fail returns 0 or a count on success and a negative errno value on failure, as
+ * liburing and libuv do (`-ECANCELED`, `-ETIMEDOUT`, …); skua_strerror() explains them. `errno` itself is neither
+ * set nor kept: a task may continue on another thread after any call that waits, where `errno` is another variable.
+ */
+#ifndef SKUA_BASE_H
+#define SKUA_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "skua/word.h"
+
+#define SKUA_VERSION_MAJOR 0
+#define SKUA_VERSION_MINOR 1
+#define SKUA_VERSION_PATCH 0
+
+#if defined(__GNUC__) || defined(__clang__)
+#define SKUA_API __attribute__((visibility("default")))
+#define SKUA_NODISCARD __attribute__((warn_unused_result))
+#else
+#error "Skua needs gcc or clang (it uses their attributes and __typeof__)"
+#endif
+
+#ifdef __cplusplus
+#define SKUA_BEGIN_DECLS extern "C" {
+#define SKUA_END_DECLS }
+#else
+#define SKUA_BEGIN_DECLS
+#define SKUA_END_DECLS
+#endif
+
+/* Durations and instants are uint64_t nanoseconds; instants count from an arbitrary start and never jump
+ * (CLOCK_MONOTONIC; virtual time in a simulation). `250 * SKUA_MS` is a quarter of a second. */
+#define SKUA_NS UINT64_C(1)
+#define SKUA_US UINT64_C(1000)
+#define SKUA_MS UINT64_C(1000000)
+#define SKUA_S UINT64_C(1000000000)
+/* As an instant or a duration: never. */
+#define SKUA_NEVER UINT64_MAX
+
+SKUA_BEGIN_DECLS
+
+typedef struct skua_runtime skua_runtime;
+typedef struct skua_task skua_task;
+typedef struct skua_op skua_op;
+typedef struct skua_frame skua_frame;
+
+/* The text for a negative errno value, or for 0 ("success"). Where Skua gives an errno value a meaning of its own
+ * (`-ECANCELED`: the task was cancelled) the text says that meaning.
+ * Threads: any. Blocks: never. The text is static. */
+SKUA_API const char *skua_strerror(int error);
+
+SKUA_END_DECLS
+
+#endif

@@ -1,0 +1,212 @@
+/* Futures: stackless coroutines, for a million concurrent things.
+ *
+ *     struct twice {                                  // the state: what lives across awaits
+ *         SKUA_FRAME;
+ *         struct { uint64_t pause_ns; } in;           // the arguments, given by name
+ *         skua_sleep_op nap;
+ *         int round;
+ *     };
+ *     SKUA_ASYNC(twice)
+ *     {
+ *         SKUA_BEGIN(self);
+ *         for (self->round = 0; self->round < 2; self->round++)
+ *             SKUA_AWAIT(skua_sleep_start(&self->nap, self->in.pause_ns));
+ *         SKUA_END(self->round);                      // the result
+ *     }
+ *     …
+ *     SKUA_SPAWN(&task, twice, .pause_ns = 5 * SKUA_MS);        // as a task of its own, or, inside another future:
+ *     SKUA_AWAIT(SKUA_FUTURE(&self->child, twice, .pause_ns = 1));
+ *     n = SKUA_RESULT(&self->child);
+ *
+ * `self` is the frame. Local variables do not survive an await: keep what must in the frame. gcc refuses an
+ * initialised local between SKUA_BEGIN and an await of the same block; both compilers refuse an await inside a
+ * `switch` of the user's own. Like locals, members other than `in` start with indeterminate values.
+ *
+ * Frames nest by value: the child is a member of its parent, so one allocation serves a whole tree of awaits and
+ * none happens per await. Awaiting a child runs it in the awaiting task; when it waits, the task resumes at the
+ * innermost frame directly, however deep it lies. A frame that was started runs to its end: it must not be freed,
+ * copied or moved before.
+ *
+ * Macros are for C. C++ can lay out frames by hand or, better, use fibers.
+ */
+#ifndef SKUA_FUTURE_H
+#define SKUA_FUTURE_H
+
+#include "skua/base.h"
+#include "skua/op.h"
+#include "skua/task.h"
+
+SKUA_BEGIN_DECLS
+
+enum skua_poll { SKUA_PENDING = 0, SKUA_DONE = 1 };
+
+/* A future's poll function: runs it on until it waits (SKUA_PENDING) or has ended (SKUA_DONE, result set). */
+typedef enum skua_poll skua_poll_fn(skua_frame *frame);
+
+/* The first member of every future. 32 bytes; the fields belong to the runtime and the macros. */
+struct skua_frame {
+    skua_poll_fn *poll;
+    skua_frame *parent; /* who awaits this one; in a root: the frame to resume */
+    union {
+        uintptr_t awaited; /* while it runs: the op or, low bit set, the child frame it waits for */
+        int64_t result;    /* when it has ended */
+    };
+    uint32_t resume; /* where to continue: a line number; 0: the start */
+    uint32_t flags;
+};
+
+#define SKUA_FRAME skua_frame frame
+/* The member for a future without arguments. */
+#define SKUA_NO_ARGS     \
+    struct {             \
+        char unused;     \
+    } in
+
+/* Prepares a frame for a hand-written poll function, as SKUA_FUTURE does for a macro-written one. */
+static inline skua_frame *skua_frame_init(skua_frame *frame, skua_poll_fn *poll)
+{
+    frame->poll = poll;
+    frame->parent = 0;
+    frame->awaited = 0;
+    frame->resume = 0;
+    frame->flags = 0;
+    return frame;
+}
+
+/* Starts a future as a task of its own: allocates `size` bytes, a frame with this poll function and a copy of the
+ * arguments at in_offset. The macros SKUA_SPAWN and SKUA_GO are the usual way. Errors as skua_spawn(). */
+SKUA_API SKUA_NODISCARD int skua_spawn_frame(skua_task **task, const skua_spawn_attr *attr, skua_poll_fn *poll,
+                                             size_t size, size_t in_offset, const void *in, size_t in_size);
+
+/* Runs a future inside the calling fiber or plain thread, in the caller's memory, and returns its result. */
+SKUA_API int64_t skua_await_frame(skua_frame *frame);
+
+/* The macros' engine. Not to be called directly. */
+SKUA_API enum skua_poll skuai_await_op_slow(skua_frame *frame, skua_op *op);
+SKUA_API enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child);
+SKUA_API void skuai_frame_yield(skua_frame *frame);
+SKUA_API void skuai_frame_park(skua_frame *frame);
+SKUA_API int skuai_budget_take(void);
+SKUA_API int skuai_frame_interrupted(void);
+
+#define SKUAI_FRAME_ENDED 1u
+#define SKUAI_FRAME_ROOT 2u
+
+static inline void skuai_await_set_op(skua_frame *frame, void *op) { frame->awaited = (uintptr_t)op; }
+static inline void skuai_await_set_frame(skua_frame *frame, void *child) { frame->awaited = (uintptr_t)child | 1u; }
+
+static inline enum skua_poll skuai_await_poll(skua_frame *frame)
+{
+    if (frame->awaited & 1u)
+        return skuai_await_child(frame, (skua_frame *)(frame->awaited & ~(uintptr_t)1));
+    return skuai_await_op_slow(frame, (skua_op *)frame->awaited);
+}
+
+#ifndef __cplusplus
+
+/* Defines the body of the future `struct name`. The function is static; SKUA_ASYNC_EXTERN makes it visible to
+ * other files, which declare it with SKUA_ASYNC_DECLARE. */
+#define SKUA_ASYNC_DECLARE(name) enum skua_poll name##_poll(skua_frame *frame)
+#define SKUA_ASYNC_BODY(name, linkage)                               \
+    static enum skua_poll name##_run(struct name *self);             \
+    linkage enum skua_poll name##_poll(skua_frame *frame)            \
+    {                                                                \
+        return name##_run((struct name *)(void *)frame);             \
+    }                                                                \
+    static enum skua_poll name##_run(struct name *self)
+#define SKUA_ASYNC(name) SKUA_ASYNC_BODY(name, static)
+#define SKUA_ASYNC_EXTERN(name)    \
+    SKUA_ASYNC_DECLARE(name);      \
+    SKUA_ASYNC_BODY(name, )
+
+/* Case labels lie above every int, so that an await inside a user's own `switch (int)` is diagnosed. */
+#define SKUAI_LABEL(line) (UINT64_C(0x5ca0000000000) + (line))
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define SKUAI_ASYNC_DIAGNOSTICS                                  \
+    _Pragma("GCC diagnostic push")                               \
+    _Pragma("GCC diagnostic error \"-Wjump-misses-init\"")       \
+    _Pragma("GCC diagnostic error \"-Wswitch-outside-range\"")   \
+    _Pragma("GCC diagnostic error \"-Wmaybe-uninitialized\"")    \
+    _Pragma("GCC diagnostic ignored \"-Wshadow\"")
+#else
+#define SKUAI_ASYNC_DIAGNOSTICS                                  \
+    _Pragma("GCC diagnostic push")                               \
+    _Pragma("GCC diagnostic error \"-Wsometimes-uninitialized\"") \
+    _Pragma("GCC diagnostic error \"-Wswitch\"")                 \
+    _Pragma("GCC diagnostic error \"-Wconditional-uninitialized\"") \
+    _Pragma("GCC diagnostic ignored \"-Wshadow\"")
+#endif
+
+#define SKUA_BEGIN(self_)                                                   \
+    SKUAI_ASYNC_DIAGNOSTICS                                                 \
+    enum { skuai_block_scope_allowed = -1 }; /* SKUA_SHIELD is for fibers */ \
+    skua_frame *const skuai_frame = &(self_)->frame;                        \
+    switch (SKUAI_LABEL((uint64_t)skuai_frame->resume)) {                   \
+    default: __builtin_trap(); /* the frame was not set up, or overwritten */ \
+    case SKUAI_LABEL(0):
+
+/* Ends the future with this result; also anywhere in between. */
+#define SKUA_RETURN(value)                       \
+    do {                                         \
+        skuai_frame->result = (int64_t)(value);  \
+        skuai_frame->flags |= SKUAI_FRAME_ENDED; \
+        return SKUA_DONE;                        \
+    } while (0)
+
+#define SKUA_END(value)     \
+    SKUA_RETURN(value);     \
+    }                       \
+    _Pragma("GCC diagnostic pop") \
+    _Static_assert((int)skuai_block_scope_allowed == -1, "SKUA_END without SKUA_BEGIN")
+
+/* Waits for an op (what a skua_…_start() returned) or for a future (what SKUA_FUTURE or a combinator returned). */
+#define SKUA_AWAIT(what)                                                             \
+    do {                                                                             \
+        _Generic((what), skua_op *: skuai_await_set_op, default: skuai_await_set_frame)(skuai_frame, (what)); \
+        skuai_frame->resume = __LINE__;                                              \
+        __attribute__((fallthrough));                                                \
+    case SKUAI_LABEL(__LINE__):                                                      \
+        if (skuai_await_poll(skuai_frame) == SKUA_PENDING)                           \
+            return SKUA_PENDING;                                                     \
+    } while (0)
+
+#define SKUAI_LEAVE_AND_RESUME(how)       \
+    do {                                  \
+        skuai_frame->resume = __LINE__;   \
+        how(skuai_frame);                 \
+        return SKUA_PENDING;              \
+    case SKUAI_LABEL(__LINE__):;          \
+    } while (0)
+
+/* Lets other ready tasks run. Ask skua_is_canceled() afterwards if it matters. */
+#define SKUA_YIELD() SKUAI_LEAVE_AND_RESUME(skuai_frame_yield)
+/* Waits for the task's waker, like skua_park(): in a loop around your own condition. It also returns when the task
+ * is cancelled, and does not wait at all once it is: the loop must ask skua_is_canceled(). */
+#define SKUA_PARK() SKUAI_LEAVE_AND_RESUME(skuai_frame_park)
+
+/* Places the future `name` with these arguments in the frame at `where` (a struct name *) and gives that pointer. */
+#define SKUA_FUTURE(where, name, ...)                                              \
+    ((where)->in = (__typeof__((where)->in)){ __VA_ARGS__ },                       \
+     (void)skua_frame_init(&(where)->frame, name##_poll), (struct name *)(where))
+
+/* The result of a future that has ended. */
+#define SKUA_RESULT(future) ((future)->frame.result)
+
+#define SKUA_SPAWN_WITH(task, attr, name, ...)                                                           \
+    skua_spawn_frame((task), (attr), name##_poll, sizeof(struct name), offsetof(struct name, in),        \
+                     &(__typeof__(((struct name *)0)->in)){ __VA_ARGS__ }, sizeof(((struct name *)0)->in))
+/* Starts the future `name` as a task: with a handle, as skua_spawn(), or detached, as skua_go(). */
+#define SKUA_SPAWN(task, name, ...) SKUA_SPAWN_WITH(task, NULL, name, __VA_ARGS__)
+#define SKUA_GO(name, ...) SKUA_SPAWN_WITH(NULL, NULL, name, __VA_ARGS__)
+
+/* In a fiber or a plain thread: runs a future in the caller's memory and gives its result:
+ *     struct twice t;
+ *     n = skua_await_future(SKUA_FUTURE(&t, twice, .pause_ns = 1)); */
+#define skua_await_future(future) skua_await_frame(&(future)->frame)
+
+#endif /* __cplusplus */
+
+SKUA_END_DECLS
+
+#endif

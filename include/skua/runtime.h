@@ -1,0 +1,124 @@
+/* Runtimes: a set of workers and the tasks they run. A process may have many; most have one, by skua_main().
+ *
+ *     static int app(void *arg) { …; return 0; }
+ *     int main(void) { return skua_main(app, NULL); }
+ *
+ * or by hand:
+ *
+ *     skua_runtime *rt;
+ *     int rc = skua_runtime_create(&rt, NULL);          // NULL: the defaults, and SKUA_* of the environment
+ *     rc = skua_block_on(rt, app, NULL);                // from any thread
+ *     rc = skua_runtime_shutdown(rt, 5 * SKUA_S, SKUA_S);
+ *     skua_runtime_destroy(rt);
+ *
+ * Simulation: with `simulate` set (or SKUA_SIM_SEED in the environment) the workers are virtual: they run on the
+ * thread that calls skua_block_on(), one step at a time, in an order and at times that the seed decides. The same
+ * seed gives the same run, and an idle simulation jumps to the next timer instead of waiting.
+ *
+ * fork: a child process has the memory of the runtime but none of its threads. In the child every call on a runtime
+ * made before returns -ENOTSUP (those that give no error do nothing), except skua_runtime_destroy(), which frees the
+ * memory. fork followed by exec is always fine, also from a task.
+ */
+#ifndef SKUA_RUNTIME_H
+#define SKUA_RUNTIME_H
+
+#include "skua/base.h"
+#include "skua/task.h"
+
+SKUA_BEGIN_DECLS
+
+enum skua_log_level { SKUA_LOG_ERROR, SKUA_LOG_WARN, SKUA_LOG_INFO };
+
+/* Zero means the default everywhere: `skua_config config = { .workers = 4 };`.
+ * The environment overrides what the defaults leave open and is overridden by what is set here. */
+typedef struct skua_config {
+    uint32_t workers;          /* 0: SKUA_WORKERS, else one per processor that the process may use: affinity mask and
+                                  cgroup quota (every ancestor) respected. At most 1,024 */
+    bool bind;                 /* bind each worker to a processor (also SKUA_BIND=1) */
+    bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
+    bool ignore_environment;   /* read no SKUA_* variable */
+    uint64_t sim_seed;
+    size_t stack_size;         /* bytes of a fiber's stack, 0: SKUA_STACK_SIZE, else 64 KiB (256 KiB under sanitizers) */
+    /* Memory for what is not task memory or stacks. All three or none; called from any thread. */
+    void *(*alloc)(void *context, size_t size);
+    void (*free)(void *context, void *memory, size_t size);
+    void *memory_context;
+    /* One line of text without a newline; default: to stderr, errors and warnings only. Called from any thread. */
+    void (*log)(void *context, enum skua_log_level level, const char *text);
+    void *log_context;
+    /* Misuse that the runtime can see, e.g. a wait inside a future's body; `text` names the call, the task and what
+       to do instead. Default: logs and aborts. If it returns, the call fails with an error. */
+    void (*on_misuse)(void *context, const char *text);
+    void *misuse_context;
+    /* Simulation only: each decision as a line of text; the same seed gives the same bytes. */
+    void (*sim_trace)(void *context, const char *line, size_t length);
+    void *sim_trace_context;
+    void *reserved[8];
+} skua_config;
+
+/* Creates a runtime and starts its workers (a simulation starts none). `config` may be NULL.
+ * Threads: any. Returns: 0; -ENOMEM; -EAGAIN (a thread could not be started); -EINVAL (a value out of range, in the
+ * config or the environment: logged by name). On error nothing is left over and *runtime is NULL. */
+SKUA_API SKUA_NODISCARD int skua_runtime_create(skua_runtime **runtime, const skua_config *config);
+
+/* Runs a function as a fiber of the runtime and waits for it.
+ * Threads: any outside the runtime (blocked; in a simulation it runs the workers); in a fiber of any runtime
+ *   (suspended). Inside a future's body: misuse.
+ * Cancel: if the caller is a task and is cancelled, the function's task is cancelled too, and still waited for.
+ * Returns: fn's result, or -ENOMEM, -ESHUTDOWN, -EINVAL as of skua_spawn(); in a simulation -EDEADLK if every task
+ *   waits and nothing can wake one (logged), and -EPERM if another thread is running the simulation. */
+SKUA_API int64_t skua_block_on(skua_runtime *runtime, skua_fiber_fn *fn, void *arg);
+
+/* Ends a runtime in stages, each logged if it takes effect:
+ *   1 refuse   spawning from outside fails with -ESHUTDOWN; tasks may still spawn
+ *   2 drain    waits up to drain_ns for all tasks to end by themselves
+ *   3 cancel   cancels every task, refuses all spawning, waits up to cancel_ns for them to end
+ *   4 report   logs each task that is still there: its name, what it waits in, its state
+ *   5 stop     stops and joins the workers
+ * Times: 0 skips the wait of its stage; SKUA_NEVER waits for ever.
+ * Threads: one, outside the runtime's workers (-EDEADLK in one of its tasks). Again: returns as before.
+ * Returns: 0; -ETIMEDOUT: tasks were left, and their memory stays until skua_runtime_destroy(). A task that never
+ * waits and never returns cannot be stopped: then stage 5 is not done, -EBUSY is returned, and it may be called again. */
+SKUA_API int skua_runtime_shutdown(skua_runtime *runtime, uint64_t drain_ns, uint64_t cancel_ns);
+
+/* Frees a runtime; shuts it down first (drain SKUA_NEVER) if that was not done. Tasks that a timed-out shutdown left
+ * are abandoned: their stacks are freed without unwinding. After -EBUSY the runtime is not freed: this returns -EBUSY.
+ * Threads: one, outside the runtime. NULL is fine. */
+SKUA_API int skua_runtime_destroy(skua_runtime *runtime);
+
+/* The runtime of the calling task, NULL outside of one. */
+SKUA_API skua_runtime *skua_runtime_self(void);
+
+/* Creates a runtime from the environment, runs fn as a fiber in it, shuts it down (drain SKUA_NEVER).
+ * Returns: a result to return from main: fn's if it lies within 0 to 255, else 1, with the error text logged. */
+SKUA_API int skua_main(skua_fiber_fn *fn, void *arg);
+
+/* Counters since the start, summed over the workers; each is exact once the runtime is idle. */
+typedef struct skua_stats {
+    uint32_t workers;
+    uint32_t reserved32;
+    uint64_t live;        /* tasks that have not ended */
+    uint64_t spawned;
+    uint64_t polls;       /* runs of a task */
+    uint64_t steals;      /* successful ones */
+    uint64_t stolen;      /* tasks that they moved */
+    uint64_t overflows;   /* batches moved from a full deque to the injection queue */
+    uint64_t injected;    /* tasks taken from the injection queue */
+    uint64_t parks;       /* times a worker slept */
+    uint64_t wakes;       /* kernel wake-ups sent to workers */
+    uint64_t timers;      /* timers expired */
+    uint64_t task_bytes;  /* task memory mapped */
+    uint64_t stacks;      /* fiber stacks in use or kept warm */
+    uint64_t reserved[8];
+} skua_stats;
+
+/* Threads: any. */
+SKUA_API void skua_runtime_stats(skua_runtime *runtime, skua_stats *stats);
+
+/* A pseudo-random number: from the runtime's seed in a simulation, else seeded by the kernel. Not for secrets.
+ * Threads: any. */
+SKUA_API uint64_t skua_random(void);
+
+SKUA_END_DECLS
+
+#endif

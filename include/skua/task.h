@@ -1,0 +1,149 @@
+/* Tasks: what is scheduled, stolen, joined and cancelled; and fibers, the straight-line kind.
+ *
+ *     static int work(void *arg) { skua_sleep(10 * SKUA_MS); return 42; }
+ *     …
+ *     skua_task *task;
+ *     int64_t result;
+ *     if (skua_spawn(&task, work, NULL) == 0)
+ *         skua_join(task, &result);                 // result == 42
+ *
+ * A fiber is a function on a small stack of its own. It may call anything; calls of Skua that wait suspend it and
+ * leave its worker to others, and it may continue on another thread. So between waits nothing may be held that
+ * belongs to a thread: a pthread mutex, the address of a thread-local, `errno`.
+ *
+ * A task ends when its function returns. Nothing ends it from outside: skua_cancel() asks, and the task's awaits
+ * answer. Its memory is freed by the last of { its end, the release of its handle }.
+ */
+#ifndef SKUA_TASK_H
+#define SKUA_TASK_H
+
+#include "skua/base.h"
+#include "skua/op.h"
+
+SKUA_BEGIN_DECLS
+
+/* A fiber's body. The return value is the task's result; by convention a count or 0, or a negative errno value. */
+typedef int skua_fiber_fn(void *arg);
+
+/* How to spawn, beyond the usual. Zero everything not needed: `(skua_spawn_attr){ .name = "acceptor" }`. */
+typedef struct skua_spawn_attr {
+    skua_runtime *runtime; /* NULL: that of the calling task (required outside of one) */
+    const char *name;      /* copied, cut to 31 bytes; for dumps and reports. NULL: none */
+    size_t stack_size;     /* fibers: bytes; 0: the runtime's. Rounded up to a power of two */
+    void *reserved[4];     /* zero */
+} skua_spawn_attr;
+
+/* Starts a fiber and gives a handle to it, which must be given to skua_join() or skua_detach() once.
+ * Threads: any task; a thread outside the runtime needs skua_spawn_with() and attr->runtime.
+ * Blocks: never. Cancel: spawning is not an await: a cancelled task can spawn.
+ * Returns: 0; -ENOMEM (nothing was started); -EINVAL (fn is NULL, or no runtime to start it on);
+ *   -ESHUTDOWN (the runtime is past its drain stage). */
+SKUA_API SKUA_NODISCARD int skua_spawn(skua_task **task, skua_fiber_fn *fn, void *arg);
+
+/* The same with attributes (NULL: none). `task` may be NULL: then the task is detached from the start. */
+SKUA_API SKUA_NODISCARD int skua_spawn_with(skua_task **task, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg);
+
+/* Starts a detached fiber: nobody joins it, and its memory is freed when it ends. Otherwise as skua_spawn(). */
+SKUA_API SKUA_NODISCARD int skua_go(skua_fiber_fn *fn, void *arg);
+
+/* Waits until a task has ended, takes its result and releases the handle.
+ * Threads: fibers, and threads outside the runtime (blocked). One joiner at a time.
+ * Cancel: -ECANCELED leaves the task running and the handle yours.
+ * Returns: 0, *result (may be NULL) set and the handle released; -ECANCELED; -EDEADLK (a task joining itself);
+ *   -EBUSY (somebody else is joining it). On every error the handle is kept. */
+SKUA_API SKUA_NODISCARD int skua_join(skua_task *task, int64_t *result);
+
+/* The join as an op. `result` is 0 or the error as of skua_join(), and `value` the task's result. */
+typedef struct skua_join_op {
+    SKUA_OP_HEADER;
+    int64_t value;
+    skua_task *task;
+} skua_join_op;
+
+SKUA_API skua_op *skua_join_start(skua_join_op *op, skua_task *task);
+
+/* Releases a handle without waiting. The task goes on; its result is dropped. */
+SKUA_API void skua_detach(skua_task *task);
+
+/* Asks a task to end: from now on each of its awaits returns -ECANCELED at once, except inside a shield. A task
+ * that waits is woken for it; one that has not begun still begins, and meets it at its first await.
+ * Threads: any; several times is the same as once; a task may cancel itself. Blocks: never. Needs a handle. */
+SKUA_API void skua_cancel(skua_task *task);
+
+/* Whether the calling task's next await would return -ECANCELED. False outside of a task. For long computations. */
+SKUA_API bool skua_is_canceled(void);
+
+/* Lets other ready tasks run first. Returns 0, or -ECANCELED (it has yielded all the same). Outside of a task:
+ * sched_yield. In a future: SKUA_YIELD. */
+SKUA_API int skua_yield(void);
+
+/* The calling task, NULL outside of one. A borrowed pointer, not a handle: valid while that task runs. */
+SKUA_API skua_task *skua_self(void);
+
+/* Names the calling task (copied, cut to 31 bytes). Returns 0, -ENOMEM, or -EPERM outside of a task. */
+SKUA_API int skua_set_name(const char *name);
+/* The name of a task whose handle the caller has, "" if it has none. Valid until the task is renamed or ends. */
+SKUA_API const char *skua_task_name(const skua_task *task);
+
+/* Task-local values: a key is a variable of static storage duration, one value per task and key.
+ *     static skua_local request_id = SKUA_LOCAL_INIT(free);
+ * A child does not inherit them. `destroy` (may be NULL) is called on each non-NULL value at the task's end, on its
+ * worker, where waiting is not allowed. */
+typedef struct skua_local {
+    void (*destroy)(void *value);
+    void *reserved;
+} skua_local;
+#define SKUA_LOCAL_INIT(destroy_fn) { (destroy_fn), 0 }
+
+/* The calling task's value, NULL if none was set or outside of a task. */
+SKUA_API void *skua_local_get(const skua_local *key);
+/* Sets it; the earlier value is not destroyed. Returns 0, -ENOMEM (nothing changed), -EPERM outside of a task. */
+SKUA_API SKUA_NODISCARD int skua_local_set(const skua_local *key, void *value);
+
+/* A waker lets anything wake a task: copy it freely, keep it as long as the runtime lives, fire it from any
+ * thread, any number of times, before, during and after the wait and after the task's end. A stale one does
+ * nothing. It costs nothing to copy or to forget. */
+typedef struct skua_waker {
+    skua_task *task;
+    uint64_t generation;
+} skua_waker;
+
+/* The calling task's waker; { NULL } outside of a task. */
+SKUA_API skua_waker skua_waker_self(void);
+/* Wakes. Threads: any. Blocks: never. Not for signal handlers. */
+SKUA_API void skua_wake(skua_waker waker);
+/* Waits until the calling task's waker fires; one that fired since the last park makes this return at once. Like
+ * a condition variable it may also return for no reason: call it in a loop around your own condition.
+ * Returns: 0; -ECANCELED; -EPERM outside of a fiber. In a future: SKUA_PARK. */
+SKUA_API int skua_park(void);
+
+/* Cancellation does not reach into a shield:
+ *     { SKUA_SHIELD();  skua_write_all(log, last_words, n); }      // a declaration: to the end of this block
+ * For fibers. `break`, `return` and `goto` out of the block are fine. In a future, where a block's variables do not
+ * survive an await, it is a compile error: make a skua_scope a member and call the two functions. */
+typedef struct skua_scope {
+    struct skua_scope *outer;
+    uint64_t deadline_ns;
+    uint32_t kind;
+    uint32_t reserved32;
+    void *reserved[4];
+} skua_scope;
+
+/* Enter and leave in strict nesting, in the same task (and the same child of a set). Misuse outside of a task. */
+SKUA_API void skua_shield_enter(skua_scope *scope);
+SKUA_API void skua_scope_leave(skua_scope *scope);
+
+enum { skuai_block_scope_allowed = 1 }; /* -1 in futures */
+
+#define SKUAI_JOIN2(a, b) a##b
+#define SKUAI_JOIN(a, b) SKUAI_JOIN2(a, b)
+#ifndef __cplusplus
+#define SKUA_SHIELD()                                                                                       \
+    __attribute__((cleanup(skua_scope_leave))) skua_scope SKUAI_JOIN(skuai_scope_, __LINE__);               \
+    (void)sizeof(char[skuai_block_scope_allowed]); /* negative here? in a future use skua_shield_enter() */ \
+    skua_shield_enter(&SKUAI_JOIN(skuai_scope_, __LINE__))
+#endif
+
+SKUA_END_DECLS
+
+#endif

@@ -1,0 +1,30 @@
+/* Time: now, and waiting for it to pass. */
+#ifndef SKUA_TIME_H
+#define SKUA_TIME_H
+
+#include "skua/base.h"
+#include "skua/op.h"
+
+SKUA_BEGIN_DECLS
+
+/* Nanoseconds on the monotonic clock; virtual time inside a simulation. Threads: any. */
+SKUA_API uint64_t skua_now(void);
+
+/* Waits for a duration or until an instant; never shorter. SKUA_NEVER waits until cancelled.
+ * Threads: fibers; threads outside the runtime (blocked). Not for the bodies of futures.
+ * Cancel: returns early. Returns: 0 or -ECANCELED. */
+SKUA_API int skua_sleep(uint64_t duration_ns);
+SKUA_API int skua_sleep_until(uint64_t instant_ns);
+
+/* The sleep as an op. Started from a task (its runtime's clock runs it). */
+typedef struct skua_sleep_op {
+    SKUA_OP_HEADER;
+    void *timer[6]; /* the node in a timer wheel */
+} skua_sleep_op;
+
+SKUA_API skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns);
+SKUA_API skua_op *skua_sleep_until_start(skua_sleep_op *op, uint64_t instant_ns);
+
+SKUA_END_DECLS
+
+#endif

@@ -1,0 +1,16 @@
+/* The shared words that structures in callers' memory are made of.
+ *
+ * A word is a plain integer in a struct, so that a header that shows one compiles as C11 and as C++ alike.
+ * Only the runtime touches `raw`, and only through sched/atomic.h; a caller zeroes it by zeroing the structure
+ * (all of Skua's structures are valid when zeroed, unless their docstring says otherwise).
+ */
+#ifndef SKUA_WORD_H
+#define SKUA_WORD_H
+
+#include <stdint.h>
+
+typedef struct skua_word32 { uint32_t raw; } skua_word32;
+typedef struct skua_word64 { uint64_t raw; } skua_word64;
+typedef struct skua_wordptr { void *raw; } skua_wordptr;
+
+#endif

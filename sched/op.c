@@ -1,0 +1,100 @@
+/* The op protocol's shared steps. See op.h. Model: tests/model/model_op.c. */
+#include "sched/op.h"
+
+void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, uintptr_t sink)
+{
+    op->result = 0;
+    op->sink = sink;
+    op->next = NULL;
+    op->prev = NULL;
+    op->kind = kind;
+    op->select = NULL;
+    op->owner = owner;
+    op->arm = 0;
+    /* Relaxed: the primitive's lock (or the join's RMW) publishes the op. */
+    skuai_store_32(&op->state, SKUAI_OP_ARMED, SKUAI_RELAXED);
+}
+
+/* Tries to take a select's word from OPEN to `value`; waits out a tentative claim, which is a few instructions of
+ * another claimer that holds a lower-numbered word, so waits never form a circle. */
+static bool select_take(struct skuai_select *select, uint64_t value)
+{
+    uint64_t seen = SKUAI_SELECT_OPEN;
+    /* Acquire-release on success: decided by exactly one; what the select's owner armed is visible to who claims, and
+     * the owner, who reads the word with acquire, sees what the claimer did before. */
+    while (!skuai_cas_64(&select->decided, &seen, value, SKUAI_ACQ_REL)) {
+        if (seen >= SKUAI_SELECT_FIRST)
+            return false;
+        seen = SKUAI_SELECT_OPEN;
+        skuai_pause();
+    }
+    return true;
+}
+
+static uint64_t arm_value(const skua_op *op) { return (uint64_t)op->arm + SKUAI_SELECT_FIRST; }
+
+bool skuai_op_claim(skua_op *op)
+{
+    struct skuai_select *select = op->select;
+    if (select != NULL && !select_take(select, arm_value(op)))
+        return false;
+    /* Relaxed: read by the owner under the same lock (O5), or not at all. */
+    skuai_store_32(&op->state, SKUAI_OP_CLAIMED, SKUAI_RELAXED);
+    return true;
+}
+
+static enum skuai_claim claim_two_selects(skua_op *first, skua_op *second)
+{
+    struct skuai_select *a = first->select, *b = second->select;
+    if (a == b)
+        return SKUAI_CLAIM_LOST_SECOND;
+    bool in_order = a->number < b->number;
+    skua_op *low_op = in_order ? first : second, *high_op = in_order ? second : first;
+    struct skuai_select *low = low_op->select, *high = high_op->select;
+
+    if (!select_take(low, SKUAI_SELECT_TENTATIVE))
+        return in_order ? SKUAI_CLAIM_LOST_FIRST : SKUAI_CLAIM_LOST_SECOND;
+    if (!select_take(high, arm_value(high_op))) {
+        /* Nobody saw more than TENTATIVE; release for the next taker's acquire. */
+        skuai_store_64(&low->decided, SKUAI_SELECT_OPEN, SKUAI_RELEASE);
+        return in_order ? SKUAI_CLAIM_LOST_SECOND : SKUAI_CLAIM_LOST_FIRST;
+    }
+    skuai_store_64(&low->decided, arm_value(low_op), SKUAI_RELEASE); /* pairs with the owner's acquire, as in select_take */
+    return SKUAI_CLAIM_WON;
+}
+
+enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second)
+{
+    if (first->select != NULL && second->select != NULL) {
+        enum skuai_claim claim = claim_two_selects(first, second);
+        if (claim != SKUAI_CLAIM_WON)
+            return claim;
+    } else {
+        if (first->select != NULL && !select_take(first->select, arm_value(first)))
+            return SKUAI_CLAIM_LOST_FIRST;
+        if (second->select != NULL && !select_take(second->select, arm_value(second)))
+            return SKUAI_CLAIM_LOST_SECOND;
+    }
+    skuai_store_32(&first->state, SKUAI_OP_CLAIMED, SKUAI_RELAXED); /* as in skuai_op_claim */
+    skuai_store_32(&second->state, SKUAI_OP_CLAIMED, SKUAI_RELAXED);
+    return SKUAI_CLAIM_WON;
+}
+
+void skuai_op_finish(skua_op *op, int64_t result)
+{
+    uintptr_t sink = SKUAI_READ(op->sink);
+    SKUAI_WRITE(op->result, result);
+    void *held = skuai_sink_hold(sink);
+    /* Release: pairs with the owner's acquire in skuai_op_state(); without it the owner reads a stale result. From
+     * here the op may be gone. */
+    skuai_store_32(&op->state, SKUAI_OP_DONE, SKUAI_RELEASE);
+    skuai_sink_fire(sink);
+    if (held != NULL)
+        skuai_sink_unhold(held);
+}
+
+void skuai_op_lose(skua_op *op)
+{
+    /* Release: the completer's reads of the op come before the owner's reuse of its memory. */
+    skuai_store_32(&op->state, SKUAI_OP_LOST, SKUAI_RELEASE);
+}

@@ -1,0 +1,153 @@
+/* The task's state word: this file alone knows its bits.
+ *
+ *     63            32 31                         7 6 5 4 3 2 1 0
+ *     [ generation   ] [ 0                         ] [J H C E N R A]
+ *
+ *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
+ *   R running    a worker is inside the task; only that worker takes it away again
+ *   N notified   with R: run again afterwards. Without R: the task is in exactly one queue (or on its way there)
+ *   E ended      it has ended; its result stands
+ *   C cancel     asked to end; never cleared
+ *   H handle     a handle exists; whoever finds the other of {E, H} already settled frees the task
+ *   J joiner     task->joiner is set: who takes R to E completes that op
+ *
+ * so that a living task that has not ended is one of
+ *     waiting (-,-)   queued (-,N)   running (R,-)   running, notified (R,N)
+ *
+ * Each transition is one read-modify-write and returns a verdict that the caller must obey. That a task is in at most
+ * one queue rests on this: N without R is set by exactly one party, who gets SKUAI_TASK_ENQUEUE for it.
+ *
+ * A dead slot's word keeps its generation: a wake that arrives late sets N in it at worst, which the next task's first
+ * store overwrites. If it arrives after that store it is a wake too many, which every poll tolerates.
+ * Model: tests/model/model_task_word.c.
+ */
+#ifndef SKUAI_TASK_WORD_H
+#define SKUAI_TASK_WORD_H
+
+#include "sched/atomic.h"
+
+enum {
+    SKUAI_TASK_ALIVE = 1,
+    SKUAI_TASK_RUNNING = 2,
+    SKUAI_TASK_NOTIFIED = 4,
+    SKUAI_TASK_ENDED = 8,
+    SKUAI_TASK_CANCEL = 16,
+    SKUAI_TASK_HANDLE = 32,
+    SKUAI_TASK_JOINER = 64
+};
+
+enum skuai_task_verdict {
+    SKUAI_TASK_NOTHING, /* somebody else has it in hand, or nothing is there */
+    SKUAI_TASK_ENQUEUE, /* the caller must put the task into a queue, once */
+    SKUAI_TASK_COMPLETE_JOINER,
+    SKUAI_TASK_FREE     /* the caller is the last to know the task and frees it */
+};
+
+SKUAI_INLINE uint32_t skuai_task_generation(uint64_t word) { return (uint32_t)(word >> 32); }
+
+/* Spawn: a task that is queued from the start. Relaxed: the queue publishes it. */
+SKUAI_INLINE void skuai_task_word_begin(skua_word64 *word, uint32_t generation, bool with_handle)
+{
+    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_NOTIFIED | (with_handle ? SKUAI_TASK_HANDLE : 0);
+    skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED);
+}
+
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_waken(uint64_t old)
+{
+    const uint64_t all = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_NOTIFIED | SKUAI_TASK_ENDED;
+    return (old & all) == SKUAI_TASK_ALIVE ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
+}
+
+/* A wake. Release: what the waker did before is seen by the run that N leads to (its acquire is in _run or _pause).
+ * An RMW even if N is set already: reading N and skipping would be the store-buffering shape { my data; N } against
+ * { take N; read data } and lose the wake. Acquire: whoever enqueues must see the task's header as it was left. */
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake(skua_word64 *word)
+{
+    return skuai_task_word_waken(skuai_or_64(word, SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL));
+}
+
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel(skua_word64 *word)
+{
+    return skuai_task_word_waken(skuai_or_64(word, SKUAI_TASK_NOTIFIED | SKUAI_TASK_CANCEL, SKUAI_ACQ_REL));
+}
+
+/* A public waker's wake: only the task it was made for. */
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake_exactly(skua_word64 *word, uint32_t generation)
+{
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
+    do {
+        if (skuai_task_generation(old) != generation || !(old & SKUAI_TASK_ALIVE))
+            return SKUAI_TASK_NOTHING;
+    } while (!skuai_cas_64(word, &old, old | SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL)); /* as _wake */
+    return skuai_task_word_waken(old);
+}
+
+/* The worker that took the task from a queue begins to run it: N without R becomes R without N. Acquire: pairs with
+ * every wake's release. Release: keeps the chain to the queue's next reader. Returns the new word. */
+SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
+{
+    const uint64_t change = (uint64_t)SKUAI_TASK_RUNNING - SKUAI_TASK_NOTIFIED;
+    return skuai_add_64(word, change, SKUAI_ACQ_REL) + change;
+}
+
+/* The run is over and the task waits, unless it was notified meanwhile: then it is queued. For a fiber this is the
+ * post-switch step: only the next context may take it, when the fiber's registers lie in its stack. Release: the
+ * next run, on another worker, sees all that this one did. */
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
+{
+    uint64_t old = skuai_sub_64(word, SKUAI_TASK_RUNNING, SKUAI_ACQ_REL);
+    return old & SKUAI_TASK_NOTIFIED ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
+}
+
+/* The run is over and the task wants to run again: queued in any case. */
+SKUAI_INLINE void skuai_task_word_requeue(skua_word64 *word)
+{
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
+    while (!skuai_cas_64(word, &old, (old & ~(uint64_t)SKUAI_TASK_RUNNING) | SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL))
+        ; /* orders as _pause */
+}
+
+/* The task takes back a notification that it has just served itself, still running. Acquire as _run. */
+SKUAI_INLINE bool skuai_task_word_take_notification(skua_word64 *word)
+{
+    return skuai_and_64(word, ~(uint64_t)SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL) & SKUAI_TASK_NOTIFIED;
+}
+
+/* The task has ended. Release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_end(skua_word64 *word)
+{
+    uint64_t old = skuai_add_64(word, (uint64_t)SKUAI_TASK_ENDED - SKUAI_TASK_RUNNING, SKUAI_ACQ_REL);
+    if (old & SKUAI_TASK_JOINER)
+        return SKUAI_TASK_COMPLETE_JOINER;
+    return old & SKUAI_TASK_HANDLE ? SKUAI_TASK_NOTHING : SKUAI_TASK_FREE;
+}
+
+/* A joiner has set task->joiner. True: it waits, and the end will complete it. False: the task has ended already,
+ * nobody touches the joiner's op, and the result can be read. Release: publishes the op. Acquire: the result. */
+SKUAI_INLINE bool skuai_task_word_join(skua_word64 *word)
+{
+    return !(skuai_or_64(word, SKUAI_TASK_JOINER, SKUAI_ACQ_REL) & SKUAI_TASK_ENDED);
+}
+
+/* The joiner withdraws. True: nobody will touch its op. False: the end came first and the op will be DONE or LOST. */
+SKUAI_INLINE bool skuai_task_word_unjoin(skua_word64 *word)
+{
+    return !(skuai_and_64(word, ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_ACQ_REL) & SKUAI_TASK_ENDED);
+}
+
+/* The handle is released. Acquire-release: whoever frees sees all that the other party did. */
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_release(skua_word64 *word)
+{
+    uint64_t old = skuai_and_64(word, ~(uint64_t)SKUAI_TASK_HANDLE, SKUAI_ACQ_REL);
+    return old & SKUAI_TASK_ENDED ? SKUAI_TASK_FREE : SKUAI_TASK_NOTHING;
+}
+
+/* The slot becomes a dead one; wakers of its generation do nothing from now on. Release: a wake that finds the slot
+ * dead finds it wholly so; the slab publishes it to the next user. */
+SKUAI_INLINE void skuai_task_word_bury(skua_word64 *word)
+{
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the generation is the freeing thread's alone */
+    skuai_store_64(word, (uint64_t)(uint32_t)(skuai_task_generation(old) + 1) << 32, SKUAI_RELEASE);
+}
+
+#endif

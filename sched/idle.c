@@ -1,0 +1,105 @@
+/* See idle.h. */
+#include "sched/idle.h"
+
+#define SLEEPING UINT64_C(1)
+#define SEARCHING (UINT64_C(1) << 32)
+
+static uint32_t sleeping_of(uint64_t counts) { return (uint32_t)counts; }
+static uint32_t searching_of(uint64_t counts) { return (uint32_t)(counts >> 32); }
+
+void skuai_idle_init(struct skuai_idle *idle, uint32_t workers, uint32_t *stack)
+{
+    *idle = (struct skuai_idle){ .workers = workers, .timekeeper = SKUAI_IDLE_NOBODY, .stack = stack };
+}
+
+bool skuai_idle_search(struct skuai_idle *idle)
+{
+    uint64_t counts = skuai_load_64(&idle->counts, SKUAI_RELAXED); /* a limit, not a protocol: may be a little off */
+    if (2 * searching_of(counts) >= idle->workers - sleeping_of(counts))
+        return false;
+    /* Relaxed: entering promises producers nothing; leaving (P2, P3) is what they rely on. */
+    skuai_add_64(&idle->counts, SEARCHING, SKUAI_RELAXED);
+    return true;
+}
+
+bool skuai_idle_found(struct skuai_idle *idle)
+{
+    /* SEQ_CST: in one order with producers' reads of counts (P1): a producer that still saw us search is followed by
+     * our own pick. */
+    return searching_of(skuai_sub_64(&idle->counts, SEARCHING, SKUAI_SEQ_CST)) == 1;
+}
+
+/* Takes a sleeper out, the timekeeper only if it is alone. Lock held. */
+static uint32_t take_sleeper_locked(struct skuai_idle *idle)
+{
+    if (idle->depth == 0)
+        return SKUAI_IDLE_NOBODY;
+    uint32_t at = idle->depth - 1;
+    if (idle->stack[at] == idle->timekeeper && at > 0)
+        at--;
+    uint32_t worker = idle->stack[at];
+    for (idle->depth--; at < idle->depth; at++)
+        idle->stack[at] = idle->stack[at + 1];
+    if (worker == idle->timekeeper)
+        idle->timekeeper = SKUAI_IDLE_NOBODY;
+    return worker;
+}
+
+uint32_t skuai_idle_pick(struct skuai_idle *idle)
+{
+    uint64_t counts = skuai_load_64(&idle->counts, SKUAI_SEQ_CST); /* P1, the read half of its litmus */
+    if (SKUAI_LIKELY(sleeping_of(counts) == 0 || searching_of(counts) != 0))
+        return SKUAI_IDLE_NOBODY;
+    skuai_lock_acquire(&idle->lock);
+    uint32_t worker = SKUAI_IDLE_NOBODY;
+    counts = skuai_load_64(&idle->counts, SKUAI_SEQ_CST); /* again: another producer may have woken one */
+    if (searching_of(counts) == 0) {
+        worker = take_sleeper_locked(idle);
+        if (worker != SKUAI_IDLE_NOBODY)
+            skuai_add_64(&idle->counts, SEARCHING - SLEEPING, SKUAI_SEQ_CST); /* in one order with P1 and P2 */
+    }
+    skuai_lock_release(&idle->lock);
+    return worker;
+}
+
+bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, uint64_t until_ns)
+{
+    skuai_lock_acquire(&idle->lock);
+    idle->stack[idle->depth++] = worker;
+    bool keeper = idle->timekeeper == SKUAI_IDLE_NOBODY || until_ns < idle->timekeeper_until_ns;
+    if (keeper) {
+        idle->timekeeper = worker;
+        idle->timekeeper_until_ns = until_ns;
+    }
+    /* SEQ_CST: P2, the store half of its litmus; the caller's look at the queues follows. */
+    skuai_add_64(&idle->counts, searching ? SLEEPING - SEARCHING : SLEEPING, SKUAI_SEQ_CST);
+    skuai_lock_release(&idle->lock);
+    return keeper;
+}
+
+bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker)
+{
+    bool left = false;
+    skuai_lock_acquire(&idle->lock);
+    for (uint32_t at = 0; at < idle->depth; at++) {
+        if (idle->stack[at] != worker)
+            continue;
+        for (idle->depth--; at < idle->depth; at++)
+            idle->stack[at] = idle->stack[at + 1];
+        if (idle->timekeeper == worker)
+            idle->timekeeper = SKUAI_IDLE_NOBODY;
+        skuai_sub_64(&idle->counts, SLEEPING, SKUAI_SEQ_CST); /* in one order with P1 and P2 */
+        left = true;
+        break;
+    }
+    skuai_lock_release(&idle->lock);
+    return left;
+}
+
+bool skuai_idle_keeps_time(struct skuai_idle *idle, uint32_t worker)
+{
+    skuai_lock_acquire(&idle->lock);
+    bool keeps = idle->timekeeper == worker;
+    skuai_lock_release(&idle->lock);
+    return keeps;
+}

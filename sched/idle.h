@@ -1,0 +1,69 @@
+/* Who sleeps, who searches, whom to wake. One per runtime; no queue and no thread in it, so that it can be modelled.
+ *
+ * A worker without work *searches* (steals, looks everywhere) for a while, then *sleeps* on its own parker. Producers
+ * wake a sleeper only if nobody is searching: a searcher will find the work. The protocol that no work is left lying
+ * while all sleep:
+ *   P1 publish  a producer stores its work, then reads `counts`, both seq_cst. If nobody searches and somebody sleeps
+ *               it takes one sleeper out of the set, counts it as searching, and unparks it.
+ *   P2 settle   a searcher that gives up enters the set of sleepers and takes itself off the searching count in one
+ *               seq_cst exchange, *then* looks at all queues once more (seq_cst), and only then parks. Litmus: store
+ *               buffering, P1 { work; counts } against P2 { counts; work }: at least one of them sees the other.
+ *   P3 chain    a searcher that finds work leaves the searching count, and if it was the last one it does P1's second
+ *               half itself: more work may have come while the producers relied on it. So wakes chain: one at a time,
+ *               each woken worker waking the next as long as there is work.
+ *   P4 return   a worker that finds work in P2's second look leaves the set again; if a producer took it out already, a
+ *               token is in its parker and it counts as searching.
+ * At most half of the workers that are awake search at once (P1 counts in any case).
+ *
+ * The set is a stack guarded by a short lock (woken last in, first out: warm caches, and the rest sleep on). One
+ * sleeper is the *timekeeper*: it alone sleeps with a time-out, the earliest of all timers. It is woken last, and
+ * passes the role on by being taken out of the set.
+ * Model: tests/model/model_idle.c.
+ */
+#ifndef SKUAI_IDLE_H
+#define SKUAI_IDLE_H
+
+#include "sched/atomic.h"
+#include "sched/lock.h"
+
+#define SKUAI_IDLE_NOBODY UINT32_MAX
+
+struct skuai_idle {
+    skua_word64 counts __attribute__((aligned(SKUAI_CACHE_LINE))); /* sleeping in the low half, searching in the high */
+    uint32_t workers;
+    struct skuai_lock lock __attribute__((aligned(SKUAI_CACHE_LINE)));
+    /* guarded by lock */
+    uint32_t depth;
+    uint32_t timekeeper;           /* a worker in the set, or NOBODY */
+    uint64_t timekeeper_until_ns;
+    uint32_t *stack;               /* caller's memory, one entry per worker */
+};
+
+void skuai_idle_init(struct skuai_idle *idle, uint32_t workers, uint32_t *stack);
+
+/* May the caller, awake and not searching, search? If so it counts as searching. */
+bool skuai_idle_search(struct skuai_idle *idle);
+
+/* P3: the searcher found something. True: it was the last one and must do skuai_idle_pick(). */
+bool skuai_idle_found(struct skuai_idle *idle);
+
+/* P1, second half, after work was published by a seq_cst store or exchange. Returns a worker to unpark, or NOBODY. */
+uint32_t skuai_idle_pick(struct skuai_idle *idle);
+
+/* P2: enters the set. `searching` says whether the caller counts as searching. The caller takes the timekeeper's role
+ * if nobody has it or if its timers end sooner (until_ns: SKUA_NEVER for none). True: it is the timekeeper. */
+bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, uint64_t until_ns);
+
+/* P4, and after a time-out. True: the caller left the set by itself and is neither sleeping nor searching. False: it
+ * had been picked: it counts as searching and its parker holds a token. */
+bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker);
+
+/* Still the timekeeper? (Another sleeper may have taken the role over.) */
+bool skuai_idle_keeps_time(struct skuai_idle *idle, uint32_t worker);
+
+SKUAI_INLINE uint32_t skuai_idle_sleeping(const struct skuai_idle *idle)
+{
+    return (uint32_t)skuai_load_64(&idle->counts, SKUAI_RELAXED); /* a hint */
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* A task's header: 64 bytes at the start of a slab slot, and what can be done with it by its address alone.
+ *
+ * The slot's memory is a task header for as long as the runtime lives (slab.h), so that a wake that arrives after the
+ * task's end touches a word that is still a task word.
+ */
+#ifndef SKUAI_TASK_H
+#define SKUAI_TASK_H
+
+#include "sched/atomic.h"
+#include "sched/op.h"
+#include "sched/task_word.h"
+#include "skua/task.h"
+
+struct skuai_worker;
+struct skuai_task_extension;
+
+/* What a run of a task came to. */
+enum skuai_run {
+    SKUAI_RUN_WAITS,   /* the word still says running: the caller pauses it (task_word.h) */
+    SKUAI_RUN_YIELDS,  /* likewise: the caller requeues it */
+    SKUAI_RUN_ENDED,   /* the result is set; the caller ends it */
+    SKUAI_RUN_SETTLED  /* a fiber: its own switch has seen to the word already */
+};
+
+typedef enum skuai_run skuai_run_fn(struct skuai_worker *worker, skua_task *task);
+
+struct skua_task {
+    skua_word64 word;                     /* any thread: task_word.h */
+    skuai_run_fn *run;                    /* frame or fiber; set by spawn */
+    skua_scope *scope;                    /* its runner only: the innermost scope outside any set's child */
+    skua_wordptr next;                    /* whoever holds it in a queue; the slab's link while dead */
+    skua_op *joiner;                      /* the joiner, before J is set in the word */
+    int64_t result;                       /* its runner, before E is set in the word */
+    skua_wordptr fired;                   /* any thread: the set children whose ops have fired (combine.c) */
+    struct skuai_task_extension *more;    /* its runner only: name, locals; NULL until needed */
+};
+
+#define SKUAI_TASK_BODY(task) ((void *)((char *)(task) + sizeof(struct skua_task)))
+
+/* Joins (join.c; steps J1..J4 there). `op` is armed by the caller. */
+enum skuai_join { SKUAI_JOIN_READY, SKUAI_JOIN_WAITS, SKUAI_JOIN_BUSY };
+enum skuai_join skuai_join_attach(skua_task *task, skua_op *op);
+bool skuai_join_detach(skua_task *task, skua_op *op);
+/* The task has ended with task->result: completes a joiner. True: the caller frees the task. */
+bool skuai_join_end(skua_task *task);
+
+#endif

@@ -407,10 +407,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: no such test\n", program);
         return 2;
     }
-    printf("%d test%s passed, %d skipped; %s left over\n", ran - skipped,
-           ran - skipped == 1 ? "" : "s", skipped,
-           heap_is_watched                            ? "no thread, descriptor or heap byte"
-           : __lsan_do_recoverable_leak_check != NULL ? "no thread, descriptor or leak"
-                                                    : "no thread or descriptor (heap not looked at)");
+    const char *looked_for = heap_is_watched                            ? "thread, descriptor or heap byte"
+                             : __lsan_do_recoverable_leak_check != NULL ? "thread, descriptor or leak"
+                                                                        : "thread or descriptor (heap not looked at)";
+    printf("%d test%s passed, %d skipped; no %s left over\n", ran - skipped, ran - skipped == 1 ? "" : "s", skipped,
+           looked_for);
     return 0;
 }

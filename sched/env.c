@@ -1,0 +1,63 @@
+/* The real environment, apart from parking: clock, entropy, threads. See env.h. */
+#define _GNU_SOURCE
+#include "sched/env.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+uint64_t skuai_clock_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SKUA_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t skuai_entropy(void)
+{
+    uint64_t seed;
+    /* At most 256 bytes never come short; without the call (old kernels, seccomp) the clock will do: this seeds
+     * victim choice, not keys. */
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
+        seed = skuai_clock_now() ^ (uintptr_t)&seed;
+    return seed;
+}
+
+static void *thread_main(void *arg)
+{
+    struct skuai_thread *thread = arg;
+#if defined(__linux__)
+    pthread_setname_np(pthread_self(), thread->name);
+#endif
+    thread->entry(thread->arg);
+    return NULL;
+}
+
+/* Asynchronous signals go to the threads that the application knows; those that report a fault of the thread itself
+ * must stay open. */
+static void fill_blocked_signals(sigset_t *set)
+{
+    static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF };
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
+        sigdelset(set, open[i]);
+}
+
+int skuai_thread_start_real(struct skuai_thread *thread)
+{
+    sigset_t blocked, before;
+    pthread_t handle;
+    fill_blocked_signals(&blocked);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before); /* inherited by the new thread: no window in which it is open */
+    int error = pthread_create(&handle, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        return -error;
+    thread->handle = (uintptr_t)handle;
+    return 0;
+}
+
+void skuai_thread_join_real(struct skuai_thread *thread) { pthread_join((pthread_t)thread->handle, NULL); }

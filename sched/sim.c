@@ -1,0 +1,240 @@
+/* The simulation. See sim.h, and docs in sched/DESIGN.md, "Simulation".
+ *
+ * Virtual threads are flows of control (context.h) of the OS thread that drives them. A virtual thread runs until it
+ * reaches a switch point, parks or ends; then the driver chooses the next. All choices come from the seed: which thread,
+ * how long each step took, and the seeds of the workers' own generators. No choice, and no line of the trace, depends
+ * on an address, the real clock or another thread.
+ *
+ * Seeds differ in temper as well as in numbers: a seed's stickiness (how often the running thread simply goes on) ranges
+ * from never to 15 times in 16, so that some seeds interleave finely and others let one thread run far ahead.
+ *
+ * When nobody is ready, time jumps to the earliest time-out. When there is none either, nothing can ever happen again:
+ * a deadlock, and the driver says so.
+ */
+#define _GNU_SOURCE
+#include "sched/sim.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sched/context.h"
+#include "sched/parker.h"
+#include "sched/scheduler.h"
+
+enum { SIM_STACK_BYTES = 512 * 1024, STEP_MIN_NS = 20, STEP_RANGE_NS = 2000 };
+static const uint64_t first_instant_ns = SKUA_S; /* not 0, so that arithmetic on "now minus a little" is tested as usual */
+
+enum vthread_state { ABSENT, READY, PARKED, ENDED };
+
+struct vthread {
+    enum vthread_state state;
+    struct skuai_thread *thread;
+    struct skuai_parker *parker;
+    uint64_t deadline_ns; /* while PARKED */
+    void *stack;
+};
+
+struct skuai_sim {
+    uint64_t random;
+    uint64_t now_ns;
+    uint64_t steps;
+    uint32_t stay_of_16; /* the chance that the running thread goes on at a switch point */
+    uint32_t count, running;
+    bool inside; /* a virtual thread is running */
+    pthread_t owner;
+    struct skuai_context driver;
+    struct skuai_sim_config config;
+    struct vthread threads[];
+};
+
+static const char *const point_names[SKUAI_POINTS] = { "run", "push", "take", "steal", "wake", "settle", "claim", "spin" };
+
+static void trace(struct skuai_sim *sim, const char *what, uint64_t number)
+{
+    char line[96];
+    if (sim->config.trace == NULL)
+        return;
+    int length = snprintf(line, sizeof line, "%llu %llu t%u %s %llu\n", (unsigned long long)sim->steps,
+                          (unsigned long long)sim->now_ns, sim->running, what, (unsigned long long)number);
+    sim->config.trace(sim->config.trace_context, line, (size_t)length);
+}
+
+int skuai_sim_create(struct skuai_sim **out, const struct skuai_sim_config *config)
+{
+    struct skuai_sim *sim = calloc(1, sizeof *sim + config->threads_max * sizeof sim->threads[0]);
+    *out = sim;
+    if (sim == NULL)
+        return -ENOMEM;
+    sim->config = *config;
+    sim->random = config->seed;
+    sim->now_ns = first_instant_ns;
+    sim->stay_of_16 = skuai_random_below(&sim->random, 16);
+    sim->owner = pthread_self();
+    return 0;
+}
+
+void skuai_sim_destroy(struct skuai_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->count; i++)
+        free(sim->threads[i].stack);
+    free(sim);
+}
+
+bool skuai_sim_is_owner(const struct skuai_sim *sim) { return pthread_equal(sim->owner, pthread_self()) != 0; }
+uint64_t skuai_sim_now(struct skuai_sim *sim) { return sim->now_ns; }
+uint64_t skuai_sim_entropy(struct skuai_sim *sim) { return skuai_random_next(&sim->random); }
+uint64_t skuai_sim_steps(const struct skuai_sim *sim) { return sim->steps; }
+
+/* ---- inside a virtual thread --------------------------------------------------------------------------------- */
+
+static struct vthread *running(struct skuai_sim *sim) { return &sim->threads[sim->running]; }
+
+static void to_driver(struct skuai_sim *sim)
+{
+    skuai_context_switch(*running(sim)->thread->flow, &sim->driver);
+}
+
+static void vthread_main(void *arg)
+{
+    struct vthread *self = arg;
+    struct skuai_sim *sim = self->thread->env->sim;
+    self->thread->entry(self->thread->arg);
+    self->state = ENDED;
+    skuai_context_exit(self->thread->base, &sim->driver);
+}
+
+int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker)
+{
+    if (sim->count == sim->config.threads_max)
+        return -EAGAIN;
+    void *stack = aligned_alloc(64, SIM_STACK_BYTES);
+    if (stack == NULL)
+        return -EAGAIN;
+    struct vthread *vthread = &sim->threads[sim->count];
+    *vthread = (struct vthread){ .state = READY, .thread = thread, .parker = parker, .stack = stack };
+    thread->handle = sim->count;
+    parker->sim_index = sim->count++;
+    skuai_context_make(thread->base, stack, SIM_STACK_BYTES, vthread_main, vthread);
+    return 0;
+}
+
+void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
+{
+    struct vthread *vthread = &sim->threads[thread->handle];
+    const skua_word32 never = { 0 };
+    if (vthread->state != ENDED)
+        skuai_sim_run(sim, &never, 1); /* runs until all have ended or sleep for ever: whoever is joined was told to stop */
+    skuai_context_fini(thread->base);
+    free(vthread->stack);
+    vthread->stack = NULL;
+}
+
+void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
+{
+    if (!sim->inside) /* a call from the driver's own thread, e.g. a spawn before the start */
+        return;
+    if (point != SKUAI_POINT_SPIN && skuai_random_below(&sim->random, 16) < sim->stay_of_16)
+        return;
+    trace(sim, point_names[point], 0);
+    to_driver(sim);
+}
+
+bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t deadline_ns)
+{
+    struct vthread *self = running(sim);
+    if (skuai_parker_begin(parker))
+        return true;
+    self->state = PARKED;
+    self->deadline_ns = deadline_ns;
+    trace(sim, "park", deadline_ns);
+    to_driver(sim);
+    return skuai_parker_end(parker);
+}
+
+bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
+{
+    if (!skuai_parker_give(parker))
+        return false;
+    struct vthread *sleeper = &sim->threads[parker->sim_index];
+    if (sleeper->state == PARKED)
+        sleeper->state = READY;
+    return true;
+}
+
+/* ---- the driver ---------------------------------------------------------------------------------------------- */
+
+static bool choose_ready(struct skuai_sim *sim)
+{
+    uint32_t ready = 0;
+    for (uint32_t i = 0; i < sim->count; i++)
+        ready += sim->threads[i].state == READY;
+    if (ready == 0)
+        return false;
+    uint32_t chosen = skuai_random_below(&sim->random, ready);
+    for (uint32_t i = 0; i < sim->count; i++)
+        if (sim->threads[i].state == READY && chosen-- == 0)
+            sim->running = i;
+    return true;
+}
+
+static uint64_t earliest_deadline(const struct skuai_sim *sim)
+{
+    uint64_t earliest = SKUA_NEVER;
+    for (uint32_t i = 0; i < sim->count; i++)
+        if (sim->threads[i].state == PARKED && sim->threads[i].deadline_ns < earliest)
+            earliest = sim->threads[i].deadline_ns;
+    return earliest;
+}
+
+static void wake_expired(struct skuai_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->count; i++)
+        if (sim->threads[i].state == PARKED && sim->threads[i].deadline_ns <= sim->now_ns)
+            sim->threads[i].state = READY;
+}
+
+/* One step of one virtual thread. */
+static void step(struct skuai_sim *sim)
+{
+    struct skuai_thread *thread = running(sim)->thread;
+    sim->steps++;
+    sim->now_ns += STEP_MIN_NS + skuai_random_below(&sim->random, STEP_RANGE_NS);
+    trace(sim, "step", 0);
+    sim->inside = true;
+    skuai_worker_set_self(thread->worker);
+    skuai_context_switch(&sim->driver, *thread->flow);
+    skuai_worker_set_self(NULL);
+    sim->inside = false;
+}
+
+int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t value, uint64_t until_ns)
+{
+    if (!skuai_sim_is_owner(sim) || sim->inside)
+        return -EPERM;
+    int rc = 0;
+    skuai_context_init_thread(&sim->driver);
+    while (skuai_load_32(word, SKUAI_ACQUIRE) != value) { /* as the word's own protocol says */
+        wake_expired(sim);
+        if (choose_ready(sim)) {
+            step(sim);
+            continue;
+        }
+        uint64_t next = earliest_deadline(sim);
+        if (next == SKUA_NEVER || next > until_ns) {
+            rc = next == SKUA_NEVER && until_ns == SKUA_NEVER ? -EDEADLK : -ETIMEDOUT;
+            if (until_ns != SKUA_NEVER && sim->now_ns < until_ns)
+                sim->now_ns = until_ns;
+            break;
+        }
+        sim->now_ns = next;
+    }
+    skuai_context_fini(&sim->driver);
+    return rc;
+}
+
+int skuai_sim_run(struct skuai_sim *sim, const skua_word32 *word, uint32_t value)
+{
+    return skuai_sim_run_until(sim, word, value, SKUA_NEVER);
+}

@@ -11,8 +11,8 @@
  *   P3 chain    a searcher that finds work leaves the searching count, and if it was the last one it does P1's second
  *               half itself: more work may have come while the producers relied on it. So wakes chain: one at a time,
  *               each woken worker waking the next as long as there is work.
- *   P4 return   a worker that finds work in P2's second look leaves the set again; if a producer took it out already, a
- *               token is in its parker and it counts as searching.
+ *   P4 return   a worker that wakes, or that found work in P2's second look, leaves the set. If a producer has taken it
+ *               out already it counts as searching. The set decides this, not the parker's token, which may be late.
  * At most half of the workers that are awake search at once (P1 counts in any case).
  *
  * The set is a stack guarded by a short lock (woken last in, first out: warm caches, and the rest sleep on). One
@@ -54,8 +54,8 @@ uint32_t skuai_idle_pick(struct skuai_idle *idle);
  * if nobody has it or if its timers end sooner (until_ns: SKUA_NEVER for none). True: it is the timekeeper. */
 bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, uint64_t until_ns);
 
-/* P4, and after a time-out. True: the caller left the set by itself and is neither sleeping nor searching. False: it
- * had been picked: it counts as searching and its parker holds a token. */
+/* P4. True: the caller left the set by itself and is neither sleeping nor searching. False: it had been picked and
+ * counts as searching; a token is in its parker, was taken from there, or is on its way. */
 bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker);
 
 /* Still the timekeeper? (Another sleeper may have taken the role over.) */

@@ -26,8 +26,6 @@ void skuai_inject_push(struct skuai_inject *inject, skua_task *first, skua_task 
      * count }. First, so that `taken` never passes it. */
     skuai_add_64(&inject->pushed, count, SKUAI_SEQ_CST);
     link_behind(inject, first, last);
-} against { go to sleep; look at newest }. */
-    link_behind(inject, first, last, SKUAI_SEQ_CST);
 }
 
 /* Takes one; NULL at the end or at a gap. */

@@ -4,12 +4,12 @@
  *   J1 attach   the joiner writes task->joiner, then sets J. If E was set already nobody looks at joiner any more, and
  *               the result can be read.
  *   J2 end      the runner writes the result, then turns R into E. If J was set it alone reads joiner and completes
- *               the op (op.h: claim, move, finish). If the op is an arm of a decided select the claim fails, and LOST
- *               is its last access.
- *   J3 detach   the joiner takes J away. If E was not set, nobody will touch the op. If it was, the op is in the hands
- *               of J2 until it is DONE or LOST, a few instructions later.
- *   J4 free     E without H frees (J2); else who gives up H does. A joiner that sees E or DONE owns H and frees with
- *               no further exchange: J2 does not touch the task after it has finished the op.
+ *               the op (op.h: claim, move the result over, finish). If the op is an arm of a decided select the claim
+ *               fails, and LOST is its last access.
+ *   J3 detach   the joiner takes J away if the task, of the generation that it attached to, has not ended. Then nobody
+ *               will touch the op. Else the op is in the hands of J2 until it is DONE or LOST, a few instructions later.
+ *   J4 free     a join uses the handle up. E without H frees (J2); E with a joiner whose op was claimed frees (J2,
+ *               after DONE); else who holds H frees: by joining after E (J1), or by releasing it (task_word.h).
  * Model: tests/model/model_join.c.
  */
 #include "sched/task.h"
@@ -19,13 +19,14 @@ enum skuai_join skuai_join_attach(skua_task *task, skua_op *op)
     /* Relaxed: only catches a second joiner in most cases; a handle has one user at a time. */
     if (skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_JOINER)
         return SKUAI_JOIN_BUSY;
+    ((skua_join_op *)op)->generation = skuai_task_generation(skuai_load_64(&task->word, SKUAI_RELAXED)); /* fixed: we hold H */
     SKUAI_WRITE(task->joiner, op);
     return skuai_task_word_join(&task->word) ? SKUAI_JOIN_WAITS : SKUAI_JOIN_READY;
 }
 
 bool skuai_join_detach(skua_task *task, skua_op *op)
 {
-    if (skuai_task_word_unjoin(&task->word))
+    if (skuai_task_word_unjoin(&task->word, (uint32_t)((skua_join_op *)op)->generation))
         return true;
     if (op->select == NULL)
         return false; /* it will be DONE, and its sink fired */
@@ -46,11 +47,13 @@ bool skuai_join_end(skua_task *task)
         return true;
     case SKUAI_TASK_COMPLETE_JOINER: {
         skua_op *op = SKUAI_READ(task->joiner);
-        if (skuai_op_claim(op))
-            skuai_op_finish(op, 0);
-        else
+        if (!skuai_op_claim(op)) {
             skuai_op_lose(op);
-        return false;
+            return false;
+        }
+        SKUAI_WRITE(((skua_join_op *)op)->value, SKUAI_READ(task->result));
+        skuai_op_finish(op, 0);
+        return true;
     }
     default:
         return false;

@@ -62,8 +62,8 @@ struct skuai_slab_chunk {
     /* the owning cache's thread */
     void *free __attribute__((aligned(SKUAI_CACHE_LINE)));
     char *fresh;                      /* the first slot not used since the chunk was parked or made */
-    skua_word32 used;                 /* written by the owner, read by statistics */
     char *touched_end;                /* of the slots that have been used since the pages were new */
+    skua_word32 used;                 /* written by the owner, read by statistics */
     uint32_t watch;                   /* what `used` falls to when the chunk's state changes */
     uint32_t state;
     uint32_t generation;              /* the highest that was forgotten with given back pages */

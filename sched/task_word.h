@@ -71,6 +71,19 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel(skua_word64 *word)
     return skuai_task_word_waken(skuai_or_64(word, SKUAI_TASK_NOTIFIED | SKUAI_TASK_CANCEL, SKUAI_ACQ_REL));
 }
 
+/* Cancels whatever task the slot may hold, for who goes through all slots. True if there is one that has not ended;
+ * *verdict as of _cancel. */
+SKUAI_INLINE bool skuai_task_word_cancel_any(skua_word64 *word, enum skuai_task_verdict *verdict)
+{
+    uint64_t old = skuai_load_64(word, SKUAI_ACQUIRE); /* pairs with the slab's and the wakes' releases */
+    do {
+        if ((old & (SKUAI_TASK_ALIVE | SKUAI_TASK_ENDED)) != SKUAI_TASK_ALIVE)
+            return false;
+    } while (!skuai_cas_64(word, &old, old | SKUAI_TASK_NOTIFIED | SKUAI_TASK_CANCEL, SKUAI_ACQ_REL)); /* as _wake */
+    *verdict = skuai_task_word_waken(old);
+    return true;
+}
+
 /* A public waker's wake: only the task it was made for. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake_exactly(skua_word64 *word, uint32_t generation)
 {
@@ -129,10 +142,16 @@ SKUAI_INLINE bool skuai_task_word_join(skua_word64 *word)
     return !(skuai_or_64(word, SKUAI_TASK_JOINER, SKUAI_ACQ_REL) & SKUAI_TASK_ENDED);
 }
 
-/* The joiner withdraws. True: nobody will touch its op. False: the end came first and the op will be DONE or LOST. */
-SKUAI_INLINE bool skuai_task_word_unjoin(skua_word64 *word)
+/* The joiner withdraws. True: nobody will touch its op. False: the end came first and the op will be DONE or LOST; the
+ * slot may even be another task's by now, which the generation tells. */
+SKUAI_INLINE bool skuai_task_word_unjoin(skua_word64 *word, uint32_t generation)
 {
-    return !(skuai_and_64(word, ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_ACQ_REL) & SKUAI_TASK_ENDED);
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
+    do {
+        if (skuai_task_generation(old) != generation || (old & SKUAI_TASK_ENDED))
+            return false;
+    } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_ACQ_REL)); /* as _join */
+    return true;
 }
 
 /* The handle is released. Acquire-release: whoever frees sees all that the other party did. */

@@ -25,21 +25,25 @@
 SKUA_BEGIN_DECLS
 
 typedef struct skua_set skua_set;
+typedef struct skua_child skua_child;
 
 /* One member of a set. Only `result` (and `ended`) are for reading, after the set has ended. */
-typedef struct skua_child {
+struct skua_child {
     int64_t result;         /* the future's or task's result */
-    skua_wordptr next;      /* link of a ready list */
+    skua_child *next;       /* link of the task's list of fired children */
     skua_set *set;
     skua_frame *leaf;       /* the frame to resume; NULL for a task */
     skua_scope *scope;      /* the innermost scope inside this child */
     skua_task *task;        /* a task child's handle */
     skua_frame *future;     /* a future child's outermost frame */
+    skua_child *next_ready; /* link of the set's ready list */
+    skua_word32 signal;     /* fires that have not been delivered */
+    uint32_t armed;         /* ops armed whose fire has not been delivered */
     uint32_t flags;
     bool ended;
     skua_join_op join;      /* how a task child is waited for */
     void *reserved[2];
-} skua_child;
+};
 
 struct skua_set {
     SKUA_FRAME;
@@ -54,6 +58,7 @@ struct skua_set {
     uint32_t winner;
     uint32_t flags;
     int64_t outcome;
+    skua_task *runner;       /* the task that polls it */
     void *reserved[2];
 };
 

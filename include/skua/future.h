@@ -82,12 +82,10 @@ SKUA_API SKUA_NODISCARD int skua_spawn_frame(skua_task **task, const skua_spawn_
 SKUA_API int64_t skua_await_frame(skua_frame *frame);
 
 /* The macros' engine. Not to be called directly. */
-SKUA_API enum skua_poll skuai_await_op_slow(skua_frame *frame, skua_op *op);
+SKUA_API enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op);
 SKUA_API enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child);
 SKUA_API void skuai_frame_yield(skua_frame *frame);
 SKUA_API void skuai_frame_park(skua_frame *frame);
-SKUA_API int skuai_budget_take(void);
-SKUA_API int skuai_frame_interrupted(void);
 
 #define SKUAI_FRAME_ENDED 1u
 #define SKUAI_FRAME_ROOT 2u
@@ -99,7 +97,7 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
 {
     if (frame->awaited & 1u)
         return skuai_await_child(frame, (skua_frame *)(frame->awaited & ~(uintptr_t)1));
-    return skuai_await_op_slow(frame, (skua_op *)frame->awaited);
+    return skuai_await_op(frame, (skua_op *)frame->awaited);
 }
 
 #ifndef __cplusplus

@@ -58,6 +58,7 @@ typedef struct skua_join_op {
     SKUA_OP_HEADER;
     int64_t value;
     skua_task *task;
+    uint64_t generation;
 } skua_join_op;
 
 SKUA_API skua_op *skua_join_start(skua_join_op *op, skua_task *task);

@@ -1,0 +1,143 @@
+/* Cancellation: an error that awaits return, level-triggered, and shields against it.
+ *
+ * An await asks from the inside out: a scope entered in the current set child (combine.h), a cancellation of that child
+ * by its set, then the same for the set's own surroundings, up to the task's scope and the C bit of its word. A shield
+ * ends the question wherever it is met.
+ */
+#include "sched/scheduler.h"
+#include "sched/combine.h"
+
+#include <errno.h>
+
+static bool cancel_pending_nested(struct skuai_worker *worker)
+{
+    for (const skua_child *child = worker->child; child != NULL; child = child->set->outer) {
+        if (child->scope != NULL)
+            return false; /* every scope is a shield */
+        if (child->flags & SKUAI_CHILD_CANCELED)
+            return true;
+    }
+    return worker->task->scope == NULL &&
+           (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0; /* C's sender wakes us besides */
+}
+
+bool skuai_cancel_pending(struct skuai_worker *worker)
+{
+    if (SKUAI_LIKELY(worker->child == NULL))
+        return (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0 && /* as above */
+               worker->task->scope == NULL;
+    return cancel_pending_nested(worker);
+}
+
+void skua_cancel(skua_task *task)
+{
+    if (skuai_task_word_cancel(&task->word) == SKUAI_TASK_ENQUEUE)
+        skuai_schedule_woken(task);
+}
+
+bool skua_is_canceled(void)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    return worker != NULL && worker->task != NULL && skuai_cancel_pending(worker);
+}
+
+static skua_scope **innermost_scope(struct skuai_worker *worker)
+{
+    return worker->child != NULL ? &worker->child->scope : &worker->task->scope;
+}
+
+void skua_shield_enter(skua_scope *scope)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    *scope = (skua_scope){ .outer = NULL };
+    if (worker == NULL || worker->task == NULL) {
+        skuai_misuse("skua_shield_enter", "was called outside of a task", "only tasks are cancelled; leave it out");
+        return;
+    }
+    skua_scope **innermost = innermost_scope(worker);
+    scope->outer = *innermost;
+    *innermost = scope;
+}
+
+void skua_scope_leave(skua_scope *scope)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker == NULL || worker->task == NULL || *innermost_scope(worker) != scope) {
+        skuai_misuse("skua_scope_leave", "was given a scope that is not the innermost one of the calling task",
+                     "leave scopes in the reverse order of entering, in the same task and set child");
+        return;
+    }
+    *innermost_scope(worker) = scope->outer;
+}
+
+/* ---- who an op wakes ----------------------------------------------------------------------------------------- */
+
+void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker == NULL || worker->task == NULL) {
+        skuai_op_arm(op, kind, owner, (uintptr_t)&op->state | SKUAI_SINK_THREAD);
+    } else if (worker->child != NULL) {
+        skuai_op_arm(op, kind, owner, (uintptr_t)worker->child | SKUAI_SINK_CHILD);
+        worker->child->armed++;
+    } else {
+        skuai_op_arm(op, kind, owner, (uintptr_t)worker->task | SKUAI_SINK_TASK);
+    }
+}
+
+/* The op will not fire after all: it was never linked, or has been withdrawn. */
+void skuai_op_disarm_here(skua_op *op)
+{
+    if ((op->sink & SKUAI_SINK_TAGS) == SKUAI_SINK_CHILD)
+        ((skua_child *)(op->sink - SKUAI_SINK_CHILD))->armed--;
+    op->sink = 0;
+}
+
+static skua_task *sink_task(uintptr_t sink)
+{
+    switch (sink & SKUAI_SINK_TAGS) {
+    case SKUAI_SINK_TASK:
+        return (skua_task *)sink;
+    case SKUAI_SINK_CHILD:
+        return ((skua_child *)(sink - SKUAI_SINK_CHILD))->set->runner;
+    default:
+        return NULL;
+    }
+}
+
+void skuai_sink_fire(uintptr_t sink)
+{
+    switch (sink & SKUAI_SINK_TAGS) {
+    case SKUAI_SINK_TASK:
+        skuai_task_wake((skua_task *)sink);
+        break;
+    case SKUAI_SINK_CHILD:
+        skuai_child_fire((skua_child *)(sink - SKUAI_SINK_CHILD));
+        break;
+    default:
+        skuai_word_wake_real((skua_word32 *)(sink - SKUAI_SINK_THREAD));
+        break;
+    }
+}
+
+/* Late fires. The sink's task may end as soon as the op is DONE, and its runtime may then be destroyed while a thread of
+ * another runtime, or of none, is still about to fire: so such a thread counts itself in before DONE. Whoever sees DONE,
+ * and so whoever destroys the runtime because of it, sees the count. A runtime's own workers are joined anyway. */
+void *skuai_sink_hold(uintptr_t sink)
+{
+    skua_task *task = sink_task(sink);
+    if (task == NULL)
+        return NULL;
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    struct skuai_worker *worker = skuai_worker_self();
+    if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))
+        return NULL;
+    skuai_add_32(&sched->holds, 1, SKUAI_RELAXED); /* before DONE's release, which carries it */
+    return sched;
+}
+
+void skuai_sink_unhold(void *held)
+{
+    struct skuai_scheduler *sched = held;
+    skuai_sub_32(&sched->holds, 1, SKUAI_RELEASE); /* pairs with the destroyer's acquire: our fire comes before it */
+}

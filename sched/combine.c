@@ -1,0 +1,285 @@
+/* Combinators: sets of futures and tasks that one task waits for.
+ *
+ * A set is a frame; polling it polls the children that something happened to, each from its own leaf. An op armed while
+ * a child is polled has the child as its sink:
+ *   C1 arm      the runner counts it in child->armed
+ *   C2 fire     any thread: one exchange of child->signal adds a fire and sets QUEUED. Who set it pushes the child on its
+ *               *task's* list of fired children. After that, or if QUEUED was set already, the fire touches only the task,
+ *               which is type-stable. One list per task, not per set: the fire need not walk sets that may be ending.
+ *   C3 deliver  at its next run the task takes the list, takes each child's signal, takes its fires off `armed`, and marks
+ *               it ready in its set, and that set's own child ready in the set around it, and so on. All this is the
+ *               runner's own, no atomics.
+ *   C4 end      a child that has ended with fires still under way (armed > 0: an op was seen DONE before its fire came)
+ *               stays until they are delivered. So no fire finds a child gone.
+ * Model: tests/model/model_combine.c (C1, C2 and the list).
+ */
+#include "sched/combine.h"
+#include "sched/spawn.h"
+
+#include <errno.h>
+
+enum { QUEUED = 1, FIRE = 2 };
+enum set_mode { JOIN_ALL, RACE, ANY, ALL_SETTLED };
+enum set_flag { CANCEL_SEEN = 1, DECIDED = 2 };
+
+/* ---- firing and delivering ----------------------------------------------------------------------------------- */
+
+void skuai_child_fire(skua_child *child)
+{
+    skua_task *task = child->set->runner; /* alive: at least until this fire is delivered */
+    uint32_t seen = skuai_load_32(&child->signal, SKUAI_RELAXED); /* the exchange decides */
+    /* Release: pairs with deliver's acquire: the child is not reused before our accesses are over. */
+    while (!skuai_cas_32(&child->signal, &seen, (seen + FIRE) | QUEUED, SKUAI_ACQ_REL))
+        ;
+    if (!(seen & QUEUED)) {
+        void *first = skuai_load_ptr(&task->fired, SKUAI_RELAXED); /* the exchange decides */
+        do
+            SKUAI_WRITE(child->next, first);
+        while (!skuai_cas_ptr(&task->fired, &first, child, SKUAI_RELEASE)); /* pairs with deliver's acquire */
+    }
+    skuai_task_wake(task);
+}
+
+static void mark_ready(skua_child *child)
+{
+    for (; child != NULL && !(child->flags & SKUAI_CHILD_READY); child = child->set->outer) {
+        skua_set *set = child->set;
+        child->flags |= SKUAI_CHILD_READY;
+        child->next_ready = NULL;
+        if (set->ready_first == NULL)
+            set->ready_first = child;
+        else
+            set->ready_last->next_ready = child;
+        set->ready_last = child;
+    }
+}
+
+void skuai_sets_deliver(skua_task *task)
+{
+    skua_child *child = skuai_exchange_ptr(&task->fired, NULL, SKUAI_ACQUIRE); /* pairs with fire's release */
+    skua_child *oldest = NULL;
+    while (child != NULL) { /* the list is last in, first out */
+        skua_child *next = SKUAI_READ(child->next);
+        SKUAI_WRITE(child->next, oldest);
+        oldest = child;
+        child = next;
+    }
+    while (oldest != NULL) {
+        child = oldest;
+        oldest = SKUAI_READ(child->next);
+        /* Acquire: as said in fire. From here on a new fire pushes the child again. */
+        child->armed -= skuai_exchange_32(&child->signal, 0, SKUAI_ACQUIRE) / FIRE;
+        mark_ready(child);
+    }
+}
+
+void skuai_child_park(skua_child *child)
+{
+    if (child->flags & SKUAI_CHILD_PARKED)
+        return;
+    child->flags |= SKUAI_CHILD_PARKED;
+    child->set->parked++;
+    if (child->set->outer != NULL)
+        skuai_child_park(child->set->outer);
+}
+
+/* ---- polling ------------------------------------------------------------------------------------------------- */
+
+static void unpark(skua_child *child)
+{
+    if (child->flags & SKUAI_CHILD_PARKED) {
+        child->flags &= ~(uint32_t)SKUAI_CHILD_PARKED;
+        child->set->parked--;
+    }
+}
+
+static void cancel_child(skua_child *child)
+{
+    if (child->ended || (child->flags & SKUAI_CHILD_CANCELED))
+        return;
+    child->flags |= SKUAI_CHILD_CANCELED;
+    if (child->task != NULL)
+        skua_cancel(child->task);
+    else
+        mark_ready(child);
+}
+
+static void cancel_children(skua_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        cancel_child(&set->children[i]);
+}
+
+/* What a child's end means for the set. */
+static void judge(skua_set *set, skua_child *child)
+{
+    uint32_t index = (uint32_t)(child - set->children);
+    bool failed = child->result < 0;
+    switch ((enum set_mode)set->mode) {
+    case ALL_SETTLED:
+        set->outcome += !failed;
+        return;
+    case JOIN_ALL:
+        if (!failed || (set->flags & DECIDED))
+            return;
+        set->outcome = child->result;
+        break;
+    case ANY:
+        if (set->flags & DECIDED)
+            return;
+        if (failed) {
+            set->outcome = child->result;
+            return;
+        }
+        set->outcome = index;
+        break;
+    case RACE:
+        if (set->flags & DECIDED)
+            return;
+        set->outcome = index;
+        break;
+    }
+    set->flags |= DECIDED;
+    cancel_children(set);
+}
+
+/* Polls a child that is a task's join: the op fires at the task's end. Cancelling the set cancels the task, not the
+ * join. */
+static bool poll_task(skua_child *child)
+{
+    if (!(child->flags & SKUAI_CHILD_STARTED)) {
+        child->flags |= SKUAI_CHILD_STARTED;
+        skuai_join_start_here(&child->join, child->task);
+    }
+    if (!skuai_op_is_done(&child->join.op))
+        return false;
+    child->result = child->join.result < 0 ? child->join.result : child->join.value;
+    return true;
+}
+
+static bool poll_future(struct skuai_worker *worker, skua_child *child)
+{
+    if (skuai_frame_climb(child->leaf, child->future) == SKUA_PENDING) {
+        child->leaf = worker->leaf;
+        return false;
+    }
+    child->result = child->future->result;
+    return true;
+}
+
+static void poll_child(struct skuai_worker *worker, skua_set *set, skua_child *child)
+{
+    skua_child *around = worker->child;
+    unpark(child);
+    worker->child = child;
+    if (!(child->flags & SKUAI_CHILD_ENDING) &&
+        (child->task != NULL ? poll_task(child) : poll_future(worker, child)))
+        child->flags |= SKUAI_CHILD_ENDING;
+    worker->child = around;
+    if (!(child->flags & SKUAI_CHILD_ENDING) || child->armed != 0) /* C4 */
+        return;
+    child->ended = true;
+    child->task = NULL;
+    set->left--;
+    judge(set, child);
+}
+
+static void begin(struct skuai_worker *worker, skua_set *set)
+{
+    set->outer = worker->child;
+    set->runner = worker->task;
+    for (uint32_t i = 0; i < set->count; i++) {
+        skua_child *child = &set->children[i];
+        child->set = set;
+        mark_ready(child);
+    }
+}
+
+static enum skua_poll poll_set(skua_frame *frame)
+{
+    skua_set *set = (skua_set *)(void *)frame;
+    struct skuai_worker *worker = skuai_worker_self();
+    if (frame->resume == 0) {
+        frame->resume = 1;
+        begin(worker, set);
+    }
+    if (!(set->flags & CANCEL_SEEN) && skuai_cancel_pending(worker)) {
+        set->flags |= CANCEL_SEEN;
+        cancel_children(set);
+    }
+    for (uint32_t i = 0; set->parked != 0 && i < set->count; i++)
+        if (set->children[i].flags & SKUAI_CHILD_PARKED) {
+            unpark(&set->children[i]);
+            mark_ready(&set->children[i]);
+        }
+    while (set->ready_first != NULL) {
+        skua_child *child = set->ready_first;
+        set->ready_first = child->next_ready;
+        child->flags &= ~(uint32_t)SKUAI_CHILD_READY;
+        if (!child->ended)
+            poll_child(worker, set, child);
+    }
+    if (set->left != 0) {
+        worker->leaf = frame;
+        return SKUA_PENDING;
+    }
+    frame->result = set->outcome;
+    frame->flags |= SKUAI_FRAME_ENDED;
+    return SKUA_DONE;
+}
+
+/* ---- the public calls ---------------------------------------------------------------------------------------- */
+
+static void clear_child(skua_child *child)
+{
+    *child = (skua_child){ .result = 0 };
+}
+
+void skua_child_task(skua_child *child, skua_task *task)
+{
+    clear_child(child);
+    child->task = task;
+}
+
+void skua_child_frame(skua_child *child, skua_frame *frame)
+{
+    clear_child(child);
+    child->future = frame;
+    child->leaf = frame;
+}
+
+static skua_frame *start(skua_set *set, skua_child *children, size_t count, enum set_mode mode)
+{
+    bool wrong = count > INT32_MAX || (count == 0 && (mode == RACE || mode == ANY));
+    *set = (skua_set){ .children = children, .mode = mode, .outcome = wrong ? -EINVAL : 0 };
+    set->count = set->left = wrong ? 0 : (uint32_t)count;
+    return skua_frame_init(&set->frame, poll_set);
+}
+
+skua_frame *skua_join_all_start(skua_set *set, skua_child *children, size_t count)
+{
+    return start(set, children, count, JOIN_ALL);
+}
+skua_frame *skua_race_start(skua_set *set, skua_child *children, size_t count)
+{
+    return start(set, children, count, RACE);
+}
+skua_frame *skua_any_start(skua_set *set, skua_child *children, size_t count)
+{
+    return start(set, children, count, ANY);
+}
+skua_frame *skua_all_settled_start(skua_set *set, skua_child *children, size_t count)
+{
+    return start(set, children, count, ALL_SETTLED);
+}
+
+static int64_t wait_for(skua_child *children, size_t count, enum set_mode mode)
+{
+    skua_set set;
+    return skua_await_frame(start(&set, children, count, mode));
+}
+
+int64_t skua_join_all(skua_child *children, size_t count) { return wait_for(children, count, JOIN_ALL); }
+int64_t skua_race(skua_child *children, size_t count) { return wait_for(children, count, RACE); }
+int64_t skua_any(skua_child *children, size_t count) { return wait_for(children, count, ANY); }
+int64_t skua_all_settled(skua_child *children, size_t count) { return wait_for(children, count, ALL_SETTLED); }

@@ -1,0 +1,223 @@
+/* Fibers: tasks with a stack.
+ *
+ * A fiber that waits switches away: to the next ready fiber of its worker directly, else to the base. The one thing that
+ * it cannot do itself is to say that it waits: until its registers are saved nobody may resume it. So it leaves a note
+ * in worker->post, and whatever flow the switch arrives in carries it out first:
+ *   F1 note    post and post_task are set, on the old stack
+ *   F2 switch  registers saved, the other flow resumed
+ *   F3 settle  the other flow: PAUSE: R is taken from the word; if N was set meanwhile the fiber is queued (task_word.h).
+ *              REQUEUE: queued in any case. END: stack and task are freed, which could not be done from on top of them.
+ * A fiber gets its stack when it first runs, from its worker's warm ones. If none can be had it goes to the end of the
+ * queue and tries again: others end and leave theirs.
+ */
+#include "sched/spawn.h"
+
+#include <errno.h>
+
+enum { AWAIT_BUDGET = 128 }; /* as in frame.c */
+
+static void fiber_main(void *arg)
+{
+    skua_task *task = arg;
+    skuai_worker_settle_post(skuai_worker_self());
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    task->result = fiber->fn(fiber->arg);
+
+    struct skuai_worker *worker = skuai_worker_self();
+    if (task->scope != NULL) {
+        skuai_misuse("a fiber's end", "came inside a shield", "leave every scope that was entered");
+        task->scope = NULL;
+    }
+    worker->task = NULL;
+    worker->post = SKUAI_POST_END;
+    worker->post_task = task;
+    worker->flow = &worker->base;
+    skuai_context_exit(&fiber->context, &worker->base);
+}
+
+/* Gives the fiber its stack if it has none yet. */
+static bool prepare(struct skuai_worker *worker, skua_task *task)
+{
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    if (SKUAI_LIKELY(fiber->started))
+        return true;
+    int rc = skuai_stack_acquire(&worker->sched->stack_pool, &worker->stacks, fiber->stack_size, &fiber->stack);
+    if (rc < 0)
+        return false;
+    fiber->started = true;
+    skuai_context_make(&fiber->context, fiber->stack.low, fiber->stack.size, fiber_main, task);
+    return true;
+}
+
+static struct skuai_context *enter(struct skuai_worker *worker, skua_task *task)
+{
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    skuai_task_word_run(&task->word);
+    worker->task = task;
+    worker->budget = AWAIT_BUDGET;
+    worker->flow = &fiber->context;
+    return &fiber->context;
+}
+
+void skuai_worker_settle_post(struct skuai_worker *worker)
+{
+    skua_task *task = worker->post_task;
+    enum skuai_post post = worker->post;
+    worker->post = SKUAI_POST_NOTHING;
+    switch (post) {
+    case SKUAI_POST_NOTHING:
+        break;
+    case SKUAI_POST_PAUSE:
+        if (skuai_task_word_pause(&task->word) == SKUAI_TASK_ENQUEUE)
+            skuai_schedule_last(worker, task);
+        break;
+    case SKUAI_POST_REQUEUE:
+        skuai_task_word_requeue(&task->word);
+        skuai_schedule_last(worker, task);
+        break;
+    case SKUAI_POST_END:
+        skuai_fiber_free_stack(worker, task);
+        skuai_worker_end_task(worker, task);
+        break;
+    }
+}
+
+void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task)
+{
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    if (!fiber->started)
+        return;
+    fiber->started = false;
+    skuai_context_fini(&fiber->context);
+    skuai_stack_release(&worker->sched->stack_pool, &worker->stacks, &fiber->stack);
+}
+
+enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task)
+{
+    if (SKUAI_UNLIKELY(!prepare(worker, task))) {
+        skuai_schedule_last(worker, task); /* still queued: its word has not changed */
+        return SKUAI_RUN_SETTLED;
+    }
+    skuai_context_switch(&worker->base, enter(worker, task));
+    worker->flow = &worker->base; /* the base never changes its worker */
+    skuai_worker_settle_post(worker);
+    return SKUAI_RUN_SETTLED;
+}
+
+/* Where a suspending fiber goes: to the next task's stack if that is a fiber, else to the base, with the task in hand. */
+static struct skuai_context *next_flow(struct skuai_worker *worker)
+{
+    skua_task *next = skuai_worker_next_local(worker);
+    if (next != NULL && next->run == skuai_fiber_run && prepare(worker, next)) {
+        skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+        skuai_count(&worker->counters.polls, 1);
+        return enter(worker, next);
+    }
+    worker->handover = next;
+    worker->task = NULL;
+    worker->flow = &worker->base;
+    return &worker->base;
+}
+
+void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
+{
+    skua_task *task = worker->task;
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    struct skuai_context *to = next_flow(worker);
+    worker->post = post; /* F1 */
+    worker->post_task = task;
+    skuai_context_switch(&fiber->context, to); /* F2 */
+    skuai_worker_settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+/* A thread outside the runtime. The completer wakes the op's own word (op.h, O4). */
+static int64_t wait_as_thread(skua_op *op)
+{
+    for (;;) {
+        uint32_t state = (uint32_t)skuai_op_state(op);
+        if (state == SKUAI_OP_DONE)
+            return op->result;
+        skuai_word_wait_real(&op->state, state, SKUA_NEVER);
+    }
+}
+
+int64_t skua_await(skua_op *op)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker == NULL || worker->task == NULL)
+        return wait_as_thread(op);
+    if (worker->polling != 0) {
+        skuai_misuse(op->kind != NULL ? ((const struct skuai_op_kind *)op->kind)->name : "skua_await",
+                     "was waited for inside a future's body", "use SKUA_AWAIT with its _start form");
+        return -EPERM;
+    }
+    if (skuai_op_is_done(op)) {
+        if (SKUAI_UNLIKELY(worker->budget-- == 0))
+            skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
+        return op->result;
+    }
+    while (!skuai_op_is_done(op)) {
+        if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && ((const struct skuai_op_kind *)op->kind)->withdraw(op)) {
+            skuai_op_set_done(op, -ECANCELED);
+            break;
+        }
+        skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
+        worker = skuai_worker_self();
+    }
+    return op->result;
+}
+
+/* For calls that wait without an op: the calling fiber's worker, or NULL and the error in *error. */
+static struct skuai_worker *waiting_fiber(const char *call, const char *instead, int *error)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    *error = -EPERM;
+    if (worker == NULL || worker->task == NULL)
+        return NULL;
+    if (worker->polling != 0) {
+        *error = skuai_misuse(call, "was called inside a future's body", instead);
+        return NULL;
+    }
+    return worker;
+}
+
+int skua_yield(void)
+{
+    int error;
+    struct skuai_worker *worker = waiting_fiber("skua_yield", "use SKUA_YIELD", &error);
+    if (worker == NULL)
+        return skuai_worker_self() == NULL ? skuai_thread_yield() : error;
+    skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
+    return skuai_cancel_pending(skuai_worker_self()) ? -ECANCELED : 0;
+}
+
+int skua_park(void)
+{
+    int error;
+    struct skuai_worker *worker = waiting_fiber("skua_park", "use SKUA_PARK", &error);
+    if (worker == NULL)
+        return error;
+    if (skuai_cancel_pending(worker))
+        return -ECANCELED;
+    skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
+    return skuai_cancel_pending(skuai_worker_self()) ? -ECANCELED : 0;
+}
+
+skua_waker skua_waker_self(void)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker == NULL || worker->task == NULL)
+        return (skua_waker){ .task = NULL };
+    uint64_t word = skuai_load_64(&worker->task->word, SKUAI_RELAXED); /* the generation is fixed while it runs */
+    return (skua_waker){ .task = worker->task, .generation = skuai_task_generation(word) };
+}
+
+void skua_wake(skua_waker waker)
+{
+    if (waker.task == NULL)
+        return;
+    if (skuai_task_word_wake_exactly(&waker.task->word, (uint32_t)waker.generation) == SKUAI_TASK_ENQUEUE)
+        skuai_schedule_woken(waker.task);
+}

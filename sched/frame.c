@@ -1,0 +1,161 @@
+/* Futures: running frames.
+ *
+ * A frame's first run is a plain call from its parent's await, so a chain of awaits that need not wait is a chain of
+ * calls. The innermost frame that must wait notes itself in worker->leaf and everybody above returns SKUA_PENDING. The
+ * next run resumes that leaf directly and climbs: when a frame ends, its parent is polled next. So resuming costs the
+ * same at any depth.
+ *
+ * The leaf of a task is kept in the root frame's `parent`, of a set child in the child, of a future inside a fiber in
+ * the fiber's locals.
+ */
+#include "sched/combine.h"
+#include "sched/spawn.h"
+
+#include <errno.h>
+
+enum { AWAIT_BUDGET = 128 }; /* as tokio's; awaits that find their op done in one run of a task */
+
+/* ---- the macros' engine -------------------------------------------------------------------------------------- */
+
+static struct skuai_worker *polling_worker(void)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    return worker != NULL && worker->polling != 0 ? worker : NULL;
+}
+
+static enum skua_poll wait_at(struct skuai_worker *worker, skua_frame *frame)
+{
+    worker->leaf = frame;
+    return SKUA_PENDING;
+}
+
+enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+{
+    struct skuai_worker *worker = polling_worker();
+    if (SKUAI_UNLIKELY(worker == NULL)) {
+        skuai_misuse("SKUA_AWAIT", "was reached by a poll function that no task runs",
+                     "spawn the future, or run it with skua_await_future() in a fiber");
+        return SKUA_PENDING;
+    }
+    if (skuai_op_is_done(op)) {
+        if (SKUAI_LIKELY(worker->budget > 0)) {
+            worker->budget--;
+            return SKUA_DONE;
+        }
+        skuai_frame_yield(frame);
+        return SKUA_PENDING;
+    }
+    if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) &&
+        ((const struct skuai_op_kind *)op->kind)->withdraw(op)) {
+        skuai_op_disarm_here(op);
+        skuai_op_set_done(op, -ECANCELED);
+        return SKUA_DONE;
+    }
+    return wait_at(worker, frame);
+}
+
+enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child)
+{
+    if (child->flags & SKUAI_FRAME_ENDED)
+        return SKUA_DONE;
+    child->parent = frame;
+    return child->poll(child);
+}
+
+void skuai_frame_yield(skua_frame *frame)
+{
+    struct skuai_worker *worker = polling_worker();
+    if (worker == NULL) {
+        skuai_misuse("SKUA_YIELD", "was reached by a poll function that no task runs", "spawn the future");
+        return;
+    }
+    worker->leaf = frame;
+    if (worker->child != NULL)
+        skuai_child_park(worker->child);
+    skuai_task_word_wake(&worker->task->word); /* it runs: so this only sets N, and the pause requeues it */
+}
+
+void skuai_frame_park(skua_frame *frame)
+{
+    struct skuai_worker *worker = polling_worker();
+    if (worker == NULL) {
+        skuai_misuse("SKUA_PARK", "was reached by a poll function that no task runs", "spawn the future");
+        return;
+    }
+    if (skuai_cancel_pending(worker)) {
+        skuai_frame_yield(frame);
+        return;
+    }
+    worker->leaf = frame;
+    if (worker->child != NULL)
+        skuai_child_park(worker->child);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------- */
+
+/* Resumes a leaf and climbs up to `top`. SKUA_PENDING: worker->leaf is the new leaf. */
+enum skua_poll skuai_frame_climb(skua_frame *leaf, skua_frame *top)
+{
+    for (skua_frame *frame = leaf;;) {
+        skua_frame *above = frame->parent; /* read before the poll: a frame that ends may free what holds it */
+        if (frame->poll(frame) == SKUA_PENDING)
+            return SKUA_PENDING;
+        if (frame == top)
+            return SKUA_DONE;
+        frame = above;
+    }
+}
+
+static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, skua_frame *root)
+{
+    skuai_task_word_run(&task->word);
+    worker->task = task;
+    worker->budget = AWAIT_BUDGET;
+    worker->polling = 1;
+    /* Acquire: what a firing thread pushed before its wake; the wake's own edge would do, the list is its own anyway. */
+    if (skuai_load_ptr(&task->fired, SKUAI_ACQUIRE) != NULL)
+        skuai_sets_deliver(task);
+    enum skua_poll poll = skuai_frame_climb(root->parent, root);
+    worker->polling = 0;
+    if (poll == SKUA_PENDING) {
+        root->parent = worker->leaf;
+        worker->task = NULL;
+        return SKUAI_RUN_WAITS;
+    }
+    task->result = root->result;
+    worker->task = NULL;
+    return SKUAI_RUN_ENDED;
+}
+
+enum skuai_run skuai_frame_run(struct skuai_worker *worker, skua_task *task)
+{
+    return run_root(worker, task, SKUAI_TASK_BODY(task));
+}
+
+enum skuai_run skuai_frame_run_large(struct skuai_worker *worker, skua_task *task)
+{
+    return run_root(worker, task, ((struct skuai_large_frame *)SKUAI_TASK_BODY(task))->root);
+}
+
+int64_t skua_await_frame(skua_frame *frame)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker == NULL || worker->task == NULL || worker->polling != 0)
+        return skuai_misuse("skua_await_frame", "was called where nothing can be suspended",
+                            worker != NULL && worker->polling != 0
+                                ? "inside a future use SKUA_AWAIT"
+                                : "call it in a fiber, or run one with skua_block_on()");
+    skua_frame *leaf = frame;
+    for (;;) {
+        worker->polling = 1;
+        if (skuai_load_ptr(&worker->task->fired, SKUAI_ACQUIRE) != NULL) /* as in run_root */
+            skuai_sets_deliver(worker->task);
+        enum skua_poll poll = skuai_frame_climb(leaf, frame);
+        worker->polling = 0;
+        if (poll == SKUA_DONE)
+            return frame->result;
+        leaf = worker->leaf;
+        skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
+        worker = skuai_worker_self();
+    }
+}

@@ -1,0 +1,105 @@
+/* Putting ready tasks into queues, and waking workers for them.
+ *
+ * That a task may be stolen and that it wakes a thief are two decisions:
+ *   woken     goes to the waking worker's next-slot. Thieves may take it, but none is woken for it: most wakers are about
+ *             to wait themselves, and a wake costs the waker more than most tasks' run (11 µs). What the slot held
+ *             before goes to the deque, and does wake.
+ *   spawned   likewise if the slot is free; else to the deque, which wakes a thief if nobody searches.
+ *   last      a task that yielded or spent its budget: behind everything that is ready on its worker. Wakes nobody: it
+ *             is no new work.
+ * A task left in the slot by a worker that then computes for long is found by the timekeeper (worker.c), which looks
+ * around at intervals as long as anybody is awake.
+ */
+#include "sched/scheduler.h"
+
+void skuai_schedule_wake_one(struct skuai_scheduler *sched)
+{
+    uint32_t picked = skuai_idle_pick(&sched->idle);
+    if (SKUAI_LIKELY(picked == SKUAI_IDLE_NOBODY))
+        return;
+    bool kernel = skuai_env_unpark(&sched->env, &sched->workers[picked]->parker);
+    struct skuai_worker *worker = skuai_worker_self();
+    if (!kernel)
+        return;
+    if (worker != NULL && worker->sched == sched)
+        skuai_count(&worker->counters.wakes, 1);
+    else
+        skuai_add_64(&sched->wakes_outside, 1, SKUAI_RELAXED); /* a counter */
+}
+
+/* The deque is full: moves its older half and the task to the injection queue, as one batch. */
+static void overflow(struct skuai_worker *worker, skua_task *task)
+{
+    void *batch[SKUAI_DEQUE_CAPACITY / 2];
+    int count = skuai_deque_take(&worker->deque, batch, SKUAI_DEQUE_CAPACITY / 2, 1);
+    skua_task *first = task, *last = task;
+    for (int i = count; i-- > 0;) { /* count <= 0: thieves made room meanwhile; one task goes the long way */
+        skua_task *item = batch[i];
+        skuai_store_ptr(&item->next, first, SKUAI_RELAXED); /* published by the push */
+        first = item;
+    }
+    skuai_inject_push(&worker->sched->inject, first, last, count > 0 ? (uint64_t)count + 1 : 1);
+    skuai_count(&worker->counters.overflows, 1);
+}
+
+static void push_local(struct skuai_worker *worker, skua_task *task, enum skuai_order order)
+{
+    if (SKUAI_UNLIKELY(!skuai_deque_push(&worker->deque, task, order)))
+        overflow(worker, task);
+    skuai_env_point(&worker->sched->env, SKUAI_POINT_PUSH);
+}
+
+void skuai_schedule_last(struct skuai_worker *worker, skua_task *task)
+{
+    push_local(worker, task, SKUAI_RELEASE); /* release suffices: no look for sleepers follows */
+}
+
+static void inject(struct skuai_scheduler *sched, skua_task *task)
+{
+    skuai_inject_push(&sched->inject, task, task, 1);
+    skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
+    skuai_schedule_wake_one(sched);
+}
+
+void skuai_schedule_woken(skua_task *task)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    if (worker == NULL || worker->sched != sched) {
+        inject(sched, task);
+        return;
+    }
+    /* Only this worker fills the slot, so an empty one stays empty. Release: hands the task to whoever takes it. */
+    if (skuai_load_ptr(&worker->next, SKUAI_RELAXED) == NULL) {
+        skuai_store_ptr(&worker->next, task, SKUAI_RELEASE);
+        skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
+        return;
+    }
+    skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_ACQ_REL); /* as above; acquire: see worker.c's take */
+    if (before != NULL) {
+        push_local(worker, before, SKUAI_SEQ_CST);
+        skuai_schedule_wake_one(sched);
+    }
+}
+
+void skuai_schedule_spawned(struct skuai_scheduler *sched, skua_task *task)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker == NULL || worker->sched != sched) {
+        inject(sched, task);
+        return;
+    }
+    if (skuai_load_ptr(&worker->next, SKUAI_RELAXED) == NULL) { /* as in skuai_schedule_woken */
+        skuai_store_ptr(&worker->next, task, SKUAI_RELEASE);
+        skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
+        return;
+    }
+    push_local(worker, task, SKUAI_SEQ_CST);
+    skuai_schedule_wake_one(sched);
+}
+
+void skuai_task_wake(skua_task *task)
+{
+    if (skuai_task_word_wake(&task->word) == SKUAI_TASK_ENQUEUE)
+        skuai_schedule_woken(task);
+}

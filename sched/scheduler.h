@@ -1,0 +1,182 @@
+/* The scheduler of one runtime, and its workers: what they hold and who writes it.
+ *
+ * A worker is a thread (or a virtual one) with a deque, a next-slot, a timer wheel and caches of task memory and
+ * stacks. It runs on its own stack, the *base*, where it runs futures and looks for work; fibers run on theirs, and
+ * switch to the next fiber or back to the base.
+ */
+#ifndef SKUAI_SCHEDULER_H
+#define SKUAI_SCHEDULER_H
+
+#include "sched/atomic.h"
+#include "sched/context.h"
+#include "sched/deque.h"
+#include "sched/env.h"
+#include "sched/idle.h"
+#include "sched/inject.h"
+#include "sched/slab.h"
+#include "sched/stack.h"
+#include "sched/task.h"
+#include "sched/timer_wheel.h"
+#include "sched/topology.h"
+#include "sched/victims.h"
+#include "skua/combine.h"
+#include "skua/runtime.h"
+
+struct skuai_scheduler;
+
+/* What the flow that a worker switches to does first, for the fiber that it switched away from: the *post-switch step*
+ * (fiber.c). Only then does the fiber's stack hold all of it, and only then may others know that it waits. */
+enum skuai_post { SKUAI_POST_NOTHING, SKUAI_POST_PAUSE, SKUAI_POST_REQUEUE, SKUAI_POST_END };
+
+struct skuai_counters { /* written by their worker, read by anybody; relaxed */
+    skua_word64 spawned, ended, polls, steals, stolen, overflows, injected, parks, wakes, timers;
+};
+
+struct skuai_worker {
+    /* the owner only */
+    struct skuai_scheduler *sched;
+    uint32_t index;
+    uint32_t budget;             /* awaits that may still succeed at once in this run (frame.c) */
+    skua_task *task;             /* the one that runs, or NULL */
+    skua_child *child;           /* the set child being polled, or NULL */
+    skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
+    uint32_t polling;            /* > 0: inside a future's poll function, where waiting calls are misuse */
+    uint32_t next_streak;        /* tasks run from the next-slot in a row */
+    uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
+    uint32_t check_interval;
+    uint64_t checked_ns;
+    bool stopping;               /* it has seen SKUAI_STAGE_STOP */
+    uint64_t random;
+    struct skuai_context *flow;  /* whose stack it is on: the base's or a fiber's */
+    enum skuai_post post;
+    skua_task *post_task;
+    skua_task *handover;         /* a task that a fiber picked and left for the base to run */
+    struct skuai_context base;
+    struct skuai_slab_cache slab;
+    struct skuai_stack_cache stacks;
+    struct skuai_victims *victims;
+    struct skuai_thread thread;
+    bool caches_made;
+    struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
+    /* shared */
+    skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
+    struct skuai_parker parker;
+    struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
+    struct skuai_deque deque;
+};
+
+/* The application's allocator (skua_config). */
+struct skuai_memory {
+    void *(*alloc)(void *context, size_t size);
+    void (*free)(void *context, void *memory, size_t size);
+    void *context;
+};
+
+/* How a scheduler tells the outside; given at start by runtime/. */
+struct skuai_reporting {
+    void (*log)(void *context, enum skua_log_level level, const char *text);
+    void *log_context;
+    void (*misuse)(void *context, const char *text);
+    void *misuse_context;
+};
+
+enum skuai_stage { SKUAI_STAGE_OPEN, SKUAI_STAGE_REFUSE, SKUAI_STAGE_CANCEL, SKUAI_STAGE_STOP };
+
+struct skuai_scheduler {
+    /* fixed once started */
+    struct skuai_env env;
+    uint32_t nworkers;
+    struct skuai_worker **workers;
+    size_t stack_size;
+    struct skuai_reporting reporting;
+    struct skuai_memory memory;
+    struct skuai_topology topology;
+    bool bind;
+    uint32_t *cpu_of_worker;
+    uint32_t *idle_stack;
+    bool slabs_made, stacks_made;
+    /* shared, each with its own discipline */
+    struct skuai_slab_set slabs;
+    skua_word64 spawned_outside;          /* any thread that is none of the workers */
+    skua_word64 wakes_outside;            /* likewise */
+    struct skuai_stack_pool stack_pool;
+    struct skuai_inject inject;
+    struct skuai_idle idle;
+    skua_word64 timer_next __attribute__((aligned(SKUAI_CACHE_LINE))); /* timers.c: no timer ends before this */
+    skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
+    skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
+    skua_word32 stopped;                  /* workers whose loop has ended */
+    skua_word32 holds;                    /* fires from outside that are still under way (op.h) */
+    skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
+};
+
+/* tls.c: the calling thread's worker, or NULL. A call, not a variable: its result is a value, so no address of a
+ * thread-local can be kept across a switch that changes threads. */
+struct skuai_worker *skuai_worker_self(void);
+void skuai_worker_set_self(struct skuai_worker *worker);
+
+/* worker.c */
+void skuai_worker_main(void *worker);
+void skuai_worker_settle_post(struct skuai_worker *worker);
+skua_task *skuai_worker_next_local(struct skuai_worker *worker);
+void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task);
+
+/* schedule.c: putting tasks into queues */
+void skuai_schedule_woken(skua_task *task);                              /* any thread; ENQUEUE is the caller's */
+void skuai_schedule_spawned(struct skuai_scheduler *sched, skua_task *task); /* likewise */
+void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
+void skuai_schedule_wake_one(struct skuai_scheduler *sched);
+void skuai_task_wake(skua_task *task);
+
+/* timers.c */
+void skuai_timers_init(struct skuai_scheduler *sched);
+void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns);
+
+/* frame.c, combine.c */
+enum skuai_run skuai_frame_run(struct skuai_worker *worker, skua_task *task);
+enum skuai_run skuai_frame_run_large(struct skuai_worker *worker, skua_task *task);
+enum skua_poll skuai_frame_climb(skua_frame *leaf, skua_frame *top);
+void skuai_sets_deliver(skua_task *task);
+
+/* fiber.c */
+enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task);
+void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post);
+void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
+
+/* cancel.c */
+bool skuai_cancel_pending(struct skuai_worker *worker);
+void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner);
+void skuai_op_disarm_here(skua_op *op);
+
+/* task_more.c */
+void skuai_task_more_free(skua_task *task);
+int skuai_task_rename(skua_task *task, const char *name);
+
+/* memory.c: the application's allocator, else malloc. _lines: zeroed, on a cache line of its own. */
+void *skuai_memory_get(struct skuai_scheduler *sched, size_t size);
+void skuai_memory_put(struct skuai_scheduler *sched, void *memory, size_t size);
+void *skuai_memory_get_lines(const struct skuai_memory *memory, size_t size);
+void skuai_memory_put_lines(const struct skuai_memory *memory, void *lines, size_t size);
+const char *skuai_task_name(const skua_task *task);
+
+/* report.c */
+void skuai_log(struct skuai_scheduler *sched, enum skua_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Returns -EPERM if the application's handler returns. */
+int skuai_misuse(const char *call, const char *what, const char *instead);
+
+/* spawn.c */
+struct skuai_scheduler *skuai_task_scheduler(const skua_task *task);
+uint64_t skuai_task_id(const skua_task *task);
+/* Asks every task to end; how many there were. Any thread. */
+uint64_t skuai_scheduler_cancel_all(struct skuai_scheduler *sched);
+uint64_t skuai_scheduler_live(struct skuai_scheduler *sched);
+void skuai_task_free(skua_task *task);
+
+SKUAI_INLINE void skuai_count(skua_word64 *counter, uint64_t n)
+{
+    /* One writer, so no exchange is needed; relaxed: a reader wants a recent value, nothing behind it. */
+    skuai_store_64(counter, skuai_load_64(counter, SKUAI_RELAXED) + n, SKUAI_RELAXED);
+}
+
+#endif

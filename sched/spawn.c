@@ -1,0 +1,293 @@
+/* Spawning: a slot from the slab, a header, a body, a queue. And the end of a task's memory. */
+#define _GNU_SOURCE
+#include "sched/spawn.h"
+#include "sched/sim.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+struct skuai_scheduler *skuai_task_scheduler(const skua_task *task) { return skuai_slab_owner(task); }
+
+uint64_t skuai_task_id(const skua_task *task) { return skuai_slab_slot_id(task); }
+
+int skuai_thread_yield(void)
+{
+    sched_yield();
+    return 0;
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------- */
+
+static void *slot_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, size_t bytes)
+{
+    return SKUAI_LIKELY(worker != NULL) ? skuai_slab_alloc(&worker->slab, bytes)
+                                        : skuai_slab_alloc_shared(&sched->slabs, bytes);
+}
+
+static void slot_free(struct skuai_scheduler *sched, void *slot)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    skuai_slab_free(worker != NULL && worker->sched == sched ? &worker->slab : NULL, slot);
+}
+
+/* A header with word, run and the rest set; NULL if there is no memory. */
+static skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, size_t body, skuai_run_fn *run,
+                             bool with_handle)
+{
+    skua_task *task = slot_alloc(sched, worker, sizeof *task + body);
+    if (task == NULL)
+        return NULL;
+    uint32_t generation = skuai_task_generation(skuai_load_64(&task->word, SKUAI_RELAXED)); /* the slot is ours */
+    if (generation == 0)
+        generation = skuai_slab_fresh_generation(task);
+    task->run = run;
+    task->scope = NULL;
+    task->joiner = NULL;
+    task->result = 0;
+    task->more = NULL;
+    skuai_store_ptr(&task->fired, NULL, SKUAI_RELAXED); /* published by the queue, as all of this */
+    skuai_task_word_begin(&task->word, generation, with_handle);
+    return task;
+}
+
+void skuai_task_free(skua_task *task)
+{
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    if (task->run == skuai_frame_run_large) {
+        struct skuai_large_frame *large = SKUAI_TASK_BODY(task);
+        if (large->root != NULL)
+            skuai_memory_put(sched, large->root, large->size);
+    }
+    skuai_task_word_bury(&task->word);
+    slot_free(sched, task);
+}
+
+void skua_detach(skua_task *task)
+{
+    if (skuai_task_word_release(&task->word) == SKUAI_TASK_FREE)
+        skuai_task_free(task);
+}
+
+/* ---- spawning ------------------------------------------------------------------------------------------------ */
+
+/* Who spawns: the scheduler to spawn on and, if the caller is one of its workers, that. */
+static int spawn_place(const skua_spawn_attr *attr, struct skuai_scheduler **sched, struct skuai_worker **worker)
+{
+    struct skuai_worker *self = skuai_worker_self();
+    *sched = attr != NULL && attr->runtime != NULL ? (struct skuai_scheduler *)(void *)attr->runtime
+             : self != NULL                       ? self->sched
+                                                  : NULL;
+    if (*sched == NULL)
+        return -EINVAL;
+    *worker = self != NULL && self->sched == *sched ? self : NULL;
+    if (SKUAI_UNLIKELY(skuai_load_32((*sched)->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
+        return -ENOTSUP;
+    uint32_t stage = skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE); /* pairs with the shutting thread's release */
+    if (SKUAI_UNLIKELY(stage != SKUAI_STAGE_OPEN) && (*worker == NULL || stage >= SKUAI_STAGE_CANCEL))
+        return -ESHUTDOWN;
+    if (*worker == NULL && (*sched)->env.sim != NULL && self == NULL && !skuai_sim_is_owner((*sched)->env.sim))
+        return -EPERM;
+    return 0;
+}
+
+/* Names it if asked, counts it and queues it. On error the task is freed. */
+static int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task, skua_task **handle,
+                  const skua_spawn_attr *attr)
+{
+    if (attr != NULL && attr->name != NULL) {
+        int rc = skuai_task_rename(task, attr->name);
+        if (rc < 0) {
+            skuai_task_free(task);
+            return rc;
+        }
+    }
+    if (worker != NULL)
+        skuai_count(&worker->counters.spawned, 1);
+    else
+        skuai_add_64(&sched->spawned_outside, 1, SKUAI_RELAXED); /* before the push, which orders it for the drain */
+    if (handle != NULL)
+        *handle = task; /* before it is queued: the task may read the variable that its handle goes to */
+    skuai_schedule_spawned(sched, task);
+    return 0;
+}
+
+int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+{
+    struct skuai_scheduler *sched;
+    struct skuai_worker *worker;
+    int rc = fn != NULL ? spawn_place(attr, &sched, &worker) : -EINVAL;
+    if (rc < 0)
+        return rc;
+    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, handle != NULL);
+    if (task == NULL)
+        return -ENOMEM;
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    fiber->fn = fn;
+    fiber->arg = arg;
+    fiber->started = false;
+    fiber->stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
+    return launch(sched, worker, task, handle, attr);
+}
+
+int skua_spawn(skua_task **handle, skua_fiber_fn *fn, void *arg) { return skua_spawn_with(handle, NULL, fn, arg); }
+
+int skua_go(skua_fiber_fn *fn, void *arg) { return skua_spawn_with(NULL, NULL, fn, arg); }
+
+static skua_frame *place_frame(skua_task *task, size_t size)
+{
+    if (task->run != skuai_frame_run_large)
+        return SKUAI_TASK_BODY(task);
+    struct skuai_large_frame *large = SKUAI_TASK_BODY(task);
+    large->size = size;
+    large->root = skuai_memory_get(skuai_task_scheduler(task), size);
+    return large->root;
+}
+
+int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_fn *poll, size_t size, size_t in_offset,
+                     const void *in, size_t in_size)
+{
+    struct skuai_scheduler *sched;
+    struct skuai_worker *worker;
+    bool wrong = poll == NULL || size < sizeof(skua_frame) || in_offset > size || in_size > size - in_offset;
+    int rc = wrong ? -EINVAL : spawn_place(attr, &sched, &worker);
+    if (rc < 0)
+        return rc;
+    bool large = size > SKUAI_SLAB_MAX_BYTES - sizeof(skua_task);
+    skua_task *task = task_alloc(sched, worker, large ? sizeof(struct skuai_large_frame) : size,
+                                 large ? skuai_frame_run_large : skuai_frame_run, handle != NULL);
+    if (task == NULL)
+        return -ENOMEM;
+    skua_frame *root = place_frame(task, size);
+    if (root == NULL) {
+        skuai_task_free(task);
+        return -ENOMEM;
+    }
+    skua_frame_init(root, poll);
+    root->parent = root; /* the leaf to resume first: itself */
+    memcpy((char *)root + in_offset, in, in_size);
+    return launch(sched, worker, task, handle, attr);
+}
+
+/* ---- joining ------------------------------------------------------------------------------------------------- */
+
+static bool withdraw_join(skua_op *op)
+{
+    return skuai_join_detach(((skua_join_op *)(void *)op)->task, op);
+}
+
+static const struct skuai_op_kind join_kind = { .name = "skua_join", .withdraw = withdraw_join };
+
+void skuai_join_start_here(skua_join_op *op, skua_task *task)
+{
+    op->task = task;
+    op->value = 0;
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker != NULL && worker->task == task) {
+        skuai_op_set_done(&op->op, -EDEADLK);
+        return;
+    }
+    skuai_op_arm_here(&op->op, &join_kind, task);
+    switch (skuai_join_attach(task, &op->op)) {
+    case SKUAI_JOIN_WAITS:
+        break;
+    case SKUAI_JOIN_BUSY:
+        skuai_op_disarm_here(&op->op);
+        skuai_op_set_done(&op->op, -EBUSY);
+        break;
+    case SKUAI_JOIN_READY:
+        skuai_op_disarm_here(&op->op);
+        op->value = task->result;
+        skuai_op_set_done(&op->op, 0);
+        skuai_task_free(task);
+        break;
+    }
+}
+
+skua_op *skua_join_start(skua_join_op *op, skua_task *task)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker != NULL && worker->task != NULL && skuai_cancel_pending(worker)) {
+        op->task = task;
+        return skuai_op_set_done(&op->op, -ECANCELED);
+    }
+    skuai_join_start_here(op, task);
+    return &op->op;
+}
+
+int skua_join(skua_task *task, int64_t *result)
+{
+    skua_join_op op;
+    struct skuai_worker *worker = skuai_worker_self();
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    if (worker != NULL && worker->polling != 0)
+        return skuai_misuse("skua_join", "was called inside a future's body", "use SKUA_AWAIT with skua_join_start()");
+    skua_join_start(&op, task);
+    if (worker == NULL && sched->env.sim != NULL) {
+        int rc = skuai_sim_run(sched->env.sim, &op.op.state, SKUAI_OP_DONE);
+        if (rc < 0 && withdraw_join(&op.op))
+            return rc;
+    }
+    int rc = (int)skua_await(&op.op);
+    if (rc == 0 && result != NULL)
+        *result = op.value;
+    return rc;
+}
+
+/* ---- the scheduler's tasks ----------------------------------------------------------------------------------- */
+
+/* The tasks that have not ended. The ends are added up first: if the two sums are equal, then at the moment between
+ * the two passes nothing lived. */
+uint64_t skuai_scheduler_live(struct skuai_scheduler *sched)
+{
+    uint64_t ended = 0, spawned = 0;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        ended += skuai_load_64(&sched->workers[i]->counters.ended, SKUAI_ACQUIRE); /* pairs with the end's release */
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        spawned += skuai_load_64(&sched->workers[i]->counters.spawned, SKUAI_RELAXED);
+    spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
+    return spawned > ended ? spawned - ended : 0;
+}
+
+struct each_task {
+    void (*visit)(void *context, skua_task *task);
+    void *context;
+};
+
+static void visit_slot(void *slot, void *arg)
+{
+    struct each_task *each = arg;
+    skua_task *task = slot;
+    if (skuai_load_64(&task->word, SKUAI_ACQUIRE) & SKUAI_TASK_ALIVE) /* pairs with whatever published the task */
+        each->visit(each->context, task);
+}
+
+void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task), void *context)
+{
+    struct each_task each = { .visit = visit, .context = context };
+    skuai_slab_each_slot(&sched->slabs, visit_slot, &each);
+}
+
+static void cancel_slot(void *slot, void *arg)
+{
+    enum skuai_task_verdict verdict;
+    skua_task *task = slot;
+    if (!skuai_task_word_cancel_any(&task->word, &verdict))
+        return;
+    ++*(uint64_t *)arg;
+    if (verdict == SKUAI_TASK_ENQUEUE)
+        skuai_schedule_woken(task);
+}
+
+uint64_t skuai_scheduler_cancel_all(struct skuai_scheduler *sched)
+{
+    uint64_t count = 0;
+    skuai_slab_each_slot(&sched->slabs, cancel_slot, &count);
+    return count;
+}
+
+skua_task *skua_self(void)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    return worker != NULL ? worker->task : NULL;
+}

@@ -1,0 +1,30 @@
+/* What follows a task's header in its slot, and how it gets there. */
+#ifndef SKUAI_SPAWN_H
+#define SKUAI_SPAWN_H
+
+#include "sched/scheduler.h"
+
+struct skuai_fiber {
+    struct skuai_context context;
+    struct skuai_stack stack;
+    skua_fiber_fn *fn;
+    void *arg;
+    size_t stack_size;
+    bool started; /* it has a stack */
+};
+
+/* A frame too large for a slab slot lies in memory of its own. */
+struct skuai_large_frame {
+    skua_frame *root;
+    size_t size;
+};
+
+/* A join started whether or not the caller is cancelled, for who cancels the task instead (combine.c). */
+void skuai_join_start_here(skua_join_op *op, skua_task *task);
+
+/* Calls back for each task that has a slot, ended ones with a handle included. Any thread; the task may end meanwhile. */
+void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task), void *context);
+
+int skuai_thread_yield(void);
+
+#endif

@@ -1,0 +1,114 @@
+/* What few tasks have: a name and task-local values. Made on first use, freed at the task's end. */
+#include "sched/scheduler.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 32, LOCALS_FIRST = 4 };
+
+struct local_value {
+    const skua_local *key;
+    void *value;
+};
+
+struct skuai_task_extension {
+    char name[NAME_MAX_BYTES];
+    uint32_t count, capacity;
+    struct local_value *locals;
+};
+
+static struct skuai_task_extension *extension(skua_task *task)
+{
+    if (task->more == NULL) {
+        struct skuai_task_extension *more = skuai_memory_get(skuai_task_scheduler(task), sizeof *more);
+        if (more != NULL)
+            *more = (struct skuai_task_extension){ .count = 0 };
+        task->more = more;
+    }
+    return task->more;
+}
+
+void skuai_task_more_free(skua_task *task)
+{
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    struct skuai_task_extension *more = task->more;
+    /* A destructor may set values again: those are destroyed as well, the last set first. */
+    while (more->count > 0) {
+        struct local_value *last = &more->locals[--more->count];
+        if (last->value != NULL && last->key->destroy != NULL)
+            last->key->destroy(last->value);
+    }
+    if (more->locals != NULL)
+        skuai_memory_put(sched, more->locals, more->capacity * sizeof *more->locals);
+    skuai_memory_put(sched, more, sizeof *more);
+    task->more = NULL;
+}
+
+int skuai_task_rename(skua_task *task, const char *name)
+{
+    struct skuai_task_extension *more = extension(task);
+    if (more == NULL)
+        return -ENOMEM;
+    size_t length = strnlen(name, NAME_MAX_BYTES - 1);
+    memcpy(more->name, name, length);
+    more->name[length] = '\0';
+    return 0;
+}
+
+const char *skuai_task_name(const skua_task *task) { return task->more != NULL ? task->more->name : ""; }
+
+const char *skua_task_name(const skua_task *task) { return skuai_task_name(task); }
+
+int skua_set_name(const char *name)
+{
+    skua_task *task = skua_self();
+    return task != NULL ? skuai_task_rename(task, name) : -EPERM;
+}
+
+static struct local_value *find_local(const skua_task *task, const skua_local *key)
+{
+    if (task == NULL || task->more == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < task->more->count; i++)
+        if (task->more->locals[i].key == key)
+            return &task->more->locals[i];
+    return NULL;
+}
+
+void *skua_local_get(const skua_local *key)
+{
+    struct local_value *found = find_local(skua_self(), key);
+    return found != NULL ? found->value : NULL;
+}
+
+static bool grow_locals(struct skuai_scheduler *sched, struct skuai_task_extension *more)
+{
+    uint32_t capacity = more->capacity != 0 ? 2 * more->capacity : LOCALS_FIRST;
+    struct local_value *locals = skuai_memory_get(sched, capacity * sizeof *locals);
+    if (locals == NULL)
+        return false;
+    if (more->locals != NULL) {
+        memcpy(locals, more->locals, more->count * sizeof *locals);
+        skuai_memory_put(sched, more->locals, more->capacity * sizeof *locals);
+    }
+    more->locals = locals;
+    more->capacity = capacity;
+    return true;
+}
+
+int skua_local_set(const skua_local *key, void *value)
+{
+    skua_task *task = skua_self();
+    if (task == NULL)
+        return -EPERM;
+    struct local_value *found = find_local(task, key);
+    if (found != NULL) {
+        found->value = value;
+        return 0;
+    }
+    struct skuai_task_extension *more = extension(task);
+    if (more == NULL || (more->count == more->capacity && !grow_locals(skuai_task_scheduler(task), more)))
+        return -ENOMEM;
+    more->locals[more->count++] = (struct local_value){ .key = key, .value = value };
+    return 0;
+}

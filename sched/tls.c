@@ -1,0 +1,21 @@
+/* The one thread-local: which worker the calling thread is.
+ *
+ * A fiber may wake on another thread, and compilers cache the address of a thread-local across calls (llvm#49257,
+ * #63022): so this file is never part of link-time optimisation, the functions are not inlined and pass values, and
+ * the empty assembly keeps two calls from being merged into one.
+ */
+#include "sched/scheduler.h"
+
+static _Thread_local struct skuai_worker *self __attribute__((tls_model("initial-exec")));
+
+__attribute__((noinline)) struct skuai_worker *skuai_worker_self(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return self;
+}
+
+__attribute__((noinline)) void skuai_worker_set_self(struct skuai_worker *worker)
+{
+    __asm__ volatile("" ::: "memory");
+    self = worker;
+}

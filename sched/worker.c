@@ -1,0 +1,306 @@
+/* The worker's loop: where it gets its next task, how it runs one, when it sleeps.
+ *
+ * Order of service. The next-slot first (the task just woken, its data warm), but at most NEXT_STREAK times in a row;
+ * then the deque, oldest first. Every check_interval tasks, and whenever the deque is empty, it looks at the timers and
+ * at the injection queue. So no ready task waits for more than a bounded number of runs of others: the slot's streak
+ * bounds the slot, first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md,
+ * "Order", has the numbers; tests/stress/stress_fairness.c measures them).
+ */
+#include "sched/scheduler.h"
+
+enum {
+    NEXT_STREAK = 8,        /* untuned; tokio has 3, Go a time slice */
+    CHECK_INTERVAL_MAX = 64, /* runs; Go and tokio have 61 */
+    CHECK_SOON_NS = 50000,   /* the interval adapts to keep looks 50 to 200 µs apart */
+    CHECK_LATE_NS = 200000,
+    STEAL_MAX = 64,          /* tasks taken from a victim at once */
+    INJECT_MAX = 64,         /* likewise from the injection queue */
+    SEARCH_ROUNDS = 3,       /* over all victims before giving up; the last one takes from next-slots too */
+    GUARD_MIN_NS = 1000000,  /* how often the timekeeper looks around while others work */
+    GUARD_MAX_NS = 8000000
+};
+
+/* ---- taking -------------------------------------------------------------------------------------------------- */
+
+static skua_task *take_next_slot(struct skuai_worker *owner)
+{
+    if (skuai_load_ptr(&owner->next, SKUAI_RELAXED) == NULL) /* a look; the exchange decides */
+        return NULL;
+    return skuai_exchange_ptr(&owner->next, NULL, SKUAI_ACQUIRE); /* pairs with the release that filled it */
+}
+
+/* Pushes all but the first of a batch onto the worker's empty deque. */
+static skua_task *keep_rest(struct skuai_worker *worker, skua_task **batch, int count)
+{
+    if (count > 1)
+        skuai_deque_push_many(&worker->deque, (void *const *)(batch + 1), (uint32_t)count - 1);
+    return batch[0];
+}
+
+/* From the injection queue: one when the deque has tasks of its own, else a fair share. */
+static skua_task *take_injected(struct skuai_worker *worker, bool just_one)
+{
+    struct skuai_inject *inject = &worker->sched->inject;
+    skua_task *batch[INJECT_MAX];
+    uint64_t share = just_one ? 1 : skuai_inject_count(inject) / worker->sched->nworkers + 1;
+    int count = skuai_inject_take(inject, batch, share < INJECT_MAX ? (uint32_t)share : INJECT_MAX);
+    if (count <= 0)
+        return NULL;
+    skuai_count(&worker->counters.injected, (uint64_t)count);
+    return keep_rest(worker, batch, count);
+}
+
+static skua_task *take_own(struct skuai_worker *worker)
+{
+    void *task;
+    int count;
+    while ((count = skuai_deque_take(&worker->deque, &task, 1, 1)) < 0)
+        ; /* a thief was faster: somebody made progress */
+    return count == 1 ? task : NULL;
+}
+
+/* Timers and the injection queue, at intervals that follow how long the tasks run. */
+static skua_task *look_around(struct skuai_worker *worker)
+{
+    if (SKUAI_UNLIKELY(skuai_load_32(&worker->sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP)) { /* find() acquires */
+        worker->until_check = 1;
+        worker->stopping = true;
+        return NULL;
+    }
+    uint64_t now = skuai_env_now(&worker->sched->env);
+    uint64_t since = now - worker->checked_ns;
+    if (since > CHECK_LATE_NS && worker->check_interval > 1)
+        worker->check_interval /= 2;
+    else if (since < CHECK_SOON_NS && worker->check_interval < CHECK_INTERVAL_MAX)
+        worker->check_interval *= 2;
+    worker->checked_ns = now;
+    worker->until_check = worker->check_interval;
+    if (now >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* a bound; the wheel's lock decides */
+        skuai_timers_run(worker->sched, now);
+    return skuai_inject_is_empty(&worker->sched->inject) ? NULL : take_injected(worker, true);
+}
+
+/* The next task from the worker's own queues. Runs on a fiber's stack too, so it is small and never waits. */
+skua_task *skuai_worker_next_local(struct skuai_worker *worker)
+{
+    skua_task *task;
+    skuai_env_point(&worker->sched->env, SKUAI_POINT_TAKE);
+    if (SKUAI_UNLIKELY(--worker->until_check == 0) && ((task = look_around(worker)) != NULL || worker->stopping))
+        return task;
+    task = take_next_slot(worker);
+    if (task != NULL) {
+        if (++worker->next_streak <= NEXT_STREAK)
+            return task;
+        skuai_schedule_last(worker, task); /* the deque's turn */
+    }
+    worker->next_streak = 0;
+    return take_own(worker);
+}
+
+/* ---- searching ----------------------------------------------------------------------------------------------- */
+
+static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *victim, bool slot_too)
+{
+    skua_task *batch[STEAL_MAX];
+    skuai_env_point(&worker->sched->env, SKUAI_POINT_STEAL);
+    int count = skuai_deque_take(&victim->deque, (void **)batch, STEAL_MAX, 2);
+    if (count <= 0 && slot_too && (batch[0] = take_next_slot(victim)) != NULL)
+        count = 1;
+    if (count <= 0)
+        return NULL;
+    skuai_count(&worker->counters.steals, 1);
+    skuai_count(&worker->counters.stolen, (uint64_t)count);
+    return keep_rest(worker, batch, count);
+}
+
+/* Near to far, each ring from a random place on. */
+static skua_task *steal(struct skuai_worker *worker, bool slots_too)
+{
+    const struct skuai_victims *victims = worker->victims;
+    uint32_t begin = 0;
+    for (uint32_t ring = 0; ring < victims->nrings; ring++) {
+        uint32_t end = victims->ring_end[ring], size = end - begin;
+        uint32_t first = skuai_random_below(&worker->random, size);
+        for (uint32_t i = 0; i < size; i++) {
+            uint32_t at = first + i < size ? first + i : first + i - size;
+            skua_task *task = steal_from(worker, worker->sched->workers[victims->order[begin + at]], slots_too);
+            if (task != NULL)
+                return task;
+        }
+        begin = end;
+    }
+    return NULL;
+}
+
+static skua_task *search(struct skuai_worker *worker)
+{
+    for (int round = 0; round < SEARCH_ROUNDS; round++) {
+        skua_task *task = take_injected(worker, false);
+        if (task == NULL)
+            task = steal(worker, round == SEARCH_ROUNDS - 1);
+        if (task != NULL)
+            return task;
+        skuai_env_pause(&worker->sched->env);
+    }
+    return NULL;
+}
+
+/* P2's second look (idle.h). All deques: a push that saw us searching relied on it. */
+static bool work_is_visible(struct skuai_worker *worker)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    if (!skuai_inject_is_empty(&sched->inject))
+        return true;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if (skuai_deque_count(&sched->workers[i]->deque) != 0)
+            return true;
+    return false;
+}
+
+/* ---- sleeping ------------------------------------------------------------------------------------------------ */
+
+static void tell_drained(struct skuai_scheduler *sched)
+{
+    uint32_t waiting = 1;
+    /* Store buffering: { this worker's count of ends; drain } here, { drain; the counts } in runtime/shutdown.c. */
+    skuai_fence(SKUAI_SEQ_CST);
+    if (skuai_load_32(&sched->drain, SKUAI_RELAXED) != 1 || skuai_scheduler_live(sched) != 0)
+        return;
+    /* Release: all that the tasks did is seen by who waits for their end (acquire there). */
+    if (skuai_cas_32(&sched->drain, &waiting, 2, SKUAI_ACQ_REL) && sched->env.sim == NULL)
+        skuai_word_wake_real(&sched->drain);
+}
+
+/* Parks until there is a token, or until the timekeeper has something to do. */
+static void park(struct skuai_worker *worker, bool keeper)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    uint64_t guard = GUARD_MIN_NS;
+    for (;;) {
+        uint64_t until = SKUA_NEVER;
+        if (keeper) {
+            until = skuai_load_64(&sched->timer_next, SKUAI_RELAXED); /* whoever lowers it is awake and settles later */
+            if (skuai_idle_sleeping(&sched->idle) < sched->nworkers) {
+                uint64_t look = skuai_env_now(&sched->env) + guard;
+                until = look < until ? look : until;
+                guard = guard < GUARD_MAX_NS ? 2 * guard : guard;
+            }
+        }
+        skuai_count(&worker->counters.parks, 1);
+        if (skuai_env_park(&sched->env, &worker->parker, until))
+            return;
+        keeper = skuai_idle_keeps_time(&sched->idle, worker->index);
+        if (!keeper)
+            continue;
+        if (skuai_env_now(&sched->env) >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* as above */
+            return;
+        for (uint32_t i = 0; i < sched->nworkers; i++) /* a look only: the search that follows takes */
+            if (skuai_load_ptr(&sched->workers[i]->next, SKUAI_RELAXED) != NULL ||
+                skuai_deque_count(&sched->workers[i]->deque) != 0)
+                return;
+    }
+}
+
+/* Enters the sleepers, looks once more, sleeps. Returns whether the worker counts as searching now. */
+static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    skuai_slab_cache_trim(&worker->slab);
+    bool keeper = skuai_idle_settle(&sched->idle, worker->index, searching,
+                                    skuai_load_64(&sched->timer_next, SKUAI_RELAXED)); /* own timers: in program order */
+    skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
+    tell_drained(sched);
+    if (!work_is_visible(worker) && skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP) /* stopper's release */
+        park(worker, keeper);
+    /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
+     * second look had made needless, or come after we are gone; it then costs one look around, no more. */
+    return !skuai_idle_leave(&sched->idle, worker->index);
+}
+
+/* Finds a task for a worker whose own queues are empty, however long it takes. NULL: the scheduler stops. */
+static skua_task *find(struct skuai_worker *worker)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    bool searching = false;
+    while (!worker->stopping) {
+        skua_task *task = NULL;
+        worker->checked_ns = skuai_env_now(&sched->env);
+        if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
+            skuai_timers_run(sched, worker->checked_ns);
+            task = take_next_slot(worker);
+        }
+        if (task == NULL && (searching || (searching = skuai_idle_search(&sched->idle))))
+            task = search(worker);
+        else if (task == NULL)
+            task = take_injected(worker, false);
+        if (task != NULL) {
+            if (searching && skuai_idle_found(&sched->idle))
+                skuai_schedule_wake_one(sched); /* P3 */
+            return task;
+        }
+        if (skuai_load_32(&sched->stage, SKUAI_ACQUIRE) == SKUAI_STAGE_STOP) /* pairs with the stopper's release */
+            return NULL;
+        searching = sleep_until_needed(worker, searching);
+    }
+    return NULL;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------- */
+
+void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
+{
+    if (task->more != NULL)
+        skuai_task_more_free(task);
+    /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
+    skuai_store_64(&worker->counters.ended, skuai_load_64(&worker->counters.ended, SKUAI_RELAXED) + 1, SKUAI_RELEASE);
+    if (skuai_join_end(task))
+        skuai_task_free(task);
+}
+
+static void run(struct skuai_worker *worker, skua_task *task)
+{
+    skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+    skuai_count(&worker->counters.polls, 1);
+    switch (task->run(worker, task)) {
+    case SKUAI_RUN_WAITS:
+        if (skuai_task_word_pause(&task->word) == SKUAI_TASK_ENQUEUE)
+            skuai_schedule_last(worker, task);
+        break;
+    case SKUAI_RUN_YIELDS:
+        skuai_task_word_requeue(&task->word);
+        skuai_schedule_last(worker, task);
+        break;
+    case SKUAI_RUN_ENDED:
+        skuai_worker_end_task(worker, task);
+        break;
+    case SKUAI_RUN_SETTLED:
+        break;
+    }
+}
+
+void skuai_worker_main(void *arg)
+{
+    struct skuai_worker *worker = arg;
+    skuai_worker_set_self(worker);
+    if (worker->sched->env.sim == NULL)
+        skuai_context_init_thread(&worker->base); /* a virtual thread's flow is made by the simulation */
+    worker->flow = &worker->base;
+    if (worker->sched->bind)
+        skuai_topology_bind_self(&worker->sched->topology, worker->sched->cpu_of_worker[worker->index]);
+    for (;;) {
+        skua_task *task = worker->handover;
+        worker->handover = NULL;
+        if (task == NULL)
+            task = skuai_worker_next_local(worker);
+        if (task == NULL && (task = find(worker)) == NULL)
+            break;
+        run(worker, task);
+    }
+    if (worker->sched->env.sim == NULL)
+        skuai_context_fini(&worker->base);
+    skuai_worker_set_self(NULL);
+    /* Release: all that this worker did comes before the end of the runtime (the stopper joins the thread besides). */
+    skuai_add_32(&worker->sched->stopped, 1, SKUAI_RELEASE);
+    if (worker->sched->env.sim == NULL)
+        skuai_word_wake_real(&worker->sched->stopped);
+}

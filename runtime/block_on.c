@@ -1,0 +1,60 @@
+/* Into a runtime from outside: skua_block_on and skua_main. */
+#include "runtime/runtime.h"
+
+#include <errno.h>
+
+#include "sched/sim.h"
+
+/* In a fiber: the function's task is cancelled with its caller, and waited for all the same. */
+static int64_t join_as_fiber(skua_task *task)
+{
+    int64_t result;
+    int rc = skua_join(task, &result);
+    if (rc == 0)
+        return result;
+    skua_cancel(task);
+    skua_scope shield;
+    skua_shield_enter(&shield);
+    rc = skua_join(task, &result);
+    skua_scope_leave(&shield);
+    return rc == 0 ? result : rc;
+}
+
+int64_t skua_block_on(skua_runtime *rt, skua_fiber_fn *fn, void *arg)
+{
+    skua_spawn_attr attr = { .runtime = rt };
+    skua_task *task;
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker != NULL && (worker->polling != 0 || worker->task == NULL))
+        return skuai_misuse("skua_block_on", "was called inside a future's body",
+                            "spawn the function and use SKUA_AWAIT with skua_join_start()");
+    int rc = skua_spawn_with(&task, &attr, fn, arg);
+    if (rc < 0)
+        return rc;
+    if (worker != NULL)
+        return join_as_fiber(task);
+    int64_t result;
+    rc = skua_join(task, &result);
+    if (rc == 0)
+        return result;
+    if (rc == -EDEADLK)
+        skuai_log(&rt->sched, SKUA_LOG_ERROR, "simulation, seed %llu: every task waits and nothing can wake one",
+                  (unsigned long long)rt->config.sim_seed);
+    return rc;
+}
+
+int skua_main(skua_fiber_fn *fn, void *arg)
+{
+    skua_runtime *rt;
+    int64_t result = skua_runtime_create(&rt, NULL);
+    if (result == 0) {
+        result = skua_block_on(rt, fn, arg);
+        int rc = skua_runtime_shutdown(rt, result == -EDEADLK ? 0 : SKUA_NEVER, SKUA_NEVER);
+        if (rc != -EBUSY)
+            skua_runtime_destroy(rt);
+    }
+    if (result >= 0 && result <= 255)
+        return (int)result;
+    skuai_log(NULL, SKUA_LOG_ERROR, "main: %s (%lld)", skua_strerror(result < 0 ? (int)result : 0), (long long)result);
+    return 1;
+}

@@ -1,0 +1,112 @@
+/* Configuration: what the caller set, then SKUA_* of the environment, then defaults. */
+#define _GNU_SOURCE
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORKERS_MAX = 1024 };
+#define STACK_SIZE_MIN ((size_t)16 * 1024)
+#define STACK_SIZE_MAX ((size_t)8 * 1024 * 1024)
+
+/* A whole number with an optional K, M or G. */
+static bool parse_number(const char *text, uint64_t *value)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 0);
+    if (errno != 0)
+        return false;
+    unsigned shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
+    if (shift != 0)
+        end++;
+    if (*end != '\0' || (shift != 0 && number > UINT64_MAX >> shift))
+        return false;
+    *value = (uint64_t)number << shift;
+    return true;
+}
+
+/* Reads one variable. 1: set; 0: not there; -EINVAL: out of range, logged. */
+static int from_environment(const char *name, uint64_t low, uint64_t high, uint64_t *value,
+                            struct skuai_scheduler *reporter)
+{
+    const char *text = getenv(name);
+    if (text == NULL || *text == '\0')
+        return 0;
+    if (parse_number(text, value) && *value >= low && *value <= high)
+        return 1;
+    skuai_log(reporter, SKUA_LOG_ERROR, "%s=\"%s\" in the environment: give a whole number from %llu to %llu", name, text,
+              (unsigned long long)low, (unsigned long long)high);
+    return -EINVAL;
+}
+
+static int read_environment(skua_config *config, struct skuai_scheduler *reporter)
+{
+    uint64_t value;
+    int found;
+    if (config->workers == 0) {
+        if ((found = from_environment("SKUA_WORKERS", 1, WORKERS_MAX, &value, reporter)) < 0)
+            return found;
+        if (found)
+            config->workers = (uint32_t)value;
+    }
+    if (config->stack_size == 0) {
+        if ((found = from_environment("SKUA_STACK_SIZE", STACK_SIZE_MIN, STACK_SIZE_MAX, &value, reporter)) < 0)
+            return found;
+        if (found)
+            config->stack_size = (size_t)value;
+    }
+    if (!config->bind) {
+        if ((found = from_environment("SKUA_BIND", 0, 1, &value, reporter)) < 0)
+            return found;
+        config->bind = found && value == 1;
+    }
+    if (!config->simulate) {
+        if ((found = from_environment("SKUA_SIM_SEED", 0, UINT64_MAX, &value, reporter)) < 0)
+            return found;
+        if (found) {
+            config->simulate = true;
+            config->sim_seed = value;
+        }
+    }
+    return 0;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_SIZE_DEFAULT ((size_t)256 * 1024)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STACK_SIZE_DEFAULT ((size_t)256 * 1024)
+#endif
+#endif
+#ifndef STACK_SIZE_DEFAULT
+#define STACK_SIZE_DEFAULT ((size_t)64 * 1024)
+#endif
+
+int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct skuai_scheduler *reporter)
+{
+    *resolved = given != NULL ? *given : (skua_config){ .workers = 0 };
+    if ((resolved->alloc == NULL) != (resolved->free == NULL)) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config: alloc and free go together");
+        return -EINVAL;
+    }
+    if (!resolved->ignore_environment) {
+        int rc = read_environment(resolved, reporter);
+        if (rc < 0)
+            return rc;
+    }
+    if (resolved->stack_size == 0)
+        resolved->stack_size = STACK_SIZE_DEFAULT;
+    if (resolved->stack_size < STACK_SIZE_MIN || resolved->stack_size > STACK_SIZE_MAX) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.stack_size is %zu: give 16 KiB to 8 MiB", resolved->stack_size);
+        return -EINVAL;
+    }
+    if (resolved->workers > WORKERS_MAX) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.workers is %u: give at most %d", resolved->workers, WORKERS_MAX);
+        return -EINVAL;
+    }
+    return 0;
+}

@@ -1,0 +1,163 @@
+/* Creating and destroying a runtime. The stages of its end are in shutdown.c. */
+#define _GNU_SOURCE
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/workers.h"
+#include "sched/overflow.h"
+#include "sched/sim.h"
+#include "sched/spawn.h"
+
+enum { SIM_WORKERS = 4 }; /* a simulation's default: must not depend on the machine */
+
+static void default_misuse(void *context, const char *text)
+{
+    skuai_log(context, SKUA_LOG_ERROR, "%s", text);
+    abort();
+}
+
+static void connect_config(skua_runtime *rt)
+{
+    struct skuai_scheduler *sched = &rt->sched;
+    sched->memory = (struct skuai_memory){ rt->config.alloc, rt->config.free, rt->config.memory_context };
+    sched->reporting.log = rt->config.log;
+    sched->reporting.log_context = rt->config.log_context;
+    sched->reporting.misuse = rt->config.on_misuse != NULL ? rt->config.on_misuse : default_misuse;
+    sched->reporting.misuse_context = rt->config.on_misuse != NULL ? rt->config.misuse_context : sched;
+    sched->stack_size = rt->config.stack_size;
+}
+
+/* A simulated machine is one processor, whatever this one is. */
+static int load_topology(skua_runtime *rt)
+{
+    struct skuai_topology *topology = &rt->sched.topology;
+    if (!rt->config.simulate)
+        return skuai_topology_load(topology, NULL, "");
+    *topology = (struct skuai_topology){ .ncpus = 1, .usable = SIM_WORKERS };
+    topology->cpus = calloc(1, sizeof *topology->cpus);
+    return topology->cpus != NULL ? 0 : -ENOMEM;
+}
+
+static int make_sim(skua_runtime *rt)
+{
+    if (!rt->config.simulate)
+        return 0;
+    struct skuai_sim_config config = { .seed = rt->config.sim_seed,
+                                       .threads_max = rt->sched.nworkers,
+                                       .trace = rt->config.sim_trace,
+                                       .trace_context = rt->config.sim_trace_context };
+    return skuai_sim_create(&rt->sched.env.sim, &config);
+}
+
+/* Everything but the threads. What was made is in fields that are zero before, so that free_parts() can take down any
+ * prefix of it. */
+static int make_parts(skua_runtime *rt)
+{
+    struct skuai_scheduler *sched = &rt->sched;
+    int rc = load_topology(rt);
+    if (rc < 0)
+        return rc;
+    sched->nworkers = rt->config.workers != 0 ? rt->config.workers : sched->topology.usable;
+    sched->bind = rt->config.bind && sched->topology.is_this_machine;
+    sched->alive_here = skuai_fork_page_create();
+    if (sched->alive_here == NULL)
+        return -ENOMEM;
+    if ((rc = make_sim(rt)) < 0)
+        return rc;
+    if ((rc = skuai_overflow_install(skuai_overflow_describe)) < 0)
+        return rc;
+    rt->overflow_installed = true;
+    return skuai_workers_create(sched);
+}
+
+static void free_parts(skua_runtime *rt)
+{
+    struct skuai_scheduler *sched = &rt->sched;
+    skuai_workers_destroy(sched);
+    if (rt->overflow_installed)
+        skuai_overflow_uninstall();
+    if (sched->env.sim != NULL)
+        skuai_sim_destroy(sched->env.sim);
+    if (sched->alive_here != NULL)
+        skuai_fork_page_destroy(sched->alive_here);
+    if (sched->topology.cpus != NULL)
+        skuai_topology_unload(&sched->topology);
+    struct skuai_memory memory = sched->memory;
+    skuai_memory_put_lines(&memory, rt, sizeof *rt);
+}
+
+int skua_runtime_create(skua_runtime **out, const skua_config *given)
+{
+    skua_config config;
+    struct skuai_scheduler reporter = { .reporting = { .log = given != NULL ? given->log : NULL,
+                                                       .log_context = given != NULL ? given->log_context : NULL } };
+    *out = NULL;
+    int rc = skuai_config_resolve(&config, given, &reporter);
+    if (rc < 0)
+        return rc;
+    struct skuai_memory memory = { config.alloc, config.free, config.memory_context };
+    skua_runtime *rt = skuai_memory_get_lines(&memory, sizeof *rt);
+    if (rt == NULL)
+        return -ENOMEM;
+    rt->config = config;
+    connect_config(rt);
+    rc = make_parts(rt);
+    if (rc == 0)
+        rc = skuai_workers_start(&rt->sched);
+    if (rc < 0) {
+        free_parts(rt);
+        return rc;
+    }
+    *out = rt;
+    return 0;
+}
+
+int skua_runtime_destroy(skua_runtime *rt)
+{
+    if (rt == NULL)
+        return 0;
+    struct skuai_scheduler *sched = &rt->sched;
+    if (skuai_load_32(sched->alive_here, SKUAI_RELAXED) != 0) { /* not a fork's child, which has no threads to stop */
+        int rc = skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER);
+        if (rc == -EBUSY || rc == -EDEADLK)
+            return rc;
+        /* Acquire: pairs with skuai_sink_unhold(): late fires from outside are over before the memory goes. */
+        while (skuai_load_32(&sched->holds, SKUAI_ACQUIRE) != 0)
+            skuai_thread_yield();
+    }
+    free_parts(rt);
+    return 0;
+}
+
+skua_runtime *skua_runtime_self(void)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    return worker != NULL && worker->task != NULL ? (skua_runtime *)(void *)worker->sched : NULL;
+}
+
+void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
+{
+    struct skuai_scheduler *sched = &rt->sched;
+    *stats = (skua_stats){ .workers = sched->nworkers };
+    for (uint32_t i = 0; i < sched->nworkers; i++) {
+        const struct skuai_counters *from = &sched->workers[i]->counters;
+        /* Relaxed: counters. */
+        stats->spawned += skuai_load_64(&from->spawned, SKUAI_RELAXED);
+        stats->polls += skuai_load_64(&from->polls, SKUAI_RELAXED);
+        stats->steals += skuai_load_64(&from->steals, SKUAI_RELAXED);
+        stats->stolen += skuai_load_64(&from->stolen, SKUAI_RELAXED);
+        stats->overflows += skuai_load_64(&from->overflows, SKUAI_RELAXED);
+        stats->injected += skuai_load_64(&from->injected, SKUAI_RELAXED);
+        stats->parks += skuai_load_64(&from->parks, SKUAI_RELAXED);
+        stats->wakes += skuai_load_64(&from->wakes, SKUAI_RELAXED);
+        stats->timers += skuai_load_64(&from->timers, SKUAI_RELAXED);
+    }
+    stats->spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
+    stats->wakes += skuai_load_64(&sched->wakes_outside, SKUAI_RELAXED);
+    stats->live = skuai_scheduler_live(sched);
+    skuai_workers_memory(sched, &stats->task_bytes, &stats->stacks);
+}

@@ -1,0 +1,26 @@
+/* A runtime: a scheduler and how it was configured. */
+#ifndef SKUAI_RUNTIME_H
+#define SKUAI_RUNTIME_H
+
+#include "sched/scheduler.h"
+#include "skua/runtime.h"
+
+struct skua_runtime {
+    struct skuai_scheduler sched; /* first: a runtime's address is its scheduler's (sched/spawn.c) */
+    skua_config config;           /* with defaults and environment filled in */
+    bool overflow_installed;
+    bool was_shut_down;
+    int shutdown_result;          /* of the shutdown that reached its end */
+};
+
+/* config.c: fills in what is left open. Returns 0 or -EINVAL, logged by the name of the setting. */
+int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct skuai_scheduler *reporter);
+
+/* fork_page.c: a word that a forked child finds zeroed. */
+skua_word32 *skuai_fork_page_create(void);
+void skuai_fork_page_destroy(skua_word32 *word);
+
+/* overflow_report.c */
+int skuai_overflow_describe(const void *fault_address, char *text, size_t size);
+
+#endif

@@ -1,0 +1,124 @@
+/* The end of a runtime, in the stages that skua_runtime_shutdown() promises.
+ *
+ *   1 refuse   stage = REFUSE; a spawn that has read the stage before may still come, and is drained like the others
+ *   2 drain    the last worker to go to sleep counts the living tasks and says when there are none (worker.c)
+ *   3 cancel   stage = CANCEL; every slot of task memory is gone through, again and again while it lasts, because a spawn
+ *              may have slipped in
+ *   4 report   the slots once more
+ *   5 stop     stage = STOP, every parker gets a token; workers leave their loops; they are joined when all have
+ */
+#define _GNU_SOURCE
+#include "runtime/runtime.h"
+
+#include <errno.h>
+
+#include "runtime/workers.h"
+#include "sched/sim.h"
+#include "sched/spawn.h"
+
+enum { CANCEL_AGAIN_NS = 10000000, STOP_GRACE_MIN_NS = 100000000 };
+
+static uint64_t later(uint64_t now_ns, uint64_t by_ns) { return by_ns < SKUA_NEVER - now_ns ? now_ns + by_ns : SKUA_NEVER; }
+
+/* Waits until a word has the value or the time has come. */
+static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint32_t value, uint64_t until_ns)
+{
+    if (sched->env.sim != NULL)
+        return skuai_sim_run_until(sched->env.sim, word, value, until_ns) == 0;
+    for (;;) {
+        uint32_t seen = skuai_load_32(word, SKUAI_ACQUIRE); /* pairs with the release of who sets it */
+        if (seen == value)
+            return true;
+        if (skuai_clock_now() >= until_ns)
+            return false;
+        skuai_word_wait_real(word, seen, until_ns);
+    }
+}
+
+static bool wait_drained(struct skuai_scheduler *sched, uint64_t until_ns)
+{
+    skuai_store_32(&sched->drain, 1, SKUAI_SEQ_CST);
+    skuai_fence(SKUAI_SEQ_CST); /* with tell_drained() in worker.c */
+    if (skuai_scheduler_live(sched) == 0)
+        return true;
+    return wait_for_word(sched, &sched->drain, 2, until_ns);
+}
+
+static void enter_stage(struct skuai_scheduler *sched, enum skuai_stage stage)
+{
+    skuai_store_32(&sched->stage, (uint32_t)stage, SKUAI_RELEASE); /* pairs with the acquires in spawn.c and worker.c */
+}
+
+static bool cancel_and_wait(struct skuai_scheduler *sched, uint64_t cancel_ns)
+{
+    enter_stage(sched, SKUAI_STAGE_CANCEL);
+    uint64_t now = skuai_env_now(&sched->env), until = later(now, cancel_ns);
+    skuai_log(sched, SKUA_LOG_INFO, "shutdown: cancelling %llu tasks",
+              (unsigned long long)skuai_scheduler_cancel_all(sched));
+    for (; now < until; now = skuai_env_now(&sched->env)) {
+        uint64_t slice = later(now, CANCEL_AGAIN_NS);
+        if (wait_drained(sched, slice < until ? slice : until))
+            return true;
+        skuai_scheduler_cancel_all(sched);
+    }
+    return skuai_scheduler_live(sched) == 0;
+}
+
+static void report_task(void *context, skua_task *task)
+{
+    struct skuai_scheduler *sched = context;
+    uint64_t word = skuai_load_64(&task->word, SKUAI_ACQUIRE); /* its name was set before it was queued */
+    const char *state = word & SKUAI_TASK_RUNNING ? "running" : word & SKUAI_TASK_NOTIFIED ? "ready" : "waiting";
+    skuai_log(sched, SKUA_LOG_WARN, "shutdown: left over: task %llu (%s), %s", (unsigned long long)skuai_task_id(task),
+              word & SKUAI_TASK_RUNNING ? "?" : skuai_task_name(task), state);
+}
+
+static bool stop(struct skuai_scheduler *sched, uint64_t grace_ns)
+{
+    enter_stage(sched, SKUAI_STAGE_STOP);
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
+    if (!wait_for_word(sched, &sched->stopped, sched->nworkers, later(skuai_env_now(&sched->env), grace_ns)))
+        return false;
+    skuai_workers_stop(sched, sched->nworkers);
+    return true;
+}
+
+static bool may_shut_down(struct skuai_scheduler *sched, int *error)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* zeroed at fork, before the child began */
+        *error = -ENOTSUP;
+    else if (worker != NULL && worker->sched == sched)
+        *error = -EDEADLK;
+    else if (sched->env.sim != NULL && !skuai_sim_is_owner(sched->env.sim))
+        *error = -EPERM;
+    else
+        return true;
+    return false;
+}
+
+int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_ns)
+{
+    struct skuai_scheduler *sched = &rt->sched;
+    int error;
+    if (!may_shut_down(sched, &error))
+        return error;
+    if (rt->was_shut_down)
+        return rt->shutdown_result;
+    bool clean = true;
+    if (skuai_load_32(&sched->stage, SKUAI_RELAXED) < SKUAI_STAGE_STOP) { /* else: a stop that found a worker busy */
+        enter_stage(sched, SKUAI_STAGE_REFUSE);
+        clean = wait_drained(sched, later(skuai_env_now(&sched->env), drain_ns)) || cancel_and_wait(sched, cancel_ns);
+    }
+    bool stopped = stop(sched, clean ? SKUA_NEVER : cancel_ns > STOP_GRACE_MIN_NS ? cancel_ns : STOP_GRACE_MIN_NS);
+    if (!clean || skuai_scheduler_live(sched) != 0)
+        skuai_scheduler_each_task(sched, report_task, sched);
+    if (!stopped) {
+        skuai_log(sched, SKUA_LOG_ERROR, "shutdown: a task neither waits nor returns; its worker cannot be stopped");
+        return -EBUSY;
+    }
+    rt->was_shut_down = true;
+    rt->shutdown_result = skuai_scheduler_live(sched) == 0 ? 0 : -ETIMEDOUT;
+    return rt->shutdown_result;
+}

@@ -1,0 +1,139 @@
+/* Making the workers of a scheduler and taking them down. Nothing here runs while a worker does. */
+#define _GNU_SOURCE
+#include "runtime/workers.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "sched/spawn.h"
+
+enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB of empty task memory that stays warm */
+static const size_t guard_budget_all = 0; /* 0: half of what the kernel allows (stack.h) */
+
+static int make_victims(struct skuai_scheduler *sched, struct skuai_worker *worker)
+{
+    worker->victims = skuai_memory_get(sched, skuai_victims_size(sched->nworkers));
+    if (worker->victims == NULL)
+        return -ENOMEM;
+    skuai_victims_build(&sched->topology, sched->cpu_of_worker, sched->nworkers, worker->index, worker->victims);
+    return 0;
+}
+
+static int make_worker(struct skuai_scheduler *sched, uint32_t index)
+{
+    struct skuai_worker *worker = skuai_memory_get_lines(&sched->memory, sizeof *worker);
+    sched->workers[index] = worker;
+    if (worker == NULL)
+        return -ENOMEM;
+    worker->sched = sched;
+    worker->index = index;
+    worker->until_check = worker->check_interval = 1;
+    worker->random = skuai_env_entropy(&sched->env);
+    skuai_wheel_init(&worker->wheel, skuai_env_now(&sched->env));
+    skuai_slab_cache_init(&worker->slab, &sched->slabs);
+    skuai_stack_cache_init(&worker->stacks);
+    worker->caches_made = true;
+    worker->thread = (struct skuai_thread){ .entry = skuai_worker_main,
+                                            .arg = worker,
+                                            .worker = worker,
+                                            .base = &worker->base,
+                                            .flow = &worker->flow };
+    worker->flow = &worker->base;
+    snprintf(worker->thread.name, sizeof worker->thread.name, "skua-w%u", index % 10000u); /* at most WORKERS_MAX; 15 bytes are the kernel's limit */
+    return make_victims(sched, worker);
+}
+
+int skuai_workers_create(struct skuai_scheduler *sched)
+{
+    uint32_t n = sched->nworkers;
+    sched->workers = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->workers);
+    sched->cpu_of_worker = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->cpu_of_worker);
+    sched->idle_stack = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->idle_stack);
+    if (sched->workers == NULL || sched->cpu_of_worker == NULL || sched->idle_stack == NULL)
+        return -ENOMEM;
+    int rc = skuai_topology_place(&sched->topology, n, sched->cpu_of_worker);
+    if (rc < 0)
+        return rc;
+    skuai_slab_set_init(&sched->slabs, sched, &(struct skuai_slab_options){ .keep_chunks = KEEP_CHUNKS });
+    sched->slabs_made = true;
+    rc = skuai_stack_pool_init(&sched->stack_pool, sched->stack_size, guard_budget_all);
+    if (rc < 0)
+        return rc;
+    sched->stacks_made = true;
+    skuai_inject_init(&sched->inject);
+    skuai_idle_init(&sched->idle, n, sched->idle_stack);
+    skuai_timers_init(sched);
+    for (uint32_t i = 0; i < n; i++)
+        if ((rc = make_worker(sched, i)) < 0)
+            return rc;
+    return 0;
+}
+
+/* A task that a timed-out shutdown abandoned: its stack goes back, unwound by nobody. */
+static void abandon(void *context, skua_task *task)
+{
+    struct skuai_scheduler *sched = context;
+    if (task->run == skuai_fiber_run)
+        skuai_fiber_free_stack(sched->workers[0], task);
+    if (task->more != NULL)
+        skuai_task_more_free(task);
+    skuai_task_free(task);
+}
+
+static void destroy_worker(struct skuai_scheduler *sched, struct skuai_worker *worker)
+{
+    if (worker->caches_made)
+        skuai_stack_cache_flush(&sched->stack_pool, &worker->stacks);
+    if (worker->victims != NULL)
+        skuai_memory_put(sched, worker->victims, skuai_victims_size(sched->nworkers));
+    skuai_memory_put_lines(&sched->memory, worker, sizeof *worker);
+}
+
+void skuai_workers_destroy(struct skuai_scheduler *sched)
+{
+    uint32_t n = sched->nworkers;
+    if (sched->slabs_made)
+        skuai_scheduler_each_task(sched, abandon, sched);
+    for (uint32_t i = 0; sched->workers != NULL && i < n; i++)
+        if (sched->workers[i] != NULL)
+            destroy_worker(sched, sched->workers[i]);
+    if (sched->stacks_made)
+        skuai_stack_pool_fini(&sched->stack_pool);
+    if (sched->slabs_made)
+        skuai_slab_set_fini(&sched->slabs);
+    skuai_memory_put_lines(&sched->memory, sched->idle_stack, n * sizeof *sched->idle_stack);
+    skuai_memory_put_lines(&sched->memory, sched->cpu_of_worker, n * sizeof *sched->cpu_of_worker);
+    skuai_memory_put_lines(&sched->memory, sched->workers, n * sizeof *sched->workers);
+}
+
+int skuai_workers_start(struct skuai_scheduler *sched)
+{
+    for (uint32_t i = 0; i < sched->nworkers; i++) {
+        struct skuai_worker *worker = sched->workers[i];
+        int rc = skuai_env_thread_start(&sched->env, &worker->thread, &worker->parker);
+        if (rc == 0)
+            continue;
+        skuai_log(sched, SKUA_LOG_ERROR, "worker %u of %u could not be started: %s", i, sched->nworkers,
+                  skua_strerror(rc));
+        skuai_store_32(&sched->stage, SKUAI_STAGE_STOP, SKUAI_RELEASE); /* pairs with worker.c's acquire */
+        for (uint32_t j = 0; j < i; j++)
+            skuai_env_unpark(&sched->env, &sched->workers[j]->parker);
+        skuai_workers_stop(sched, i);
+        return rc;
+    }
+    return 0;
+}
+
+void skuai_workers_stop(struct skuai_scheduler *sched, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        skuai_env_thread_join(&sched->env, &sched->workers[i]->thread);
+}
+
+void skuai_workers_memory(struct skuai_scheduler *sched, uint64_t *task_bytes, uint64_t *stacks)
+{
+    struct skuai_stack_stats pool;
+    skuai_stack_pool_stats(&sched->stack_pool, &pool);
+    *task_bytes = skuai_slab_set_stats(&sched->slabs).bytes_mapped;
+    *stacks = pool.live + pool.cached;
+}

@@ -1,0 +1,225 @@
+/* Sets: join_all, race, any, all_settled, over futures, tasks and sets. */
+#include <errno.h>
+
+#include "support/with_runtime.h"
+
+struct timed {
+    SKUA_FRAME;
+    struct {
+        uint64_t after_ns;
+        int64_t result;
+    } in;
+    skua_sleep_op sleep;
+};
+SKUA_ASYNC(timed)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_sleep_start(&self->sleep, self->in.after_ns));
+    SKUA_END(self->sleep.result < 0 ? self->sleep.result : self->in.result);
+}
+
+static int timed_fiber(void *arg)
+{
+    const struct timed *what = arg;
+    int rc = skua_sleep(what->in.after_ns);
+    return rc < 0 ? rc : (int)what->in.result;
+}
+
+#define LATER SKUA_NEVER
+
+static int race(void *arg)
+{
+    (void)arg;
+    struct timed futures[3];
+    skua_child kids[4];
+    skua_task *task;
+    struct timed fiber_args = { .in = { LATER, 9 } };
+    CHECK_OK(skua_spawn(&task, timed_fiber, &fiber_args));
+    skua_child_future(&kids[0], SKUA_FUTURE(&futures[0], timed, .after_ns = LATER, .result = 1));
+    skua_child_future(&kids[1], SKUA_FUTURE(&futures[1], timed, .after_ns = 2000, .result = -7));
+    skua_child_future(&kids[2], SKUA_FUTURE(&futures[2], timed, .after_ns = LATER, .result = 3));
+    skua_child_task(&kids[3], task);
+    CHECK_EQ(skua_race(kids, 4), 1);
+    CHECK_EQ(kids[1].result, -7);
+    CHECK_EQ(kids[0].result, -ECANCELED);
+    CHECK_EQ(kids[2].result, -ECANCELED);
+    CHECK_EQ(kids[3].result, -ECANCELED);
+    return 0;
+}
+TEST(race_cancels_and_waits_for_its_losers) { run_everywhere(race, NULL); }
+
+static int any(void *arg)
+{
+    (void)arg;
+    struct timed futures[3];
+    skua_child kids[3];
+    skua_child_future(&kids[0], SKUA_FUTURE(&futures[0], timed, .after_ns = 0, .result = -1));
+    skua_child_future(&kids[1], SKUA_FUTURE(&futures[1], timed, .after_ns = 1000, .result = 5));
+    skua_child_future(&kids[2], SKUA_FUTURE(&futures[2], timed, .after_ns = LATER, .result = 3));
+    CHECK_EQ(skua_any(kids, 3), 1);
+    for (int i = 0; i < 3; i++)
+        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = 1 + 100000u * (unsigned)i, .result = -i - 1));
+    CHECK(skua_any(kids, 3) < 0);
+    CHECK_EQ(skua_any(kids, 0), -EINVAL);
+    CHECK_EQ(skua_race(kids, 0), -EINVAL);
+    return 0;
+}
+TEST(any_takes_the_first_success) { run_everywhere(any, NULL); }
+
+static int join_all(void *arg)
+{
+    (void)arg;
+    struct timed futures[50];
+    skua_child kids[50];
+    for (unsigned i = 0; i < 50; i++)
+        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = 100 * (50 - i), .result = i));
+    CHECK_EQ(skua_join_all(kids, 50), 0);
+    for (unsigned i = 0; i < 50; i++)
+        CHECK_EQ(kids[i].result, i);
+    for (unsigned i = 0; i < 50; i++)
+        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = i == 30 ? 100 : LATER,
+                                                .result = i == 30 ? -EIO : 0));
+    CHECK_EQ(skua_join_all(kids, 50), -EIO);
+    CHECK_EQ(kids[0].result, -ECANCELED);
+    for (unsigned i = 0; i < 50; i++)
+        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = i, .result = i % 2 ? -1 : 1));
+    CHECK_EQ(skua_all_settled(kids, 50), 25);
+    CHECK_EQ(skua_join_all(kids, 0), 0);
+    return 0;
+}
+TEST(join_all_and_all_settled) { run_everywhere(join_all, NULL); }
+
+/* Sets inside sets, as a future. */
+struct nested {
+    SKUA_FRAME;
+    struct {
+        int depth;
+        int64_t result;
+        struct nested *pool;
+    } in;
+    skua_set set;
+    skua_child kids[2];
+    struct timed leaf;
+    struct nested *next;
+};
+SKUA_ASYNC(nested)
+{
+    SKUA_BEGIN(self);
+    skua_child_future(&self->kids[0], SKUA_FUTURE(&self->leaf, timed, .after_ns = self->in.result < 0 ? LATER : 500,
+                                                  .result = self->in.result));
+    if (self->in.depth > 0) {
+        skua_child_future(&self->kids[1], SKUA_FUTURE(self->in.pool, nested, .depth = self->in.depth - 1,
+                                                      .result = self->in.result, .pool = self->in.pool + 1));
+        SKUA_AWAIT(skua_join_all_start(&self->set, self->kids, 2));
+    } else {
+        SKUA_AWAIT(skua_race_start(&self->set, self->kids, 1));
+        SKUA_RETURN(self->kids[0].result < 0 ? self->kids[0].result : 1);
+    }
+    SKUA_END(SKUA_RESULT(&self->set) < 0 ? SKUA_RESULT(&self->set) : self->kids[1].result + 1);
+}
+
+static int nesting(void *arg)
+{
+    (void)arg;
+    enum { DEPTH = 20 };
+    struct nested *pool = calloc(DEPTH + 1, sizeof *pool);
+    skua_task *task;
+    int64_t result = 0;
+    CHECK(pool != NULL);
+    CHECK_OK(SKUA_SPAWN(&task, nested, .depth = DEPTH, .result = 1, .pool = pool));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, DEPTH + 1);
+    CHECK_OK(SKUA_SPAWN(&task, nested, .depth = DEPTH, .result = -1, .pool = pool));
+    for (int i = 0; i < 5; i++)
+        skua_yield();
+    skua_cancel(task); /* reaches every leaf through all the sets */
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, -ECANCELED);
+    free(pool);
+    return 0;
+}
+TEST(sets_in_sets) { run_everywhere(nesting, NULL); }
+
+/* A child that has several ops under way at once, and ends while a fire is on its way. */
+struct two_ops {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_sleep_op a, b;
+};
+SKUA_ASYNC(two_ops)
+{
+    SKUA_BEGIN(self);
+    skua_sleep_start(&self->a, 300);
+    skua_sleep_start(&self->b, 100);
+    SKUA_YIELD();
+    SKUA_AWAIT(&self->a.op);
+    SKUA_AWAIT(&self->b.op);
+    SKUA_END(self->a.result | self->b.result);
+}
+
+static int several_ops(void *arg)
+{
+    (void)arg;
+    struct two_ops futures[20];
+    skua_child kids[20];
+    for (int i = 0; i < 20; i++)
+        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], two_ops));
+    CHECK_EQ(skua_join_all(kids, 20), 0);
+    return 0;
+}
+TEST(children_with_several_ops) { run_everywhere(several_ops, NULL); }
+
+static int spins(void *arg)
+{
+    while (!skua_is_canceled())
+        skua_yield();
+    return *(int *)arg;
+}
+
+static int tasks_of_all_kinds(void *arg)
+{
+    (void)arg;
+    skua_child kids[30];
+    struct timed args = { .in = { 1000, 4 } };
+    int after = 77;
+    for (int i = 0; i < 30; i++) {
+        skua_task *task;
+        if (i % 3 == 0)
+            CHECK_OK(skua_spawn(&task, timed_fiber, &args));
+        else if (i % 3 == 1)
+            CHECK_OK(SKUA_SPAWN(&task, timed, .after_ns = LATER, .result = 1));
+        else
+            CHECK_OK(skua_spawn(&task, spins, &after));
+        skua_child_task(&kids[i], task);
+    }
+    int64_t winner = skua_race(kids, 30);
+    CHECK(winner >= 0 && winner % 3 == 0);
+    for (int i = 0; i < 30; i++)
+        CHECK_EQ(kids[i].result, i % 3 == 1 ? -ECANCELED : i % 3 == 2 ? 77 : kids[i].result);
+    return 0;
+}
+TEST(sets_of_tasks) { run_everywhere(tasks_of_all_kinds, NULL); }
+
+static int waits_for_a_set(void *arg)
+{
+    (void)arg;
+    struct timed futures[4];
+    skua_child kids[4];
+    for (int i = 0; i < 4; i++)
+        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = LATER, .result = 0));
+    return (int)skua_join_all(kids, 4);
+}
+
+static int cancelled_from_outside(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(skua_spawn(&task, waits_for_a_set, NULL));
+    skua_yield();
+    skua_cancel(task);
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, -ECANCELED);
+    return 0;
+}
+TEST(cancelling_the_waiter_cancels_the_children) { run_everywhere(cancelled_from_outside, NULL); }

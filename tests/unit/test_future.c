@@ -1,0 +1,281 @@
+/* Futures: the macros and the frame engine. */
+#include <errno.h>
+
+#include "support/with_runtime.h"
+
+struct nap {
+    SKUA_FRAME;
+    struct {
+        uint64_t pause_ns;
+        int rounds;
+    } in;
+    skua_sleep_op sleep;
+    int round;
+    int failed;
+};
+SKUA_ASYNC(nap)
+{
+    SKUA_BEGIN(self);
+    self->failed = 0;
+    for (self->round = 0; self->round < self->in.rounds; self->round++) {
+        SKUA_AWAIT(skua_sleep_start(&self->sleep, self->in.pause_ns));
+        if (self->sleep.result < 0)
+            SKUA_RETURN(self->sleep.result);
+        SKUA_YIELD();
+    }
+    SKUA_END(self->round);
+}
+
+static int plain(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(SKUA_SPAWN(&task, nap, .pause_ns = 1000, .rounds = 3));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, 3);
+    struct nap inside;
+    CHECK_EQ(skua_await_future(SKUA_FUTURE(&inside, nap, .pause_ns = 5, .rounds = 7)), 7);
+    CHECK_OK(SKUA_SPAWN(&task, nap, .pause_ns = SKUA_NEVER, .rounds = 1));
+    skua_yield();
+    skua_cancel(task);
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, -ECANCELED);
+    CHECK_OK(SKUA_GO(nap, .pause_ns = 10, .rounds = 2));
+    return 0;
+}
+TEST(spawn_await_cancel) { run_everywhere(plain, NULL); }
+
+/* A chain of frames, each with its child inside, by hand three deep and then recursively through memory. */
+struct deep {
+    SKUA_FRAME;
+    struct {
+        int depth;
+        struct deep *frames; /* one per level */
+    } in;
+    skua_sleep_op sleep;
+    int twice;
+};
+SKUA_ASYNC(deep)
+{
+    SKUA_BEGIN(self);
+    if (self->in.depth == 0) {
+        for (self->twice = 0; self->twice < 20; self->twice++)
+            SKUA_AWAIT(skua_sleep_start(&self->sleep, 100)); /* resumes here directly, not through the chain */
+        SKUA_RETURN(1);
+    }
+    SKUA_AWAIT(SKUA_FUTURE(self->in.frames, deep, .depth = self->in.depth - 1, .frames = self->in.frames + 1));
+    SKUA_END(SKUA_RESULT(self->in.frames) + 1);
+}
+
+static int chain(void *arg)
+{
+    (void)arg;
+    enum { DEPTH = 300 };
+    static _Thread_local char unused;
+    (void)unused;
+    struct deep *frames = malloc((DEPTH + 1) * sizeof *frames);
+    CHECK(frames != NULL);
+    CHECK_EQ(skua_await_future(SKUA_FUTURE(&frames[0], deep, .depth = DEPTH - 1, .frames = &frames[1])), DEPTH);
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(SKUA_SPAWN(&task, deep, .depth = DEPTH - 1, .frames = frames));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, DEPTH);
+    free(frames);
+    return 0;
+}
+TEST(deep_chains) { run_everywhere(chain, NULL); }
+
+struct big {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    char buffer[100000];
+    int i;
+};
+SKUA_ASYNC(big)
+{
+    SKUA_BEGIN(self);
+    for (self->i = 0; self->i < (int)sizeof self->buffer; self->i += 4096) {
+        self->buffer[self->i] = (char)self->i;
+        SKUA_YIELD();
+    }
+    SKUA_END(sizeof self->buffer);
+}
+
+static int large(void *arg)
+{
+    (void)arg;
+    skua_task *task[10];
+    int64_t result = 0;
+    for (int i = 0; i < 10; i++)
+        CHECK_OK(SKUA_SPAWN(&task[i], big));
+    for (int i = 0; i < 10; i++) {
+        CHECK_OK(skua_join(task[i], &result));
+        CHECK_EQ(result, 100000);
+    }
+    return 0;
+}
+TEST(large_frames) { run_everywhere(large, NULL); }
+
+static int fiber_child(void *arg)
+{
+    skua_sleep(50);
+    return *(int *)arg;
+}
+
+struct joiner {
+    SKUA_FRAME;
+    struct {
+        skua_task *task;
+    } in;
+    skua_join_op join;
+};
+SKUA_ASYNC(joiner)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_join_start(&self->join, self->in.task));
+    if (self->join.result < 0) {
+        skua_cancel(self->in.task);
+        skua_detach(self->in.task);
+        SKUA_RETURN(self->join.result);
+    }
+    SKUA_END(self->join.value);
+}
+
+/* A future awaits a fiber that awaits a future. */
+static int mixed(void *arg)
+{
+    (void)arg;
+    int n = 11;
+    skua_task *fiber, *future;
+    int64_t result = 0;
+    CHECK_OK(skua_spawn(&fiber, fiber_child, &n));
+    CHECK_OK(SKUA_SPAWN(&future, joiner, .task = fiber));
+    CHECK_OK(skua_join(future, &result));
+    CHECK_EQ(result, 11);
+    CHECK_OK(SKUA_SPAWN(&fiber, nap, .pause_ns = SKUA_NEVER, .rounds = 1));
+    CHECK_OK(SKUA_SPAWN(&future, joiner, .task = fiber));
+    skua_yield();
+    skua_cancel(future);
+    CHECK_OK(skua_join(future, &result));
+    CHECK_EQ(result, -ECANCELED);
+    return 0;
+}
+TEST(futures_and_fibers_await_each_other) { run_everywhere(mixed, NULL); }
+
+struct parker {
+    SKUA_FRAME;
+    struct {
+        int *go;
+        skua_waker *waker;
+    } in;
+    int wakes;
+};
+SKUA_ASYNC(parker)
+{
+    SKUA_BEGIN(self);
+    *self->in.waker = skua_waker_self();
+    __atomic_store_n(self->in.go, 1, __ATOMIC_RELEASE);
+    self->wakes = 0;
+    while (__atomic_load_n(self->in.go, __ATOMIC_ACQUIRE) != 2 && !skua_is_canceled()) {
+        SKUA_PARK();
+        self->wakes++;
+    }
+    SKUA_END(skua_is_canceled() ? -ECANCELED : 0);
+}
+
+static int parking(void *arg)
+{
+    (void)arg;
+    for (int round = 0; round < 2; round++) {
+        int go = 0;
+        skua_waker waker;
+        skua_task *task;
+        int64_t result = 1;
+        CHECK_OK(SKUA_SPAWN(&task, parker, .go = &go, .waker = &waker));
+        while (__atomic_load_n(&go, __ATOMIC_ACQUIRE) == 0)
+            skua_yield();
+        if (round == 0) {
+            __atomic_store_n(&go, 2, __ATOMIC_RELEASE);
+            skua_wake(waker);
+        } else {
+            skua_cancel(task);
+        }
+        CHECK_OK(skua_join(task, &result));
+        CHECK_EQ(result, round == 0 ? 0 : -ECANCELED);
+    }
+    return 0;
+}
+TEST(park_in_a_future) { run_everywhere(parking, NULL); }
+
+struct shielding {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_scope shield;
+    skua_sleep_op sleep;
+};
+SKUA_ASYNC(shielding)
+{
+    SKUA_BEGIN(self);
+    skua_shield_enter(&self->shield);
+    SKUA_AWAIT(skua_sleep_start(&self->sleep, 1000));
+    CHECK_EQ(self->sleep.result, 0);
+    skua_scope_leave(&self->shield);
+    SKUA_AWAIT(skua_sleep_start(&self->sleep, 1000));
+    SKUA_END(self->sleep.result);
+}
+
+static int shields(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(SKUA_SPAWN(&task, shielding));
+    skua_cancel(task);
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, -ECANCELED);
+    return 0;
+}
+TEST(shield_in_a_future) { run_everywhere(shields, NULL); }
+
+static int waits_in_a_future(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+struct wrong {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+};
+SKUA_ASYNC(wrong)
+{
+    SKUA_BEGIN(self);
+    SKUA_END(skua_sleep(SKUA_S));
+}
+static int runs_wrong(void *arg)
+{
+    struct wrong wrong;
+    (void)arg;
+    skua_set_name("culprit");
+    return (int)skua_await_future(SKUA_FUTURE(&wrong, wrong));
+}
+static void misuse(void *arg)
+{
+    (void)arg;
+    run_on(1, runs_wrong, NULL);
+}
+static void note_misuse(void *context, const char *text)
+{
+    (void)text;
+    ++*(int *)context;
+}
+TEST(waiting_in_a_future_is_misuse)
+{
+    int misuses = 0;
+    skua_config config = { .workers = 1, .on_misuse = note_misuse, .misuse_context = &misuses };
+    CHECK_EQ(run_in(config, runs_wrong, NULL), -EPERM);
+    CHECK_EQ(misuses, 1);
+    CHECK_EQ(run_in(config, waits_in_a_future, NULL), 0);
+    test_expect_abort(misuse, NULL, "culprit): use SKUA_AWAIT with skua_sleep_start()");
+}

@@ -1,4 +1,5 @@
 /* The slabs: classes, names, giving back, and threads that free each other's slots while late wakes arrive. */
+#define _GNU_SOURCE
 #include "sched/slab.h"
 
 #include <errno.h>
@@ -127,6 +128,11 @@ static uint32_t resident_pages(const struct skuai_slab_chunk *chunk)
 
 enum { CROWD = 3000 }; /* six chunks of 512 */
 
+static bool is_last_of_chunk(void *const *slots, uint32_t i)
+{
+    return i + 1 == CROWD || skuai_slab_chunk_of(slots[i]) != skuai_slab_chunk_of(slots[i + 1]);
+}
+
 TEST(slab_gives_back_pages_and_generations_go_on)
 {
     struct fixture *f = fixture_create(0);
@@ -145,8 +151,12 @@ TEST(slab_gives_back_pages_and_generations_go_on)
         }
         const struct skuai_slab_chunk *third = skuai_slab_chunk_of(slots[2 * 512]);
         CHECK(resident_pages(third) != 0);
-        for (uint32_t i = 0; i < CROWD; i++)
+        for (uint32_t i = 0; i < CROWD; i++) {
+            if (is_last_of_chunk(slots, i)) /* has more of a past than the others */
+                for (uint32_t j = 0; j < 50; j++, generations[skuai_slab_slot_id(slots[i])]++)
+                    skuai_task_word_bury(word_of(slots[i]));
             bury(&f->caches[0], slots[i]);
+        }
         struct skuai_slab_stats stats = skuai_slab_set_stats(&f->set);
         CHECK_EQ(stats.live, 0);
         CHECK_EQ(stats.chunks, 6);
@@ -172,10 +182,8 @@ TEST(slab_remembers_generations_of_kept_chunks)
         for (uint32_t i = 0; i < CROWD; i++)
             slots[i] = alloc(&f->caches[0], 128);
         for (uint32_t i = 0; i < CROWD; i++) {
-            uint64_t index = skuai_slab_slot_id(slots[i]) & ((1u << SKUAI_SLAB_INDEX_BITS) - 1);
-            bool last_of_chunk = index == 511 || index == 447; /* the first chunk is shorter */
-            for (uint32_t j = 0; round == 0 && last_of_chunk && j < 50; j++)
-                skuai_task_word_bury(word_of(slots[i])); /* a slot with a past */
+            for (uint32_t j = 0; round == 0 && is_last_of_chunk(slots, i) && j < 50; j++)
+                skuai_task_word_bury(word_of(slots[i]));
             bury(&f->caches[0], slots[i]);
         }
         CHECK_EQ(f->set.kept, 1);

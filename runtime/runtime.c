@@ -47,7 +47,7 @@ static int make_sim(skua_runtime *rt)
     if (!rt->config.simulate)
         return 0;
     struct skuai_sim_config config = { .seed = rt->config.sim_seed,
-                                       .threads_max = rt->sched.nworkers,
+                                       .threads_max = rt->sched.nworkers + 1, /* the guard */
                                        .trace = rt->config.sim_trace,
                                        .trace_context = rt->config.sim_trace_context };
     return skuai_sim_create(&rt->sched.env.sim, &config);

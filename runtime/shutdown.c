@@ -106,12 +106,14 @@ int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_n
         return error;
     if (rt->was_shut_down)
         return rt->shutdown_result;
-    bool clean = true;
-    if (skuai_load_32(&sched->stage, SKUAI_RELAXED) < SKUAI_STAGE_STOP) { /* else: a stop that found a worker busy */
+    bool clean = false, again = skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP; /* a worker was busy */
+    if (!again) {
         enter_stage(sched, SKUAI_STAGE_REFUSE);
         clean = wait_drained(sched, later(skuai_env_now(&sched->env), drain_ns)) || cancel_and_wait(sched, cancel_ns);
     }
-    bool stopped = stop(sched, clean ? SKUA_NEVER : cancel_ns > STOP_GRACE_MIN_NS ? cancel_ns : STOP_GRACE_MIN_NS);
+    bool stopped = stop(sched, clean                                       ? SKUA_NEVER
+                               : again || cancel_ns < STOP_GRACE_MIN_NS ? STOP_GRACE_MIN_NS
+                                                                           : cancel_ns);
     if (!clean || skuai_scheduler_live(sched) != 0)
         skuai_scheduler_each_task(sched, report_task, sched);
     if (!stopped) {

@@ -106,7 +106,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
     skuai_memory_put_lines(&sched->memory, sched->workers, n * sizeof *sched->workers);
 }
 
-int skuai_workers_start(struct skuai_scheduler *sched)
+static int start_all(struct skuai_scheduler *sched)
 {
     for (uint32_t i = 0; i < sched->nworkers; i++) {
         struct skuai_worker *worker = sched->workers[i];
@@ -124,8 +124,19 @@ int skuai_workers_start(struct skuai_scheduler *sched)
     return 0;
 }
 
+int skuai_workers_start(struct skuai_scheduler *sched)
+{
+    int rc = skuai_guard_start(sched);
+    if (rc < 0) {
+        skuai_log(sched, SKUA_LOG_ERROR, "the guard thread could not be started: %s", skua_strerror(rc));
+        return rc;
+    }
+    return start_all(sched);
+}
+
 void skuai_workers_stop(struct skuai_scheduler *sched, uint32_t count)
 {
+    skuai_guard_stop(sched);
     for (uint32_t i = 0; i < count; i++)
         skuai_env_thread_join(&sched->env, &sched->workers[i]->thread);
 }

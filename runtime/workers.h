@@ -8,9 +8,9 @@
 int skuai_workers_create(struct skuai_scheduler *sched);
 void skuai_workers_destroy(struct skuai_scheduler *sched);
 
-/* Starts the threads: all or none. */
+/* Starts the threads, workers and guard: all or none. */
 int skuai_workers_start(struct skuai_scheduler *sched);
-/* Tells the first `count` workers to stop and joins them. */
+/* Joins the guard and the first `count` workers, which have been told to stop. */
 void skuai_workers_stop(struct skuai_scheduler *sched, uint32_t count);
 
 void skuai_workers_memory(struct skuai_scheduler *sched, uint64_t *task_bytes, uint64_t *stacks);

@@ -62,19 +62,30 @@ uint32_t skuai_idle_pick(struct skuai_idle *idle)
     return worker;
 }
 
-bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, uint64_t until_ns)
+void skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next)
 {
     skuai_lock_acquire(&idle->lock);
     idle->stack[idle->depth++] = worker;
-    bool keeper = idle->timekeeper == SKUAI_IDLE_NOBODY || until_ns < idle->timekeeper_until_ns;
-    if (keeper) {
+    uint64_t until_ns = skuai_load_64(timer_next, SKUAI_RELAXED); /* own timers: program order; others': the lock */
+    if (idle->timekeeper == SKUAI_IDLE_NOBODY || until_ns < idle->timekeeper_until_ns) {
         idle->timekeeper = worker;
         idle->timekeeper_until_ns = until_ns;
     }
     /* SEQ_CST: P2, the store half of its litmus; the caller's look at the queues follows. */
     skuai_add_64(&idle->counts, searching ? SLEEPING - SEARCHING : SLEEPING, SKUAI_SEQ_CST);
     skuai_lock_release(&idle->lock);
-    return keeper;
+}
+
+uint64_t skuai_idle_sleep_until(struct skuai_idle *idle, uint32_t worker, const skua_word64 *timer_next)
+{
+    uint64_t until_ns = UINT64_MAX;
+    skuai_lock_acquire(&idle->lock);
+    if (idle->timekeeper == worker) {
+        until_ns = skuai_load_64(timer_next, SKUAI_RELAXED); /* as in settle */
+        idle->timekeeper_until_ns = until_ns;
+    }
+    skuai_lock_release(&idle->lock);
+    return until_ns;
 }
 
 bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker)
@@ -96,10 +107,10 @@ bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker)
     return left;
 }
 
-bool skuai_idle_keeps_time(struct skuai_idle *idle, uint32_t worker)
+uint32_t skuai_idle_timekeeper(struct skuai_idle *idle)
 {
     skuai_lock_acquire(&idle->lock);
-    bool keeps = idle->timekeeper == worker;
+    uint32_t worker = idle->timekeeper;
     skuai_lock_release(&idle->lock);
-    return keeps;
+    return worker;
 }

@@ -51,15 +51,20 @@ bool skuai_idle_found(struct skuai_idle *idle);
 uint32_t skuai_idle_pick(struct skuai_idle *idle);
 
 /* P2: enters the set. `searching` says whether the caller counts as searching. The caller takes the timekeeper's role
- * if nobody has it or if its timers end sooner (until_ns: SKUA_NEVER for none). True: it is the timekeeper. */
-bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, uint64_t until_ns);
+ * if nobody has it or if `timer_next` is sooner than what the timekeeper sleeps for. */
+void skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next);
+
+/* Until when the worker, in the set, may sleep: the timekeeper until `timer_next`, others for ever (UINT64_MAX). To be
+ * asked before each sleep, and obeyed: later settlers go by the answer. It is read under the lock, so that a worker that
+ * lowers timer_next and settles before is seen, and one that settles later sees the answer. */
+uint64_t skuai_idle_sleep_until(struct skuai_idle *idle, uint32_t worker, const skua_word64 *timer_next);
 
 /* P4. True: the caller left the set by itself and is neither sleeping nor searching. False: it had been picked and
  * counts as searching; a token is in its parker, was taken from there, or is on its way. */
 bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker);
 
-/* Still the timekeeper? (Another sleeper may have taken the role over.) */
-bool skuai_idle_keeps_time(struct skuai_idle *idle, uint32_t worker);
+/* The worker that is the timekeeper at the moment, or NOBODY. */
+uint32_t skuai_idle_timekeeper(struct skuai_idle *idle);
 
 SKUAI_INLINE uint32_t skuai_idle_sleeping(const struct skuai_idle *idle)
 {

@@ -7,8 +7,7 @@
  *   spawned   likewise if the slot is free; else to the deque, which wakes a thief if nobody searches.
  *   last      a task that yielded or spent its budget: behind everything that is ready on its worker. Wakes nobody: it
  *             is no new work.
- * A task left in the slot by a worker that then computes for long is found by the timekeeper (worker.c), which looks
- * around at intervals as long as anybody is awake.
+ * A task left in the slot by a worker that then computes for long is found by the guard (guard.c).
  */
 #include "sched/scheduler.h"
 

@@ -15,9 +15,7 @@ enum {
     CHECK_LATE_NS = 200000,
     STEAL_MAX = 64,          /* tasks taken from a victim at once */
     INJECT_MAX = 64,         /* likewise from the injection queue */
-    SEARCH_ROUNDS = 3,       /* over all victims before giving up; the last one takes from next-slots too */
-    GUARD_MIN_NS = 1000000,  /* how often the timekeeper looks around while others work */
-    GUARD_MAX_NS = 8000000
+    SEARCH_ROUNDS = 3        /* over all victims before giving up; the last one takes from next-slots too */
 };
 
 /* ---- taking -------------------------------------------------------------------------------------------------- */
@@ -171,33 +169,18 @@ static void tell_drained(struct skuai_scheduler *sched)
         skuai_word_wake_real(&sched->drain);
 }
 
-/* Parks until there is a token, or until the timekeeper has something to do. */
-static void park(struct skuai_worker *worker, bool keeper)
+/* Parks until there is a token, or until the timekeeper's timers have something to do. */
+static void park(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
-    uint64_t guard = GUARD_MIN_NS;
     for (;;) {
-        uint64_t until = SKUA_NEVER;
-        if (keeper) {
-            until = skuai_load_64(&sched->timer_next, SKUAI_RELAXED); /* whoever lowers it is awake and settles later */
-            if (skuai_idle_sleeping(&sched->idle) < sched->nworkers) {
-                uint64_t look = skuai_env_now(&sched->env) + guard;
-                until = look < until ? look : until;
-                guard = guard < GUARD_MAX_NS ? 2 * guard : guard;
-            }
-        }
+        uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
         if (skuai_env_park(&sched->env, &worker->parker, until))
             return;
-        keeper = skuai_idle_keeps_time(&sched->idle, worker->index);
-        if (!keeper)
-            continue;
-        if (skuai_env_now(&sched->env) >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* as above */
+        if (skuai_idle_timekeeper(&sched->idle) == worker->index &&
+            skuai_env_now(&sched->env) >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* a bound; wheels decide */
             return;
-        for (uint32_t i = 0; i < sched->nworkers; i++) /* a look only: the search that follows takes */
-            if (skuai_load_ptr(&sched->workers[i]->next, SKUAI_RELAXED) != NULL ||
-                skuai_deque_count(&sched->workers[i]->deque) != 0)
-                return;
     }
 }
 
@@ -206,12 +189,11 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
 {
     struct skuai_scheduler *sched = worker->sched;
     skuai_slab_cache_trim(&worker->slab);
-    bool keeper = skuai_idle_settle(&sched->idle, worker->index, searching,
-                                    skuai_load_64(&sched->timer_next, SKUAI_RELAXED)); /* own timers: in program order */
+    skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
     if (!work_is_visible(worker) && skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP) /* stopper's release */
-        park(worker, keeper);
+        park(worker);
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
     return !skuai_idle_leave(&sched->idle, worker->index);
@@ -221,7 +203,7 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
 static skua_task *find(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
-    bool searching = false;
+    bool searching = false, slept = false;
     while (!worker->stopping) {
         skua_task *task = NULL;
         worker->checked_ns = skuai_env_now(&sched->env);
@@ -236,11 +218,14 @@ static skua_task *find(struct skuai_worker *worker)
         if (task != NULL) {
             if (searching && skuai_idle_found(&sched->idle))
                 skuai_schedule_wake_one(sched); /* P3 */
+            if (slept)
+                skuai_guard_work_begins(sched);
             return task;
         }
         if (skuai_load_32(&sched->stage, SKUAI_ACQUIRE) == SKUAI_STAGE_STOP) /* pairs with the stopper's release */
             return NULL;
         searching = sleep_until_needed(worker, searching);
+        slept = true;
     }
     return NULL;
 }

@@ -1,0 +1,125 @@
+/* The guard thread makes what must happen in time independent of what the workers do.
+ *
+ * While a worker is inside a task that computes for long, its next-slot, its deque and its timers wait. Idle workers were
+ * not woken for what lies in a next-slot (schedule.c), and nobody but its worker looks at timers between tasks. So, as
+ * long as anybody works, the guard looks at intervals:
+ *   - timers that are late: it expires them itself, whoever's wheel they are in
+ *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
+ * and when all workers sleep it sleeps too:
+ *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and sleeps
+ *              without a time-out
+ *   G2 begins  a worker that was taken from the sleepers' set and found work reads `deep`; if it is set, unparks the guard
+ *   G3 timers  while the guard expires timers timer_next reads NEVER (timers.c, T2), and a worker may settle on that. So it
+ *              unparks the timekeeper afterwards. A worker that becomes the timekeeper later than that reads timer_next
+ *              later too: the lock of idle.h orders the two.
+ * Litmus of G1 and G2: store buffering, { deep; count } against { count (the exchange that took the worker out); deep }, all seq_cst.
+ * So an idle runtime uses no CPU, and a runtime that goes in and out of idleness pays for a wake of the guard only after
+ * it was calm for some milliseconds.
+ */
+#include "sched/guard.h"
+
+#include <stdio.h>
+
+#include "sched/scheduler.h"
+
+enum {
+    LOOK_MIN_NS = 1000000, /* 1 to 8 ms: untuned */
+    LOOK_MAX_NS = 8000000,
+    LATE_NS = 500000,      /* a timer that late is nobody's: its worker is stuck */
+    CALM = 4
+};
+
+static bool all_sleep(struct skuai_scheduler *sched)
+{
+    /* SEQ_CST: G1's read half */
+    return (uint32_t)skuai_load_64(&sched->idle.counts, SKUAI_SEQ_CST) == sched->nworkers;
+}
+
+static bool something_waits(struct skuai_scheduler *sched)
+{
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if (skuai_load_ptr(&sched->workers[i]->next, SKUAI_RELAXED) != NULL || /* a look: whoever is woken decides */
+            skuai_deque_count(&sched->workers[i]->deque) != 0)
+            return true;
+    return !skuai_inject_is_empty(&sched->inject);
+}
+
+static void kick_timekeeper(struct skuai_scheduler *sched)
+{
+    uint32_t keeper = skuai_idle_timekeeper(&sched->idle);
+    if (keeper != SKUAI_IDLE_NOBODY)
+        skuai_env_unpark(&sched->env, &sched->workers[keeper]->parker);
+}
+
+/* True: there was something to do. */
+static bool look(struct skuai_scheduler *sched)
+{
+    bool found = false;
+    uint64_t now = skuai_env_now(&sched->env);
+    uint64_t next = skuai_load_64(&sched->timer_next, SKUAI_RELAXED); /* a bound; the wheels' locks decide */
+    if (next <= now && now - next >= LATE_NS) {
+        skuai_timers_run(sched, now);
+        kick_timekeeper(sched); /* G3 */
+        found = true;
+    }
+    if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
+        skuai_schedule_wake_one(sched);
+        found = true;
+    }
+    return found;
+}
+
+static void guard_main(void *arg)
+{
+    struct skuai_scheduler *sched = arg;
+    struct skuai_guard *guard = &sched->guard;
+    uint64_t interval = LOOK_MIN_NS;
+    uint32_t calm = 0;
+    if (sched->env.sim == NULL)
+        skuai_context_init_thread(&guard->base);
+    while (skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP) { /* pairs with the stopper's release */
+        uint64_t until = skuai_env_now(&sched->env) + interval;
+        calm = all_sleep(sched) ? calm + 1 : 0;
+        if (calm >= CALM) {
+            skuai_store_32(&guard->deep, 1, SKUAI_SEQ_CST); /* G1 */
+            if (all_sleep(sched))
+                until = SKUA_NEVER;
+            interval = LOOK_MIN_NS;
+        }
+        skuai_env_park(&sched->env, &guard->parker, until);
+        skuai_store_32(&guard->deep, 0, SKUAI_RELAXED); /* awake: whoever reads the 1 still gives a token too many */
+        if (!all_sleep(sched))
+            interval = look(sched) ? LOOK_MIN_NS : interval < LOOK_MAX_NS ? 2 * interval : interval;
+    }
+    if (sched->env.sim == NULL)
+        skuai_context_fini(&guard->base);
+}
+
+void skuai_guard_work_begins(struct skuai_scheduler *sched)
+{
+    if (SKUAI_UNLIKELY(skuai_load_32(&sched->guard.deep, SKUAI_SEQ_CST) != 0)) /* G2 */
+        skuai_env_unpark(&sched->env, &sched->guard.parker);
+}
+
+int skuai_guard_start(struct skuai_scheduler *sched)
+{
+    struct skuai_guard *guard = &sched->guard;
+    guard->flow = &guard->base;
+    guard->thread = (struct skuai_thread){ .entry = guard_main,
+                                           .arg = sched,
+                                           .base = &guard->base,
+                                           .flow = &guard->flow,
+                                           .name = "skua-guard" };
+    int rc = skuai_env_thread_start(&sched->env, &guard->thread, &guard->parker);
+    guard->started = rc == 0;
+    return rc;
+}
+
+void skuai_guard_stop(struct skuai_scheduler *sched)
+{
+    if (!sched->guard.started)
+        return;
+    skuai_env_unpark(&sched->env, &sched->guard.parker);
+    skuai_env_thread_join(&sched->env, &sched->guard.thread);
+    sched->guard.started = false;
+}

@@ -1,0 +1,26 @@
+/* The guard: a thread that looks at what workers should have done while they are busy. See guard.c. */
+#ifndef SKUAI_GUARD_H
+#define SKUAI_GUARD_H
+
+#include "sched/context.h"
+#include "sched/env.h"
+
+struct skuai_scheduler;
+
+struct skuai_guard {
+    struct skuai_parker parker;
+    skua_word32 deep;           /* 1: it sleeps until somebody works again */
+    bool started;
+    struct skuai_thread thread;
+    struct skuai_context base;
+    struct skuai_context *flow;
+};
+
+int skuai_guard_start(struct skuai_scheduler *sched);
+/* The stage must be STOP. */
+void skuai_guard_stop(struct skuai_scheduler *sched);
+
+/* A worker that slept has work: the guard must watch again. */
+void skuai_guard_work_begins(struct skuai_scheduler *sched);
+
+#endif

@@ -1,44 +1,18 @@
 /* Combinators: sets of futures and tasks that one task waits for.
  *
- * A set is a frame; polling it polls the children that something happened to, each from its own leaf. An op armed while
- * a child is polled has the child as its sink:
- *   C1 arm      the runner counts it in child->armed
- *   C2 fire     any thread: one exchange of child->signal adds a fire and sets QUEUED. Who set it pushes the child on its
- *               *task's* list of fired children. After that, or if QUEUED was set already, the fire touches only the task,
- *               which is type-stable. One list per task, not per set: the fire need not walk sets that may be ending.
- *   C3 deliver  at its next run the task takes the list, takes each child's signal, takes its fires off `armed`, and marks
- *               it ready in its set, and that set's own child ready in the set around it, and so on. All this is the
- *               runner's own, no atomics.
- *   C4 end      a child that has ended with fires still under way (armed > 0: an op was seen DONE before its fire came)
- *               stays until they are delivered. So no fire finds a child gone.
- * Model: tests/model/model_combine.c (C1, C2 and the list).
+ * A set is a frame; polling it polls the children that something happened to, each from its own leaf. How a child learns
+ * that something happened, from any thread, is fired.c's matter (C1 … C4 there). What is here is all the runner's own:
+ * who is ready, who is cancelled, who has won.
  */
 #include "sched/combine.h"
 #include "sched/spawn.h"
 
 #include <errno.h>
 
-enum { QUEUED = 1, FIRE = 2 };
 enum set_mode { JOIN_ALL, RACE, ANY, ALL_SETTLED };
 enum set_flag { CANCEL_SEEN = 1, DECIDED = 2 };
 
-/* ---- firing and delivering ----------------------------------------------------------------------------------- */
-
-void skuai_child_fire(skua_child *child)
-{
-    skua_task *task = child->set->runner; /* alive: at least until this fire is delivered */
-    uint32_t seen = skuai_load_32(&child->signal, SKUAI_RELAXED); /* the exchange decides */
-    /* Release: pairs with deliver's acquire: the child is not reused before our accesses are over. */
-    while (!skuai_cas_32(&child->signal, &seen, (seen + FIRE) | QUEUED, SKUAI_ACQ_REL))
-        ;
-    if (!(seen & QUEUED)) {
-        void *first = skuai_load_ptr(&task->fired, SKUAI_RELAXED); /* the exchange decides */
-        do
-            SKUAI_WRITE(child->next, first);
-        while (!skuai_cas_ptr(&task->fired, &first, child, SKUAI_RELEASE)); /* pairs with deliver's acquire */
-    }
-    skuai_task_wake(task);
-}
+/* ---- delivering ---------------------------------------------------------------------------------------------- */
 
 static void mark_ready(skua_child *child)
 {
@@ -56,19 +30,10 @@ static void mark_ready(skua_child *child)
 
 void skuai_sets_deliver(skua_task *task)
 {
-    skua_child *child = skuai_exchange_ptr(&task->fired, NULL, SKUAI_ACQUIRE); /* pairs with fire's release */
-    skua_child *oldest = NULL;
-    while (child != NULL) { /* the list is last in, first out */
-        skua_child *next = SKUAI_READ(child->next);
-        SKUAI_WRITE(child->next, oldest);
-        oldest = child;
-        child = next;
-    }
-    while (oldest != NULL) {
-        child = oldest;
-        oldest = SKUAI_READ(child->next);
-        /* Acquire: as said in fire. From here on a new fire pushes the child again. */
-        child->armed -= skuai_exchange_32(&child->signal, 0, SKUAI_ACQUIRE) / FIRE;
+    skua_child *next;
+    for (skua_child *child = skuai_fired_take(task); child != NULL; child = next) {
+        next = child->next; /* before the next fire may push the child again */
+        skuai_fired_settle(child);
         mark_ready(child);
     }
 }
@@ -176,7 +141,7 @@ static void poll_child(struct skuai_worker *worker, skua_set *set, skua_child *c
         (child->task != NULL ? poll_task(child) : poll_future(worker, child)))
         child->flags |= SKUAI_CHILD_ENDING;
     worker->child = around;
-    if (!(child->flags & SKUAI_CHILD_ENDING) || child->armed != 0) /* C4 */
+    if (!(child->flags & SKUAI_CHILD_ENDING) || child->armed != 0) /* fired.c, C4 */
         return;
     child->ended = true;
     child->task = NULL;

@@ -12,8 +12,12 @@ enum skuai_child_flag {
     SKUAI_CHILD_ENDING = 16   /* its future has ended, but fires are still under way to it */
 };
 
-/* An op of the child has fired; any thread. */
+/* fired.c. An op of the child has fired; any thread. */
 void skuai_child_fire(skua_child *child);
+/* Takes a task's list of fired children, oldest first, linked by `next`; its runner only. Each is then settled. */
+skua_child *skuai_fired_take(skua_task *task);
+void skuai_fired_settle(skua_child *child);
+
 /* The child, being polled, waits for any wake of its task. */
 void skuai_child_park(skua_child *child);
 

@@ -128,7 +128,6 @@ void skuai_schedule_woken(skua_task *task);                              /* any 
 void skuai_schedule_spawned(struct skuai_scheduler *sched, skua_task *task); /* likewise */
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
 void skuai_schedule_wake_one(struct skuai_scheduler *sched);
-void skuai_task_wake(skua_task *task);
 
 /* timers.c */
 void skuai_timers_init(struct skuai_scheduler *sched);

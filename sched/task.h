@@ -37,6 +37,9 @@ struct skua_task {
 
 #define SKUAI_TASK_BODY(task) ((void *)((char *)(task) + sizeof(struct skua_task)))
 
+/* Notifies and, if that is the caller's duty, queues it (schedule.c). Any thread. */
+void skuai_task_wake(skua_task *task);
+
 /* Joins (join.c; steps J1..J4 there). `op` is armed by the caller. */
 enum skuai_join { SKUAI_JOIN_READY, SKUAI_JOIN_WAITS, SKUAI_JOIN_BUSY };
 enum skuai_join skuai_join_attach(skua_task *task, skua_op *op);

@@ -20,7 +20,7 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
 skua_word32 *skuai_fork_page_create(void);
 void skuai_fork_page_destroy(skua_word32 *word);
 
-/* overflow_report.c */
+/* overflow_report.c: a skuai_overflow_describe_fn */
 int skuai_overflow_describe(const void *fault_address, char *text, size_t size);
 
 #endif

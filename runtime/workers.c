@@ -8,7 +8,8 @@
 #include "sched/spawn.h"
 
 enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB of empty task memory that stays warm */
-static const size_t guard_budget_all = 0; /* 0: half of what the kernel allows (stack.h) */
+
+static void log_stacks(void *context, const char *text) { skuai_log(context, SKUA_LOG_WARN, "%s", text); }
 
 static int make_victims(struct skuai_scheduler *sched, struct skuai_worker *worker)
 {
@@ -56,10 +57,11 @@ int skuai_workers_create(struct skuai_scheduler *sched)
         return rc;
     skuai_slab_set_init(&sched->slabs, sched, &(struct skuai_slab_options){ .keep_chunks = KEEP_CHUNKS });
     sched->slabs_made = true;
-    rc = skuai_stack_pool_init(&sched->stack_pool, sched->stack_size, guard_budget_all);
+    rc = skuai_stack_pool_init(&sched->stack_pool, sched->stack_size, 0);
     if (rc < 0)
         return rc;
     sched->stacks_made = true;
+    skuai_stack_pool_set_log(&sched->stack_pool, log_stacks, sched);
     skuai_inject_init(&sched->inject);
     skuai_idle_init(&sched->idle, n, sched->idle_stack);
     skuai_timers_init(sched);

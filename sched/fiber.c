@@ -13,6 +13,9 @@
 #include "sched/spawn.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#include "sched/overflow.h"
 
 enum { AWAIT_BUDGET = 128 }; /* as in frame.c */
 
@@ -119,10 +122,22 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
     return &worker->base;
 }
 
+/* Where no guard could be had an overflow is found at the next switch. */
+static _Noreturn void die_of_overflow(const skua_task *task)
+{
+    char text[256];
+    const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    int length = skuai_overflow_message(text, sizeof text, skuai_task_name(task), skuai_stack_nominal(&fiber->stack));
+    skuai_log(skuai_task_scheduler(task), SKUA_LOG_ERROR, "%.*s", length, text);
+    abort();
+}
+
 void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
 {
     skua_task *task = worker->task;
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    if (SKUAI_UNLIKELY(!skuai_stack_check(&fiber->stack, __builtin_frame_address(0))))
+        die_of_overflow(task); /* before anybody trusts what lies below */
     struct skuai_context *to = next_flow(worker);
     worker->post = post; /* F1 */
     worker->post_task = task;

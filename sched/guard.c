@@ -72,7 +72,7 @@ static bool look(struct skuai_scheduler *sched)
 static void guard_main(void *arg)
 {
     struct skuai_scheduler *sched = arg;
-    struct skuai_guard *guard = &sched->guard;
+    struct skuai_guard_thread *guard = &sched->guard;
     uint64_t interval = LOOK_MIN_NS;
     uint32_t calm = 0;
     if (sched->env.sim == NULL)
@@ -103,7 +103,7 @@ void skuai_guard_work_begins(struct skuai_scheduler *sched)
 
 int skuai_guard_start(struct skuai_scheduler *sched)
 {
-    struct skuai_guard *guard = &sched->guard;
+    struct skuai_guard_thread *guard = &sched->guard;
     guard->flow = &guard->base;
     guard->thread = (struct skuai_thread){ .entry = guard_main,
                                            .arg = sched,

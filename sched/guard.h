@@ -7,7 +7,7 @@
 
 struct skuai_scheduler;
 
-struct skuai_guard {
+struct skuai_guard_thread {
     struct skuai_parker parker;
     skua_word32 deep;           /* 1: it sleeps until somebody works again */
     bool started;

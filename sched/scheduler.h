@@ -103,7 +103,7 @@ struct skuai_scheduler {
     struct skuai_stack_pool stack_pool;
     struct skuai_inject inject;
     struct skuai_idle idle;
-    struct skuai_guard guard;
+    struct skuai_guard_thread guard;
     skua_word64 timer_next __attribute__((aligned(SKUAI_CACHE_LINE))); /* timers.c: no timer ends before this */
     skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */

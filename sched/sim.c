@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "sched/context.h"
+#include "sched/overflow.h"
 #include "sched/parker.h"
 #include "sched/scheduler.h"
 
@@ -214,6 +215,9 @@ int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t
     if (!skuai_sim_is_owner(sim) || sim->inside)
         return -EPERM;
     int rc = 0;
+    struct skuai_overflow_thread signal_stack;
+    if (skuai_overflow_thread_init(&signal_stack) < 0)
+        return -ENOMEM;
     skuai_context_init_thread(&sim->driver);
     while (skuai_load_32(word, SKUAI_ACQUIRE) != value) { /* as the word's own protocol says */
         wake_expired(sim);
@@ -231,6 +235,7 @@ int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t
         sim->now_ns = next;
     }
     skuai_context_fini(&sim->driver);
+    skuai_overflow_thread_fini(&signal_stack);
     return rc;
 }
 

@@ -6,6 +6,7 @@
  * bounds the slot, first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md,
  * "Order", has the numbers; tests/stress/stress_fairness.c measures them).
  */
+#include "sched/overflow.h"
 #include "sched/scheduler.h"
 
 enum {
@@ -267,8 +268,13 @@ void skuai_worker_main(void *arg)
 {
     struct skuai_worker *worker = arg;
     skuai_worker_set_self(worker);
-    if (worker->sched->env.sim == NULL)
-        skuai_context_init_thread(&worker->base); /* a virtual thread's flow is made by the simulation */
+    struct skuai_overflow_thread signal_stack = { .mapping = NULL };
+    if (worker->sched->env.sim == NULL) { /* a virtual thread's flow and signal stack are the simulation's */
+        skuai_context_init_thread(&worker->base);
+        if (skuai_overflow_thread_init(&signal_stack) < 0)
+            skuai_log(worker->sched, SKUA_LOG_WARN, "no signal stack for worker %u: an overflow there ends in a bare fault",
+                      worker->index);
+    }
     worker->flow = &worker->base;
     if (worker->sched->bind)
         skuai_topology_bind_self(&worker->sched->topology, worker->sched->cpu_of_worker[worker->index]);
@@ -281,8 +287,10 @@ void skuai_worker_main(void *arg)
             break;
         run(worker, task);
     }
-    if (worker->sched->env.sim == NULL)
+    if (worker->sched->env.sim == NULL) {
+        skuai_overflow_thread_fini(&signal_stack);
         skuai_context_fini(&worker->base);
+    }
     skuai_worker_set_self(NULL);
     /* Release: all that this worker did comes before the end of the runtime (the stopper joins the thread besides). */
     skuai_add_32(&worker->sched->stopped, 1, SKUAI_RELEASE);

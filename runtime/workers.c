@@ -77,8 +77,6 @@ static void abandon(void *context, skua_task *task)
     struct skuai_scheduler *sched = context;
     if (task->run == skuai_fiber_run)
         skuai_fiber_free_stack(sched->workers[0], task);
-    if (task->more != NULL)
-        skuai_task_more_free(task);
     skuai_task_free(task);
 }
 

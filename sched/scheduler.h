@@ -150,6 +150,7 @@ void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owne
 void skuai_op_disarm_here(skua_op *op);
 
 /* task_more.c */
+void skuai_task_locals_destroy(skua_task *task); /* at its end, on its worker */
 void skuai_task_more_free(skua_task *task);
 int skuai_task_rename(skua_task *task, const char *name);
 
@@ -158,7 +159,7 @@ void *skuai_memory_get(struct skuai_scheduler *sched, size_t size);
 void skuai_memory_put(struct skuai_scheduler *sched, void *memory, size_t size);
 void *skuai_memory_get_lines(const struct skuai_memory *memory, size_t size);
 void skuai_memory_put_lines(const struct skuai_memory *memory, void *lines, size_t size);
-const char *skuai_task_name(const skua_task *task);
+const char *skuai_task_name(const skua_task *task); /* by the task itself, or when nothing runs any more */
 
 /* report.c */
 void skuai_log(struct skuai_scheduler *sched, enum skua_log_level level, const char *format, ...)

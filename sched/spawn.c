@@ -45,8 +45,8 @@ static skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker 
     task->scope = NULL;
     task->joiner = NULL;
     task->result = 0;
-    task->more = NULL;
-    skuai_store_ptr(&task->fired, NULL, SKUAI_RELAXED); /* published by the queue, as all of this */
+    skuai_store_ptr(&task->more, NULL, SKUAI_RELAXED); /* published by the queue, as all of this */
+    skuai_store_ptr(&task->fired, NULL, SKUAI_RELAXED);
     skuai_task_word_begin(&task->word, generation, with_handle);
     return task;
 }
@@ -54,6 +54,7 @@ static skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker 
 void skuai_task_free(skua_task *task)
 {
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    skuai_task_more_free(task);
     if (task->run == skuai_frame_run_large) {
         struct skuai_large_frame *large = SKUAI_TASK_BODY(task);
         if (large->root != NULL)

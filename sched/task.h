@@ -32,7 +32,7 @@ struct skua_task {
     skua_op *joiner;                      /* the joiner, before J is set in the word */
     int64_t result;                       /* its runner, before E is set in the word */
     skua_wordptr fired;                   /* any thread: the set children whose ops have fired (combine.c) */
-    struct skuai_task_extension *more;    /* its runner only: name, locals; NULL until needed */
+    skua_wordptr more;                    /* its runner makes it, handles read it: task_more.c; NULL until needed */
 };
 
 #define SKUAI_TASK_BODY(task) ((void *)((char *)(task) + sizeof(struct skua_task)))

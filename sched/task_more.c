@@ -1,4 +1,5 @@
-/* What few tasks have: a name and task-local values. Made on first use, freed at the task's end. */
+/* What few tasks have: a name and task-local values. Made on first use. */
+#include "sched/lock.h"
 #include "sched/scheduler.h"
 
 #include <errno.h>
@@ -11,37 +12,51 @@ struct local_value {
     void *value;
 };
 
+/* Made by the task's runner (or before the task is queued), and kept until the task is freed, because a handle may ask
+ * for the name after the end. */
 struct skuai_task_extension {
-    char name[NAME_MAX_BYTES];
+    struct skuai_lock lock;
+    char name[NAME_MAX_BYTES]; /* guarded by lock; written by the runner only, which may read it without */
+    /* the runner only */
     uint32_t count, capacity;
     struct local_value *locals;
 };
 
+static struct skuai_task_extension *existing(const skua_task *task)
+{
+    return skuai_load_ptr(&task->more, SKUAI_ACQUIRE); /* pairs with the release below */
+}
+
 static struct skuai_task_extension *extension(skua_task *task)
 {
-    if (task->more == NULL) {
-        struct skuai_task_extension *more = skuai_memory_get(skuai_task_scheduler(task), sizeof *more);
-        if (more != NULL)
-            *more = (struct skuai_task_extension){ .count = 0 };
-        task->more = more;
+    struct skuai_task_extension *more = existing(task);
+    if (more == NULL && (more = skuai_memory_get(skuai_task_scheduler(task), sizeof *more)) != NULL) {
+        *more = (struct skuai_task_extension){ .count = 0 };
+        skuai_store_ptr(&task->more, more, SKUAI_RELEASE); /* whoever finds it finds it made */
     }
-    return task->more;
+    return more;
+}
+
+/* A destructor may set values again: those are destroyed as well, the last set first. */
+void skuai_task_locals_destroy(skua_task *task)
+{
+    struct skuai_task_extension *more = existing(task);
+    while (more->count > 0) {
+        struct local_value last = more->locals[--more->count];
+        if (last.value != NULL && last.key->destroy != NULL)
+            last.key->destroy(last.value);
+    }
 }
 
 void skuai_task_more_free(skua_task *task)
 {
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
-    struct skuai_task_extension *more = task->more;
-    /* A destructor may set values again: those are destroyed as well, the last set first. */
-    while (more->count > 0) {
-        struct local_value *last = &more->locals[--more->count];
-        if (last->value != NULL && last->key->destroy != NULL)
-            last->key->destroy(last->value);
-    }
+    struct skuai_task_extension *more = existing(task);
+    if (more == NULL)
+        return;
     if (more->locals != NULL)
         skuai_memory_put(sched, more->locals, more->capacity * sizeof *more->locals);
     skuai_memory_put(sched, more, sizeof *more);
-    task->more = NULL;
 }
 
 int skuai_task_rename(skua_task *task, const char *name)
@@ -50,14 +65,36 @@ int skuai_task_rename(skua_task *task, const char *name)
     if (more == NULL)
         return -ENOMEM;
     size_t length = strnlen(name, NAME_MAX_BYTES - 1);
+    skuai_lock_acquire(&more->lock);
     memcpy(more->name, name, length);
     more->name[length] = '\0';
+    skuai_lock_release(&more->lock);
     return 0;
 }
 
-const char *skuai_task_name(const skua_task *task) { return task->more != NULL ? task->more->name : ""; }
+const char *skuai_task_name(const skua_task *task)
+{
+    const struct skuai_task_extension *more = existing(task);
+    return more != NULL ? more->name : "";
+}
 
-const char *skua_task_name(const skua_task *task) { return skuai_task_name(task); }
+size_t skua_task_name(const skua_task *task, char *name, size_t size)
+{
+    struct skuai_task_extension *more = existing(task);
+    char copy[NAME_MAX_BYTES] = "";
+    if (more != NULL) {
+        skuai_lock_acquire(&more->lock);
+        memcpy(copy, more->name, sizeof copy);
+        skuai_lock_release(&more->lock);
+    }
+    size_t length = strlen(copy);
+    if (size > 0) {
+        length = length < size ? length : size - 1;
+        memcpy(name, copy, length);
+        name[length] = '\0';
+    }
+    return length;
+}
 
 int skua_set_name(const char *name)
 {
@@ -67,11 +104,10 @@ int skua_set_name(const char *name)
 
 static struct local_value *find_local(const skua_task *task, const skua_local *key)
 {
-    if (task == NULL || task->more == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < task->more->count; i++)
-        if (task->more->locals[i].key == key)
-            return &task->more->locals[i];
+    struct skuai_task_extension *more = task != NULL ? existing(task) : NULL;
+    for (uint32_t i = 0; more != NULL && i < more->count; i++)
+        if (more->locals[i].key == key)
+            return &more->locals[i];
     return NULL;
 }
 

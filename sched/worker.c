@@ -235,8 +235,8 @@ static skua_task *find(struct skuai_worker *worker)
 
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
 {
-    if (task->more != NULL)
-        skuai_task_more_free(task);
+    if (skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL) /* its runner's own */
+        skuai_task_locals_destroy(task);
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
     skuai_store_64(&worker->counters.ended, skuai_load_64(&worker->counters.ended, SKUAI_RELAXED) + 1, SKUAI_RELEASE);
     if (skuai_join_end(task))

@@ -83,8 +83,9 @@ SKUA_API skua_task *skua_self(void);
 
 /* Names the calling task (copied, cut to 31 bytes). Returns 0, -ENOMEM, or -EPERM outside of a task. */
 SKUA_API int skua_set_name(const char *name);
-/* The name of a task whose handle the caller has, "" if it has none. Valid until the task is renamed or ends. */
-SKUA_API const char *skua_task_name(const skua_task *task);
+/* Copies the name of a task whose handle the caller has ("" if it has none), cut to size - 1 bytes and terminated;
+ * 32 bytes hold every name. Returns its length. Threads: any. */
+SKUA_API size_t skua_task_name(const skua_task *task, char *name, size_t size);
 
 /* Task-local values: a key is a variable of static storage duration, one value per task and key.
  *     static skua_local request_id = SKUA_LOCAL_INIT(free);

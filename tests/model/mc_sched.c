@@ -382,8 +382,9 @@ static void fiber_main(void)
 
 static void on_signal(int number)
 {
-    snprintf(mc.failure, sizeof mc.failure, "%s (see stderr for an assertion's text)",
-             number == SIGABRT ? "aborted" : "bad memory access");
+    snprintf(mc.failure, sizeof mc.failure, "%s after %s (an assertion's text is on stderr)",
+             number == SIGABRT ? "aborted" : "bad memory access", mc.where[0] != 0 ? mc.where : "no step");
+    mc_log("FAIL", "%s", mc.failure); /* not safe in a handler, but all is over and one thread runs */
     siglongjmp(crash, 1);
 }
 

@@ -11,7 +11,7 @@ struct outside {
 static void *from_outside(void *arg)
 {
     struct outside *outside = arg;
-    for (uint64_t i = 0; i < 5; i++) {
+    for (uint64_t i = 0; i < test_scaled(5); i++) {
         struct random_tasks all = { 0, 0, 0 };
         struct random_task root = { &all, outside->seed + i, 6 };
         CHECK_EQ(skua_block_on(outside->rt, random_root, &root), 0);

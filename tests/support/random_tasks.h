@@ -30,7 +30,7 @@ static inline uint32_t draw(struct random_task *self, uint32_t below)
 }
 
 static inline void random_begin(struct random_tasks *all) { __atomic_fetch_add(&all->begun, 1, __ATOMIC_RELAXED); }
-static inline void random_end(struct random_tasks *all) { __atomic_fetch_add(&all->ended, 1, __ATOMIC_RELAXED); }
+static inline void random_end(struct random_tasks *all) { __atomic_fetch_add(&all->ended, 1, __ATOMIC_RELEASE); }
 
 /* A future with a race inside, and a child frame. */
 struct random_leaf {
@@ -84,6 +84,7 @@ SKUA_ASYNC_BODY(random_future, static inline)
 static inline int random_spawn(struct random_task *self, skua_task **task)
 {
     int rc;
+    __atomic_fetch_add(&self->all->spawned, 1, __ATOMIC_RELAXED); /* first: the child may end before the call returns */
     if (self->depth > 0 && draw(self, 3) != 0) {
         struct random_task *child = malloc(sizeof *child);
         CHECK(child != NULL);
@@ -93,7 +94,7 @@ static inline int random_spawn(struct random_task *self, skua_task **task)
         rc = SKUA_SPAWN_WITH(task, NULL, random_future, .all = self->all, .pause_ns = draw(self, 20000),
                              .kind = (int)draw(self, 3));
     }
-    __atomic_fetch_add(&self->all->spawned, rc == 0, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&self->all->spawned, rc != 0, __ATOMIC_RELAXED);
     return rc;
 }
 

@@ -1,0 +1,71 @@
+/* Flows of control and switching between them.
+ *
+ * A context describes one flow: an OS thread's own, or one made on a stack of its own. It is valid while the flow is
+ * suspended; the flow that runs on a thread has nothing in `sp`. Who may switch to a context, and when, is the caller's
+ * protocol (fiber.c): a context is switched to once for each time that it was left, by any one thread, and all that
+ * the flow wrote before it was left must be visible to that thread.
+ *
+ * A switch keeps what the ABI lets a function keep: callee-saved registers, and on x86-64 and aarch64 the floating-point
+ * modes (rounding, exception masks, flush to zero) of each flow. It keeps neither errno nor the signal mask. A new flow
+ * starts with the ABI's initial floating-point modes, whatever its maker's are: flows are made by whoever comes by.
+ *
+ *   context_x86_64.S, context_aarch64.S   the switch, where it is hand-written; context_asm.c is what they share
+ *   context_ucontext.c                    elsewhere: swapcontext, two system calls each
+ *
+ * The hand-written ones do not switch hardware shadow stacks (x86 SHSTK, arm64 GCS), and say so in their object files:
+ * a program linked with them runs without. They are fine with branch tracking (IBT, BTI).
+ */
+#ifndef SKUAI_CONTEXT_H
+#define SKUAI_CONTEXT_H
+
+#include <stddef.h>
+
+#include "sched/sanitize.h"
+
+struct skuai_context {
+    void *sp;         /* while suspended: where the registers are saved, on its own stack */
+    void *stack_low;  /* usable stack; NULL and 0 if this OS thread's is not known */
+    size_t stack_size;
+    struct skuai_flow_tools tools;
+};
+
+/* Must not return: a flow ends by skuai_context_exit(). */
+typedef void skuai_context_entry(void *arg);
+
+/* Describes the calling OS thread's own flow. Asks the system for the stack's place, which on the main thread means
+ * reading /proc/self/maps (35 µs measured): once per thread, not per call. */
+void skuai_context_init_thread(struct skuai_context *ctx);
+
+/* A flow that will call entry(arg) when it is first switched to. At least 1 KiB of stack; none of it is kept. */
+void skuai_context_make(struct skuai_context *ctx, void *stack_low, size_t size, skuai_context_entry *entry, void *arg);
+
+/* Releases what tools know about the flow, which has exited or will never run again. Any thread, but not the flow. The
+ * locals of a flow that never exited stay behind in AddressSanitizer's memory if it looks for use after return. */
+void skuai_context_fini(struct skuai_context *ctx);
+
+/* Behind the inline functions: saves the registers on the stack and that stack pointer in *save, goes to `sp`. */
+void skuai_context_swap(void **save, void *sp);
+
+/* Suspends the calling flow in `from` and continues `to`. Returns when somebody switches back to `from`, maybe on
+ * another OS thread. */
+SKUAI_INLINE void skuai_context_switch(struct skuai_context *from, struct skuai_context *to)
+{
+    skuai_asan_leave(&from->tools.asan, to->stack_low, to->stack_size);
+    skuai_tsan_leave(&to->tools.tsan);
+    skuai_context_swap(&from->sp, to->sp);
+    skuai_asan_arrive(&from->tools.asan);
+}
+
+/* The last switch away from `from`, whose stack may be reused once `to` runs. */
+__attribute__((noreturn)) SKUAI_INLINE void skuai_context_exit(struct skuai_context *from, struct skuai_context *to)
+{
+    skuai_asan_leave(NULL, to->stack_low, to->stack_size);
+    skuai_tsan_leave(&to->tools.tsan);
+    skuai_context_swap(&from->sp, to->sp);
+    __builtin_trap(); /* somebody switched to a flow that has exited */
+}
+
+/* What every new flow runs first. For the context_* files. */
+__attribute__((noreturn)) void skuai_context_begin(skuai_context_entry *entry, void *arg);
+
+#endif

@@ -191,7 +191,10 @@ void mc_alloc_at(const void *address, size_t size, const char *where)
         if (!inside(plain->address, range))
             continue;
         *plain = (struct mc_plain){
-            .address = plain->address, .size = plain->size, .writer = range->birth.thread, .written = range->birth.clock,
+            .address = plain->address,
+            .size = plain->size,
+            .writer = range->birth.thread,
+            .written = range->birth.clock,
         };
     }
 }

@@ -26,7 +26,8 @@ static char *stack_of(unsigned thread)
 {
     static char *stacks[MC_THREADS];
     if (stacks[thread] == NULL) {
-        char *memory = mmap(NULL, STACK_BYTES + GUARD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *memory =
+            mmap(NULL, STACK_BYTES + GUARD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED || mprotect(memory, GUARD_BYTES, PROT_NONE) != 0) {
             perror("a stack of the model checker");
             exit(2);
@@ -317,9 +318,11 @@ unsigned mc_futex_wake_at(const skua_word32 *word, unsigned n, const char *where
 {
     mc_step(where);
     unsigned waiting = 0, woken = 0;
-    for (unsigned i = 1; i < mc.threads; i++)
-        if (mc.thread[i].state >= MC_WAITING && mc.thread[i].state <= MC_WAITING_TIMED && mc.thread[i].waits_for == word)
+    for (unsigned i = 1; i < mc.threads; i++) {
+        enum mc_state state = mc.thread[i].state;
+        if ((state == MC_WAITING || state == MC_WAITING_TIMED) && mc.thread[i].waits_for == word)
             waiting |= 1u << i;
+    }
     for (; woken < n && waiting != 0; woken++) {
         bool all = n - woken >= (unsigned)__builtin_popcount(waiting);
         unsigned thread = all ? nth_of(waiting, 0) : nth_of(waiting, mc_choose((unsigned)__builtin_popcount(waiting)));

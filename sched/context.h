@@ -5,9 +5,9 @@
  * protocol (fiber.c): a context is switched to once for each time that it was left, by any one thread, and all that
  * the flow wrote before it was left must be visible to that thread.
  *
- * A switch keeps what the ABI lets a function keep: callee-saved registers, and on x86-64 and aarch64 the floating-point
- * modes (rounding, exception masks, flush to zero) of each flow. It keeps neither errno nor the signal mask. A new flow
- * starts with the ABI's initial floating-point modes, whatever its maker's are: flows are made by whoever comes by.
+ * A switch keeps what the ABI lets a function keep: callee-saved registers, and on x86-64 and aarch64 each flow's
+ * floating-point modes (rounding, exception masks, flush to zero). It keeps neither errno nor the signal mask. A new
+ * flow starts with the ABI's initial floating-point modes, whatever its maker's are: flows are made by whoever comes by.
  *
  *   context_x86_64.S, context_aarch64.S   the switch, where it is hand-written; context_asm.c is what they share
  *   context_ucontext.c                    elsewhere: swapcontext, two system calls each

@@ -1,7 +1,7 @@
-/* What AddressSanitizer, ThreadSanitizer and Valgrind must be told about flows of control and their stacks. Empty inline
- * functions where none of them watches; used by context.h and stack.c only.
+/* What AddressSanitizer, ThreadSanitizer and Valgrind must be told about flows of control and their stacks. Empty
+ * inline functions where none of them watches; used by context.h and stack.c only.
  *
- *   make ... fini       a flow with a stack of its own exists (fini: it will not run again)
+ *   make ... fini       a flow with a stack of its own exists; it will not run again
  *   leave, arrive       around every switch: leave() before it on the old stack, arrive() after it on the new one
  *   stack_taken/_free   nobody may touch a free stack; what its last user left marked is forgotten
  *

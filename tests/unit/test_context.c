@@ -5,9 +5,11 @@
 #include <alloca.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "support/test.h"
 
@@ -328,6 +330,50 @@ TEST(deep_recursion_with_a_switch_at_the_bottom)
     skuai_context_switch(&self, &flow.ctx);
     CHECK(flow.sum > 50);
     flow_free(&flow);
+    skuai_context_fini(&self);
+}
+
+/* Ends with a thousand calls still open. */
+__attribute__((noinline)) static void leave_from_below(struct flow *flow, int depth)
+{
+    volatile char frame[16];
+    frame[depth % 16] = 1; /* in AddressSanitizer's fake stack, if it has one */
+    if (depth == 0)
+        skuai_context_exit(&flow->ctx, flow->back);
+    leave_from_below(flow, depth - 1);
+    __asm__ volatile("" ::: "memory"); /* not a tail call */
+}
+
+static void leaving(void *arg) { leave_from_below(arg, 1000); }
+
+static long address_space_kib(void)
+{
+    long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm != NULL && fscanf(statm, "%ld", &pages) != 1)
+        pages = 0;
+    if (statm != NULL)
+        fclose(statm);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* What tools keep for a flow goes with it: ThreadSanitizer's call stack would overflow, and AddressSanitizer would leak
+ * the fake stacks, 3 MB each where it looks for use after return. */
+TEST(flows_that_end_deep_in_calls)
+{
+    enum { FLOWS = 200, LEAK_KIB = 100 << 10 };
+    struct skuai_context self;
+    long before = 0;
+    skuai_context_init_thread(&self);
+    for (int i = 0; i < FLOWS; i++) {
+        struct flow flow = { .sum = 0 };
+        flow_make(&flow, &self, leaving);
+        skuai_context_switch(&self, &flow.ctx);
+        flow_free(&flow);
+        if (i == 10)
+            before = address_space_kib();
+    }
+    CHECK(address_space_kib() - before < LEAK_KIB);
     skuai_context_fini(&self);
 }
 

@@ -6,9 +6,9 @@
  * A debugger shows a suspended flow's call stack with rsp = context.sp and rip = skuai_context_resume: the call frame
  * information there says where the rest is.
  *
- * Measured (AMD EPYC, 2 virtual CPUs, a call and return being 1): one way 7 between two flows that suspend in the same
- * function, 11 between different ones; swapcontext 170. Both were measured against variants:
- *   - `pop; jmp` instead of `ret`: 4.7 times slower where calls are nested below the switch, because it leaves an entry
+ * Measured (AMD EPYC, 2 virtual CPUs, a call and return being 1): one way 5 between two flows that suspend in the same
+ * function, 10 between different ones; swapcontext 160 to 190. The variants that it was measured against:
+ *   - `pop; jmp` instead of `ret`: 3.8 times slower where calls are nested below the switch, because it leaves an entry
  *     too many on the processor's return stack and every return after it is mispredicted; where the flow that resumes
  *     returns from another place, up to 1.8 times faster. Fibers switch to fibers in one function, so `ret`.
  *   - comparing the floating-point modes and loading them only if they differ: 1.0 to 1.3 times slower.

@@ -36,7 +36,7 @@ struct skuai_deque {
  * (store-buffering against a worker that goes to sleep, idle.h), else SKUAI_RELEASE. */
 bool skuai_deque_push(struct skuai_deque *deque, void *item, enum skuai_order order);
 
-/* Owner only: pushes count items as one publication. There must be room (the deque was seen empty). */
+/* Owner only: pushes count items as one publication. There must be room: the owner has seen it, and others only make more. */
 void skuai_deque_push_many(struct skuai_deque *deque, void *const *items, uint32_t count);
 
 /* Takes up to max of the oldest items: as many as `share` allows of those that are there (1: all, 2: half, rounded

@@ -20,7 +20,8 @@ void skuai_child_fire(skua_child *child)
 {
     skua_task *task = child->set->runner; /* alive: at least until this fire is delivered */
     uint32_t seen = skuai_load_32(&child->signal, SKUAI_RELAXED); /* the exchange decides */
-    /* Release: pairs with deliver's acquire: the child is not reused before our accesses are over. */
+    /* Release: pairs with deliver's acquire: the child is not reused before our accesses are over. Acquire: deliver is
+     * done with `next` before we write it. */
     while (!skuai_cas_32(&child->signal, &seen, (seen + FIRE) | QUEUED, SKUAI_ACQ_REL))
         ;
     if (!(seen & QUEUED)) {
@@ -47,7 +48,7 @@ skua_child *skuai_fired_take(skua_task *task)
 
 void skuai_fired_settle(skua_child *child)
 {
-    /* Acquire: pairs with fire's release: those fires have touched the child for the last time. From here on a new fire
-     * pushes the child again. */
-    child->armed -= skuai_exchange_32(&child->signal, 0, SKUAI_ACQUIRE) / FIRE;
+    /* Acquire: pairs with fire's release: those fires have touched the child for the last time. Release: from here on a
+     * new fire pushes the child again, and writes its `next`, which we have read and written: pairs with fire's acquire. */
+    child->armed -= skuai_exchange_32(&child->signal, 0, SKUAI_ACQ_REL) / FIRE;
 }

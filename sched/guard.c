@@ -39,7 +39,7 @@ static bool something_waits(struct skuai_scheduler *sched)
 {
     for (uint32_t i = 0; i < sched->nworkers; i++)
         if (skuai_load_ptr(&sched->workers[i]->next, SKUAI_RELAXED) != NULL || /* a look: whoever is woken decides */
-            skuai_deque_count(&sched->workers[i]->deque) != 0)
+            skuai_deque_count(&sched->workers[i]->deque) != 0 || skuai_deque_count(&sched->workers[i]->inbox) != 0)
             return true;
     return !skuai_inject_is_empty(&sched->inject);
 }

@@ -26,18 +26,23 @@ void skuai_schedule_wake_one(struct skuai_scheduler *sched)
         skuai_add_64(&sched->wakes_outside, 1, SKUAI_RELAXED); /* a counter */
 }
 
-/* The deque is full: moves its older half and the task to the injection queue, as one batch. */
+/* The deque is full: moves its newer half and the task to the injection queue, as one batch. The newer half, because the
+ * older is next in line, while the newer has often just run; so the owner takes all and puts the older half back. */
 static void overflow(struct skuai_worker *worker, skua_task *task)
 {
-    void *batch[SKUAI_DEQUE_CAPACITY / 2];
-    int count = skuai_deque_take(&worker->deque, batch, SKUAI_DEQUE_CAPACITY / 2, 1);
+    enum { HALF = SKUAI_DEQUE_CAPACITY / 2 };
+    void *all[SKUAI_DEQUE_CAPACITY];
+    int count = skuai_deque_take(&worker->deque, all, SKUAI_DEQUE_CAPACITY, 1);
+    int keep = count < (int)HALF ? count : (int)HALF;
+    if (keep > 0) /* else thieves made room meanwhile; one task goes the long way */
+        skuai_deque_push_many(&worker->deque, all, (uint32_t)keep);
     skua_task *first = task, *last = task;
-    for (int i = count; i-- > 0;) { /* count <= 0: thieves made room meanwhile; one task goes the long way */
-        skua_task *item = batch[i];
+    for (int i = count; i-- > keep;) {
+        skua_task *item = all[i];
         skuai_store_ptr(&item->next, first, SKUAI_RELAXED); /* published by the push */
         first = item;
     }
-    skuai_inject_push(&worker->sched->inject, first, last, count > 0 ? (uint64_t)count + 1 : 1);
+    skuai_inject_push(&worker->sched->inject, first, last, count > keep ? (uint64_t)(count - keep) + 1 : 1);
     skuai_count(&worker->counters.overflows, 1);
 }
 

@@ -43,6 +43,8 @@ struct skuai_worker {
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
     uint32_t polling;            /* > 0: inside a future's poll function, where waiting calls are misuse */
     uint32_t next_streak;        /* tasks run from the next-slot in a row */
+    bool inbox_turn;             /* the next task comes from the inbox, if it has one */
+    bool inbox_filled;           /* since it was last found empty */
     uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
     uint32_t check_interval;
     uint64_t checked_ns;
@@ -64,6 +66,7 @@ struct skuai_worker {
     struct skuai_parker parker;
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;
+    struct skuai_deque inbox;    /* tasks it has fetched from the injection queue; owner fills, anybody takes */
 };
 
 /* The application's allocator (skua_config). */

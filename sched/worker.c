@@ -1,8 +1,8 @@
 /* The worker's loop: where it gets its next task, how it runs one, when it sleeps.
  *
  * Order of service. The next-slot first (the task just woken, its data warm), but at most NEXT_STREAK times in a row;
- * then the deque, oldest first. Every check_interval tasks, and whenever the deque is empty, it looks at the timers and
- * at the injection queue. So no ready task waits for more than a bounded number of runs of others: the slot's streak
+ * then the deque, oldest first, by turns with the inbox, which holds what it has fetched from the injection queue. Every
+ * check_interval tasks, and whenever the queues are empty, it looks at the timers and at the injection queue. So no ready task waits for more than a bounded number of runs of others: the slot's streak
  * bounds the slot, first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md,
  * "Order", has the numbers; tests/stress/stress_fairness.c measures them).
  */
@@ -16,7 +16,8 @@ enum {
     CHECK_LATE_NS = 200000,
     STEAL_MAX = 64,          /* tasks taken from a victim at once */
     INJECT_MAX = 64,         /* likewise from the injection queue */
-    SEARCH_ROUNDS = 3        /* over all victims before giving up; the last one takes from next-slots too */
+    SEARCH_NS = 10000,       /* what a wake costs the waker (11 µs measured) */
+    SEARCH_PAUSES = 8        /* between two rounds over all victims */
 };
 
 /* ---- taking -------------------------------------------------------------------------------------------------- */
@@ -28,7 +29,7 @@ static skua_task *take_next_slot(struct skuai_worker *owner)
     return skuai_exchange_ptr(&owner->next, NULL, SKUAI_ACQUIRE); /* pairs with the release that filled it */
 }
 
-/* Pushes all but the first of a batch onto the worker's empty deque. */
+/* Pushes all but the first of a batch onto the worker's deque, which is empty. */
 static skua_task *keep_rest(struct skuai_worker *worker, skua_task **batch, int count)
 {
     if (count > 1)
@@ -36,35 +37,68 @@ static skua_task *keep_rest(struct skuai_worker *worker, skua_task **batch, int 
     return batch[0];
 }
 
-/* From the injection queue: one when the deque has tasks of its own, else a fair share. */
-static skua_task *take_injected(struct skuai_worker *worker, bool just_one)
+/* From the injection queue, this worker's share of what is there. */
+static int fetch_injected(struct skuai_worker *worker, skua_task *batch[INJECT_MAX])
 {
     struct skuai_inject *inject = &worker->sched->inject;
-    skua_task *batch[INJECT_MAX];
-    uint64_t share = just_one ? 1 : skuai_inject_count(inject) / worker->sched->nworkers + 1;
+    uint64_t share = skuai_inject_count(inject) / worker->sched->nworkers + 1;
     int count = skuai_inject_take(inject, batch, share < INJECT_MAX ? (uint32_t)share : INJECT_MAX);
-    if (count <= 0)
-        return NULL;
-    skuai_count(&worker->counters.injected, (uint64_t)count);
-    return keep_rest(worker, batch, count);
+    if (count > 0)
+        skuai_count(&worker->counters.injected, (uint64_t)count);
+    return count;
 }
 
-static skua_task *take_own(struct skuai_worker *worker)
+/* The deque being empty, as are all queues of a worker that searches. */
+static skua_task *take_injected(struct skuai_worker *worker)
+{
+    skua_task *batch[INJECT_MAX];
+    int count = fetch_injected(worker, batch);
+    return count > 0 ? keep_rest(worker, batch, count) : NULL;
+}
+
+static skua_task *take_from(struct skuai_deque *deque)
 {
     void *task;
     int count;
-    while ((count = skuai_deque_take(&worker->deque, &task, 1, 1)) < 0)
+    while ((count = skuai_deque_take(deque, &task, 1, 1)) < 0)
         ; /* a thief was faster: somebody made progress */
     return count == 1 ? task : NULL;
 }
 
+/* Deque and inbox by turns, so that what had to go through the injection queue is served like what had not. */
+static skua_task *take_own(struct skuai_worker *worker)
+{
+    skua_task *task;
+    if (SKUAI_UNLIKELY(worker->inbox_filled)) {
+        worker->inbox_turn = !worker->inbox_turn;
+        if (!worker->inbox_turn && (task = take_from(&worker->deque)) != NULL)
+            return task;
+        if ((task = take_from(&worker->inbox)) != NULL)
+            return task;
+        worker->inbox_filled = false;
+    }
+    return take_from(&worker->deque);
+}
+
+static void fill_inbox(struct skuai_worker *worker)
+{
+    skua_task *batch[INJECT_MAX];
+    if (skuai_inject_is_empty(&worker->sched->inject) || skuai_deque_count(&worker->inbox) != 0)
+        return;
+    int count = fetch_injected(worker, batch);
+    if (count > 0) {
+        skuai_deque_push_many(&worker->inbox, (void *const *)batch, (uint32_t)count);
+        worker->inbox_filled = true;
+    }
+}
+
 /* Timers and the injection queue, at intervals that follow how long the tasks run. */
-static skua_task *look_around(struct skuai_worker *worker)
+static void look_around(struct skuai_worker *worker)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(&worker->sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP)) { /* find() acquires */
         worker->until_check = 1;
         worker->stopping = true;
-        return NULL;
+        return;
     }
     uint64_t now = skuai_env_now(&worker->sched->env);
     uint64_t since = now - worker->checked_ns;
@@ -76,7 +110,7 @@ static skua_task *look_around(struct skuai_worker *worker)
     worker->until_check = worker->check_interval;
     if (now >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* a bound; the wheel's lock decides */
         skuai_timers_run(worker->sched, now);
-    return skuai_inject_is_empty(&worker->sched->inject) ? NULL : take_injected(worker, true);
+    fill_inbox(worker);
 }
 
 /* The next task from the worker's own queues. Runs on a fiber's stack too, so it is small and never waits. */
@@ -84,8 +118,11 @@ skua_task *skuai_worker_next_local(struct skuai_worker *worker)
 {
     skua_task *task;
     skuai_env_point(&worker->sched->env, SKUAI_POINT_TAKE);
-    if (SKUAI_UNLIKELY(--worker->until_check == 0) && ((task = look_around(worker)) != NULL || worker->stopping))
-        return task;
+    if (SKUAI_UNLIKELY(--worker->until_check == 0)) {
+        look_around(worker);
+        if (worker->stopping)
+            return NULL;
+    }
     task = take_next_slot(worker);
     if (task != NULL) {
         if (++worker->next_streak <= NEXT_STREAK)
@@ -103,6 +140,8 @@ static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *v
     skua_task *batch[STEAL_MAX];
     skuai_env_point(&worker->sched->env, SKUAI_POINT_STEAL);
     int count = skuai_deque_take(&victim->deque, (void **)batch, STEAL_MAX, 2);
+    if (count <= 0)
+        count = skuai_deque_take(&victim->inbox, (void **)batch, STEAL_MAX, 2);
     if (count <= 0 && slot_too && (batch[0] = take_next_slot(victim)) != NULL)
         count = 1;
     if (count <= 0)
@@ -131,17 +170,27 @@ static skua_task *steal(struct skuai_worker *worker, bool slots_too)
     return NULL;
 }
 
+/* One round over all victims; the last round takes from next-slots too, which their owners will likely run themselves. */
+static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
+{
+    skua_task *task = take_injected(worker);
+    return task != NULL ? task : steal(worker, slots_too);
+}
+
+/* Searches for about as long as it would cost somebody to wake us again; not at all longer than one round if there are
+ * more workers than processors, where the time would be taken from who produces the work. */
 static skua_task *search(struct skuai_worker *worker)
 {
-    for (int round = 0; round < SEARCH_ROUNDS; round++) {
-        skua_task *task = take_injected(worker, false);
-        if (task == NULL)
-            task = steal(worker, round == SEARCH_ROUNDS - 1);
-        if (task != NULL)
-            return task;
-        skuai_env_pause(&worker->sched->env);
+    struct skuai_scheduler *sched = worker->sched;
+    uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus ? 0 : SEARCH_NS);
+    skua_task *task;
+    while ((task = search_once(worker, false)) == NULL) {
+        for (int i = 0; i < SEARCH_PAUSES; i++)
+            skuai_env_pause(&sched->env);
+        if (skuai_env_now(&sched->env) >= until)
+            return search_once(worker, true);
     }
-    return NULL;
+    return task;
 }
 
 /* P2's second look (idle.h). All deques: a push that saw us searching relied on it. */
@@ -151,7 +200,7 @@ static bool work_is_visible(struct skuai_worker *worker)
     if (!skuai_inject_is_empty(&sched->inject))
         return true;
     for (uint32_t i = 0; i < sched->nworkers; i++)
-        if (skuai_deque_count(&sched->workers[i]->deque) != 0)
+        if (skuai_deque_count(&sched->workers[i]->deque) != 0 || skuai_deque_count(&sched->workers[i]->inbox) != 0)
             return true;
     return false;
 }
@@ -215,7 +264,7 @@ static skua_task *find(struct skuai_worker *worker)
         if (task == NULL && (searching || (searching = skuai_idle_search(&sched->idle))))
             task = search(worker);
         else if (task == NULL)
-            task = take_injected(worker, false);
+            task = take_injected(worker);
         if (task != NULL) {
             if (searching && skuai_idle_found(&sched->idle))
                 skuai_schedule_wake_one(sched); /* P3 */

@@ -42,7 +42,7 @@ struct skua_child {
     uint32_t flags;
     bool ended;
     skua_join_op join;      /* how a task child is waited for */
-    void *reserved[2];
+    void *reserved[3];
 };
 
 struct skua_set {

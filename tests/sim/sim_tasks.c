@@ -1,17 +1,16 @@
-/* Random trees of tasks under many seeds. A failure names the seed; SKUA_TEST_SEED=N runs from that seed on, and
- * SKUA_TEST_SCALE the number of seeds. */
+/* Random trees of tasks under many seeds. */
 #include "support/random_tasks.h"
 
 static void run_one(uint64_t seed, uint32_t workers, int depth)
 {
     struct random_tasks all = { 0, 0, 0 };
+    test_at_seed(seed);
     struct random_task root = { &all, seed * 977 + 1, depth };
     int64_t result = run_seeded(seed, workers, random_root, &root);
-    if (result != 0)
-        fprintf(stderr, "seed %llu, %u workers: replay with SKUA_TEST_SEED=%llu SKUA_TEST_SCALE=0 %s\n",
-                (unsigned long long)seed, workers, (unsigned long long)seed, "sim_tasks");
     CHECK_EQ(result, 0);
+    test_at_seed(seed);
     check_random_tasks(&all);
+    test_at_no_seed();
 }
 
 TEST(small_trees_under_thousands_of_seeds)

@@ -115,6 +115,18 @@ void test_add(struct test_case *test)
 
 /* ---- failing ---- */
 
+#define ONE_ROUND 1e-9
+static uint64_t at_seed;
+static bool at_seed_set;
+
+void test_at_seed(uint64_t seed)
+{
+    at_seed = seed;
+    at_seed_set = true;
+}
+
+void test_at_no_seed(void) { at_seed_set = false; }
+
 void test_fail(const char *file, int line, const char *format, ...)
 {
     char what[1024];
@@ -125,7 +137,8 @@ void test_fail(const char *file, int line, const char *format, ...)
     const char *name = running != NULL ? running->name : "?";
     fflush(stdout);
     fprintf(stderr, "FAILED %s\n  %s:%d: %s\n  again: SKUA_TEST_SEED=%llu SKUA_TEST_SCALE=%g %s %s\n", name, file, line,
-            what, (unsigned long long)test_seed(), test_scale(), program, name);
+            what, (unsigned long long)(at_seed_set ? at_seed : test_seed()), at_seed_set ? ONE_ROUND : test_scale(),
+            program, name);
     fflush(stderr);
     _exit(1); /* other threads may be running, so nothing of theirs is torn down */
 }

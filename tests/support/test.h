@@ -67,6 +67,11 @@ void test_allow_heap_growth(size_t bytes);
 /* SKUA_TEST_SEED, or 1. */
 uint64_t test_seed(void);
 
+/* What runs now depends on this seed alone: a failure's command names it, with a scale that means one round, so that a
+ * loop from test_seed() on runs just that. Until test_at_no_seed(). */
+void test_at_seed(uint64_t seed);
+void test_at_no_seed(void);
+
 /* By how much to multiply the rounds of a test that repeats something: SKUA_TEST_SCALE, or 1; a quarter under
  * sanitizers and under Valgrind. */
 double test_scale(void);

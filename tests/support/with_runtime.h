@@ -66,17 +66,26 @@ static inline int64_t run_on(uint32_t workers, skua_fiber_fn *body, void *arg)
 
 static inline int64_t run_seeded(uint64_t seed, uint32_t workers, skua_fiber_fn *body, void *arg)
 {
-    return run_in((skua_config){ .workers = workers, .ignore_environment = true, .simulate = true, .sim_seed = seed },
-                  body, arg);
+    test_at_seed(seed);
+    int64_t result = run_in((skua_config){ .workers = workers, .ignore_environment = true, .simulate = true,
+                                           .sim_seed = seed }, body, arg);
+    test_at_no_seed();
+    return result;
 }
+
+#ifndef RUN_SEEDS
+#define RUN_SEEDS 20
+#define RUN_REAL true
+#endif
 
 /* On 1, 2 and 8 real workers, and on 1 to 8 virtual ones under some seeds. The body must return 0. */
 static inline void run_everywhere(skua_fiber_fn *body, void *arg)
 {
     static const uint32_t workers[] = { 1, 2, 8 };
-    for (size_t i = 0; i < sizeof workers / sizeof workers[0]; i++)
+    for (size_t i = 0; RUN_REAL && i < sizeof workers / sizeof workers[0]; i++)
         CHECK_EQ(run_on(workers[i], body, arg), 0);
-    for (uint64_t seed = test_seed(); seed < test_seed() + 20; seed++)
+    uint64_t end = test_seed() + test_scaled(RUN_SEEDS);
+    for (uint64_t seed = test_seed(); seed < end; seed++)
         CHECK_EQ(run_seeded(seed, 1 + (uint32_t)(seed % 8), body, arg), 0);
 }
 

@@ -350,3 +350,45 @@ static int sleep_order(void *arg)
     return 0;
 }
 TEST(sleep_is_never_early) { run_everywhere(sleep_order, NULL); }
+
+static __attribute__((noinline)) int without_end(int depth)
+{
+    volatile char frame[500];
+    frame[0] = (char)depth;
+    return depth < 0 ? 0 : without_end(depth + 1) + frame[0];
+}
+
+static int overflows(void *arg)
+{
+    (void)arg;
+    skua_set_name("deep one");
+    return without_end(1);
+}
+
+static void overflow_on_workers(void *arg) { run_on(2, overflows, arg); }
+static void overflow_in_simulation(void *arg) { run_seeded(1, 2, overflows, arg); }
+
+TEST(overflow_names_the_fiber)
+{
+    if (test_under_asan() || test_under_tsan())
+        TEST_SKIP("the sanitizers report stack overflows themselves");
+    test_expect_abort(overflow_on_workers, NULL, "fiber \"deep one\" overflowed its stack of 65536 bytes");
+    test_expect_abort(overflow_in_simulation, NULL, "fiber \"deep one\" overflowed its stack of 65536 bytes");
+}
+
+/* Callers allocate these: their sizes are part of the binary interface. */
+TEST(sizes)
+{
+    CHECK_EQ(sizeof(skua_op), 64);
+    CHECK_EQ(sizeof(skua_join_op), 88);
+    CHECK_EQ(sizeof(skua_sleep_op), 112);
+    CHECK_EQ(sizeof(skua_frame), 32);
+    CHECK_EQ(sizeof(skua_scope), 56);
+    CHECK_EQ(sizeof(skua_child), 192);
+    CHECK_EQ(sizeof(skua_set), 120);
+    CHECK_EQ(sizeof(skua_spawn_attr), 56);
+    CHECK_EQ(sizeof(skua_waker), 16);
+    CHECK_EQ(sizeof(skua_local), 16);
+    CHECK_EQ(sizeof(skua_config), 160);
+    CHECK_EQ(sizeof(skua_stats), 168);
+}

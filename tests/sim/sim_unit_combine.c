@@ -1,0 +1,5 @@
+/* The unit tests of sets, under many more seeds and on virtual workers only. */
+#define RUN_SEEDS 1000
+#define RUN_REAL false
+
+#include "../unit/test_combine.c"

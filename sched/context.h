@@ -7,7 +7,8 @@
  *
  * A switch keeps what the ABI lets a function keep: callee-saved registers, and on x86-64 and aarch64 each flow's
  * floating-point modes (rounding, exception masks, flush to zero). It keeps neither errno nor the signal mask. A new
- * flow starts with the ABI's initial floating-point modes, whatever its maker's are: flows are made by whoever comes by.
+ * flow starts with the ABI's initial floating-point modes, whatever its maker's are: flows are made by whoever comes
+ * by.
  *
  *   context_x86_64.S, context_aarch64.S   the switch, where it is hand-written; context_asm.c is what they share
  *   context_ucontext.c                    elsewhere: swapcontext, two system calls each

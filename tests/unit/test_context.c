@@ -333,7 +333,7 @@ TEST(deep_recursion_with_a_switch_at_the_bottom)
     skuai_context_fini(&self);
 }
 
-/* Ends with a thousand calls still open. No assembly: AddressSanitizer gives no fake stack to functions that have some. */
+/* Ends with a thousand calls still open. No assembly in it, or AddressSanitizer would give it no fake stack. */
 __attribute__((noinline)) static int leave_from_below(struct flow *flow, int depth)
 {
     volatile char frame[16];

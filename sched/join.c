@@ -16,10 +16,12 @@
 
 enum skuai_join skuai_join_attach(skua_task *task, skua_op *op)
 {
-    /* Relaxed: only catches a second joiner in most cases; a handle has one user at a time. */
-    if (skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_JOINER)
+    /* Relaxed: only catches a second joiner in most cases; a handle has one user at a time. J stays set when the joiner
+     * was an arm that LOST: E tells that nobody waits any more. */
+    uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED);
+    if ((word & (SKUAI_TASK_JOINER | SKUAI_TASK_ENDED)) == SKUAI_TASK_JOINER)
         return SKUAI_JOIN_BUSY;
-    ((skua_join_op *)op)->generation = skuai_task_generation(skuai_load_64(&task->word, SKUAI_RELAXED)); /* fixed: we hold H */
+    ((skua_join_op *)op)->generation = skuai_task_generation(word); /* fixed: we hold H */
     SKUAI_WRITE(task->joiner, op);
     return skuai_task_word_join(&task->word) ? SKUAI_JOIN_WAITS : SKUAI_JOIN_READY;
 }

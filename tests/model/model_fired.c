@@ -140,7 +140,7 @@ static void three_of_two_setup(void)
 }
 MC_TEST(three_of_two, .setup = three_of_two_setup, .finish = finish, .stale = 2, .max_executions = 300000);
 
-/* Known wrong: the runner gives the child back when it has seen the op DONE, though its fire is still under way (C4). */
+/* Known wrong: the child is given back when its op is seen DONE, though the fire is still under way (C4). */
 static void hasty_runner(void *arg)
 {
     (void)arg;

@@ -157,8 +157,8 @@ static const struct workload {
     { "spawn futures", "spawn", spawn_futures, SPAWNS, SPAWNS },
     { "spawn fibers", "spawn", spawn_fibers, SPAWNS, SPAWNS },
     { "chained spawn", "spawn", chain, 1, CHAIN },
-    { "yield, 1000 futures", "yield", yield_futures, YIELDERS, (double)YIELDERS * YIELDS },
-    { "yield, 1000 fibers", "yield", yield_fibers, YIELDERS, (double)YIELDERS * YIELDS },
+    { "yield, 1000 futures", "yield", yield_futures, YIELDERS, (double)YIELDERS * (double)YIELDS },
+    { "yield, 1000 fibers", "yield", yield_fibers, YIELDERS, (double)YIELDERS * (double)YIELDS },
     { "100k sleeps of 1-100 ms", "sleep", sleepers, SLEEPERS, SLEEPERS },
 };
 

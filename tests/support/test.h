@@ -87,6 +87,10 @@ bool test_under_tsan(void);
 bool test_under_asan(void);
 bool test_under_valgrind(void);
 
+/* SKUA_TEST_EMULATED: another machine's program under qemu-user, which takes some system calls for done without doing
+ * them (limits of memory, advice on it). */
+bool test_under_emulator(void);
+
 /* Checks that fn(arg), in a forked child, ends the process by a signal or a status other than 0, after it has written
  * text containing `needle` to stderr. What the child leaves behind is nobody's business. */
 #define test_expect_abort(fn, arg, needle) test_expect_abort_at(__FILE__, __LINE__, (fn), (arg), (needle))

@@ -217,6 +217,8 @@ TEST(fork)
 {
     if (test_under_tsan())
         TEST_SKIP("ThreadSanitizer does not follow a fork of a process with threads");
+    if (test_under_emulator())
+        TEST_SKIP("the emulator does not wipe pages at fork");
     skua_runtime *rt;
     CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 2 }));
     CHECK_EQ(skua_block_on(rt, forks, rt), 0);

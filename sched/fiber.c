@@ -161,13 +161,13 @@ static int64_t wait_as_thread(skua_op *op)
 int64_t skua_await(skua_op *op)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL || worker->task == NULL)
+    if (worker == NULL)
         return wait_as_thread(op);
-    if (worker->polling != 0) {
-        skuai_misuse(op->kind != NULL ? ((const struct skuai_op_kind *)op->kind)->name : "skua_await",
-                     "was waited for inside a future's body", "use SKUA_AWAIT with its _start form");
-        return -EPERM;
-    }
+    if (SKUAI_UNLIKELY(worker->task == NULL || worker->polling != 0))
+        return skuai_misuse(op->kind != NULL ? ((const struct skuai_op_kind *)op->kind)->name : "skua_await",
+                            worker->task == NULL ? "was waited for in a callback on a worker, outside of any task"
+                                                 : "was waited for inside a future's body",
+                            worker->task == NULL ? "spawn a task that waits" : "use SKUA_AWAIT with its _start form");
     if (skuai_op_is_done(op)) {
         if (SKUAI_UNLIKELY(worker->budget-- == 0))
             skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);

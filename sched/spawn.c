@@ -117,7 +117,8 @@ int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_
 {
     struct skuai_scheduler *sched;
     struct skuai_worker *worker;
-    int rc = fn != NULL ? spawn_place(attr, &sched, &worker) : -EINVAL;
+    bool wrong = fn == NULL || (attr != NULL && attr->stack_size > SKUAI_STACK_SIZE_MAX);
+    int rc = wrong ? -EINVAL : spawn_place(attr, &sched, &worker);
     if (rc < 0)
         return rc;
     skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, handle != NULL);

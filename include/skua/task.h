@@ -29,14 +29,14 @@ typedef int skua_fiber_fn(void *arg);
 typedef struct skua_spawn_attr {
     skua_runtime *runtime; /* NULL: that of the calling task (required outside of one) */
     const char *name;      /* copied, cut to 31 bytes; for dumps and reports. NULL: none */
-    size_t stack_size;     /* fibers: bytes; 0: the runtime's. Rounded up to a power of two */
+    size_t stack_size;     /* fibers: bytes, at most 8 MiB; 0: the runtime's. Rounded up to a power of two */
     void *reserved[4];     /* zero */
 } skua_spawn_attr;
 
 /* Starts a fiber and gives a handle to it, which must be given to skua_join() or skua_detach() once.
  * Threads: any task; a thread outside the runtime needs skua_spawn_with() and attr->runtime.
  * Blocks: never. Cancel: spawning is not an await: a cancelled task can spawn.
- * Returns: 0; -ENOMEM (nothing was started); -EINVAL (fn is NULL, or no runtime to start it on);
+ * Returns: 0; -ENOMEM (nothing was started); -EINVAL (fn is NULL, no runtime to start it on, the stack too large);
  *   -ESHUTDOWN (the runtime is past its drain stage). */
 SKUA_API SKUA_NODISCARD int skua_spawn(skua_task **task, skua_fiber_fn *fn, void *arg);
 

@@ -1,8 +1,8 @@
 /* The op protocol between its three parties (sched/op.h, O1 … O5): a completer, the owner, and the owner as canceller.
  *
- * The primitive is an event with the short lock and a queue; the waiter is a task with the real task word. The owner gives
- * the op's memory back the moment it sees DONE or has withdrawn, so whatever touches the op later is found. What fires is
- * a copy of the sink, and the task that it names stays a task.
+ * The primitive is an event with the short lock and a queue; the waiter is a task with the real task word. The owner
+ * gives the op's memory back the moment it sees DONE or has withdrawn, so whatever touches the op later is found. What
+ * fires is a copy of the sink, and the task that it names stays a task.
  */
 /* model-sources: sched/op.c */
 #include <errno.h>

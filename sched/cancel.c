@@ -35,10 +35,18 @@ void skua_cancel(skua_task *task)
         skuai_schedule_woken(task);
 }
 
-bool skua_is_canceled(void)
+int skua_interrupted(void)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    return worker != NULL && worker->task != NULL && skuai_cancel_pending(worker);
+    return worker != NULL && worker->task != NULL && skuai_cancel_pending(worker) ? -ECANCELED : 0;
+}
+
+void skua_waker_cancel(skua_waker waker)
+{
+    if (waker.task == NULL)
+        return;
+    if (skuai_task_word_cancel_exactly(&waker.task->word, (uint32_t)waker.generation) == SKUAI_TASK_ENQUEUE)
+        skuai_schedule_woken(waker.task);
 }
 
 static skua_scope **innermost_scope(struct skuai_worker *worker)
@@ -50,10 +58,8 @@ void skua_shield_enter(skua_scope *scope)
 {
     struct skuai_worker *worker = skuai_worker_self();
     *scope = (skua_scope){ .outer = NULL };
-    if (worker == NULL || worker->task == NULL) {
-        skuai_misuse("skua_shield_enter", "was called outside of a task", "only tasks are cancelled; leave it out");
+    if (worker == NULL || worker->task == NULL)
         return;
-    }
     skua_scope **innermost = innermost_scope(worker);
     scope->outer = *innermost;
     *innermost = scope;
@@ -62,7 +68,9 @@ void skua_shield_enter(skua_scope *scope)
 void skua_scope_leave(skua_scope *scope)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL || worker->task == NULL || *innermost_scope(worker) != scope) {
+    if (worker == NULL || worker->task == NULL)
+        return;
+    if (*innermost_scope(worker) != scope) {
         skuai_misuse("skua_scope_leave", "was given a scope that is not the innermost one of the calling task",
                      "leave scopes in the reverse order of entering, in the same task and set child");
         return;
@@ -91,6 +99,17 @@ void skuai_op_disarm_here(skua_op *op)
     if ((op->sink & SKUAI_SINK_TAGS) == SKUAI_SINK_CHILD)
         ((skua_child *)(op->sink - SKUAI_SINK_CHILD))->armed--;
     op->sink = 0;
+}
+
+bool skua_op_is_done(const skua_op *op) { return skuai_op_is_done(op); }
+
+skua_op *skua_op_cancel(skua_op *op)
+{
+    if (!skuai_op_is_done(op) && ((const struct skuai_op_kind *)op->kind)->withdraw(op)) {
+        skuai_op_disarm_here(op);
+        skuai_op_set_done(op, -ECANCELED);
+    }
+    return op;
 }
 
 static skua_task *sink_task(uintptr_t sink)

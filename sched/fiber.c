@@ -174,10 +174,8 @@ int64_t skua_await(skua_op *op)
         return op->result;
     }
     while (!skuai_op_is_done(op)) {
-        if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && ((const struct skuai_op_kind *)op->kind)->withdraw(op)) {
-            skuai_op_set_done(op, -ECANCELED);
+        if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && skuai_op_is_done(skua_op_cancel(op)))
             break;
-        }
         skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
         worker = skuai_worker_self();
     }
@@ -220,13 +218,16 @@ int skua_park(void)
     return skuai_cancel_pending(skuai_worker_self()) ? -ECANCELED : 0;
 }
 
+skua_waker skua_task_waker(const skua_task *task)
+{
+    uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* the generation is fixed while a handle or a run lasts */
+    return (skua_waker){ .task = (skua_task *)(uintptr_t)task, .generation = skuai_task_generation(word) };
+}
+
 skua_waker skua_waker_self(void)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL || worker->task == NULL)
-        return (skua_waker){ .task = NULL };
-    uint64_t word = skuai_load_64(&worker->task->word, SKUAI_RELAXED); /* the generation is fixed while it runs */
-    return (skua_waker){ .task = worker->task, .generation = skuai_task_generation(word) };
+    return worker != NULL && worker->task != NULL ? skua_task_waker(worker->task) : (skua_waker){ .task = NULL };
 }
 
 void skua_wake(skua_waker waker)

@@ -45,12 +45,8 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
         skuai_frame_yield(frame);
         return SKUA_PENDING;
     }
-    if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) &&
-        ((const struct skuai_op_kind *)op->kind)->withdraw(op)) {
-        skuai_op_disarm_here(op);
-        skuai_op_set_done(op, -ECANCELED);
+    if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && skuai_op_is_done(skua_op_cancel(op)))
         return SKUA_DONE;
-    }
     return wait_at(worker, frame);
 }
 

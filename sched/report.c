@@ -44,6 +44,13 @@ int skuai_misuse(const char *call, const char *what, const char *instead)
     abort();
 }
 
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+const char *skua_version(void)
+{
+    return TEXT(SKUA_VERSION_MAJOR) "." TEXT(SKUA_VERSION_MINOR) "." TEXT(SKUA_VERSION_PATCH);
+}
+
 /* The codes that have a meaning of Skua's own. */
 #define SKUAI_ERRORS(X)                                                                       \
     X(0, "success")                                                                           \

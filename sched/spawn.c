@@ -236,6 +236,16 @@ int skua_join(skua_task *task, int64_t *result)
     return rc;
 }
 
+int skua_try_join(skua_task *task, int64_t *result)
+{
+    if (!(skuai_load_64(&task->word, SKUAI_ACQUIRE) & SKUAI_TASK_ENDED)) /* pairs with the end's release: the result */
+        return -EAGAIN;
+    if (result != NULL)
+        *result = task->result;
+    skua_detach(task);
+    return 0;
+}
+
 /* ---- the scheduler's tasks ----------------------------------------------------------------------------------- */
 
 /* The tasks that have not ended. The ends are added up first: if the two sums are equal, then at the moment between

@@ -96,7 +96,7 @@ size_t skua_task_name(const skua_task *task, char *name, size_t size)
     return length;
 }
 
-int skua_set_name(const char *name)
+int skua_self_set_name(const char *name)
 {
     skua_task *task = skua_self();
     return task != NULL ? skuai_task_rename(task, name) : -EPERM;

@@ -84,15 +84,25 @@ SKUAI_INLINE bool skuai_task_word_cancel_any(skua_word64 *word, enum skuai_task_
     return true;
 }
 
-/* A public waker's wake: only the task it was made for. */
-SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake_exactly(skua_word64 *word, uint32_t generation)
+/* Sets N, and more if asked, only for the task that a public waker was made for. */
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_notify_exactly(skua_word64 *word, uint32_t generation, uint64_t more)
 {
     uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
     do {
         if (skuai_task_generation(old) != generation || !(old & SKUAI_TASK_ALIVE))
             return SKUAI_TASK_NOTHING;
-    } while (!skuai_cas_64(word, &old, old | SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL)); /* as _wake */
+    } while (!skuai_cas_64(word, &old, old | SKUAI_TASK_NOTIFIED | more, SKUAI_ACQ_REL)); /* as _wake */
     return skuai_task_word_waken(old);
+}
+
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake_exactly(skua_word64 *word, uint32_t generation)
+{
+    return skuai_task_word_notify_exactly(word, generation, 0);
+}
+
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 *word, uint32_t generation)
+{
+    return skuai_task_word_notify_exactly(word, generation, SKUAI_TASK_CANCEL);
 }
 
 /* The worker that took the task from a queue begins to run it: N without R becomes R without N. Acquire: pairs with

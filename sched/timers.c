@@ -123,10 +123,15 @@ skua_op *skua_sleep_until_start(skua_sleep_op *public_op, uint64_t instant_ns)
     return &sleep->op;
 }
 
-skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns)
+uint64_t skua_after(uint64_t duration_ns)
 {
     uint64_t now = skua_now();
-    return skua_sleep_until_start(op, duration_ns < SKUA_NEVER - now ? now + duration_ns : SKUA_NEVER);
+    return duration_ns < SKUA_NEVER - now ? now + duration_ns : SKUA_NEVER;
+}
+
+skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns)
+{
+    return skua_sleep_until_start(op, skua_after(duration_ns));
 }
 
 static int sleep_as_thread(uint64_t instant_ns)
@@ -151,11 +156,7 @@ int skua_sleep_until(uint64_t instant_ns)
     return (int)skua_await(skua_sleep_until_start(&op, instant_ns));
 }
 
-int skua_sleep(uint64_t duration_ns)
-{
-    uint64_t now = skua_now();
-    return skua_sleep_until(duration_ns < SKUA_NEVER - now ? now + duration_ns : SKUA_NEVER);
-}
+int skua_sleep(uint64_t duration_ns) { return skua_sleep_until(skua_after(duration_ns)); }
 
 uint64_t skua_now(void)
 {

@@ -23,14 +23,21 @@ typedef struct skua_channel_op {
 skua_op *skua_send_start(skua_channel_op *op, skua_channel *channel, const void *value);
 skua_op *skua_receive_start(skua_channel_op *op, skua_channel *channel, void *value);
 
-/* ---- select: arms are ops that share one word (sched/op.h, claim and claim_pair) ---- */
+/* ---- select: arms are ops that share one word (sched/op.h, claim and claim_pair) ----
+ * An arm must know its select before it starts, so starting splits in two: `prepare` sets the arguments and the kind
+ * (which gains a start function), `start` is prepare and that. The select is a future, because any arm may end it. */
+skua_op *skua_send_prepare(skua_channel_op *op, skua_channel *channel, const void *value);
+skua_op *skua_receive_prepare(skua_channel_op *op, skua_channel *channel, void *value);
 typedef struct skua_select {
+    SKUA_FRAME;
     uint64_t word, number;
-    void *reserved[2];
+    skua_op **arms;
+    size_t count;
+    void *reserved[4];
 } skua_select;
-void skua_select_begin(skua_select *select);
-void skua_select_add(skua_select *select, uint32_t arm, skua_op *op);
-skua_op *skua_select_start(skua_select *select, skua_op *first); /* result: the arm that took effect */
+int64_t skua_select_arms(skua_op **arms, size_t count);                                     /* the arm that took effect */
+skua_frame *skua_select_start(skua_select *select, skua_op **arms, size_t count);
+void skua_child_op(skua_child *child, skua_op *prepared);                                   /* an op in a race */
 
 /* ---- locks: usable from fibers, futures, jobs and plain threads ---- */
 typedef struct skua_mutex {
@@ -48,7 +55,7 @@ bool skua_scope_expired(const skua_scope *scope);
 #define SKUA_DEADLINE(duration_ns)                                                                            \
     __attribute__((cleanup(skua_scope_leave))) skua_scope SKUAI_JOIN(skuai_deadline_, __LINE__);              \
     (void)sizeof(char[skuai_block_scope_allowed]);                                                            \
-    skua_deadline_enter(&SKUAI_JOIN(skuai_deadline_, __LINE__), skua_now() + (duration_ns))
+    skua_deadline_enter(&SKUAI_JOIN(skuai_deadline_, __LINE__), skua_after(duration_ns))
 
 /* ---- groups ---- */
 typedef struct skua_group {

@@ -48,6 +48,9 @@ typedef struct skua_task skua_task;
 typedef struct skua_op skua_op;
 typedef struct skua_frame skua_frame;
 
+/* The version of the library that runs, "0.1.0". Threads: any. */
+SKUA_API const char *skua_version(void);
+
 /* The text for a negative errno value, or for 0 ("success"). Where Skua gives an errno value a meaning of its own
  * (`-ECANCELED`: the task was cancelled) the text says that meaning.
  * Threads: any. Blocks: never. The text is static. */

@@ -12,8 +12,9 @@
  *
  * Nothing outlives the wait: losers are cancelled and waited for, and every task given to a set has been joined and
  * its handle released when the set ends, whatever happened. Only the children that something happened to are
- * polled, so a set of hundreds costs no more per event than a set of two. Cancelling the waiter cancels all
- * children, waits for them, and the set's result is what they made of it. Nothing is allocated.
+ * polled, so a set of hundreds costs no more per event than a set of two. Cancelling the waiter cancels all children and
+ * waits for them; the set's result is then what they made of it (a race still has a first to end): ask
+ * skua_interrupted(). Nothing is allocated.
  */
 #ifndef SKUA_COMBINE_H
 #define SKUA_COMBINE_H
@@ -62,14 +63,14 @@ struct skua_set {
     void *reserved[2];
 };
 
-/* Makes `child` stand for a task (takes over the handle) or for a future that has been placed but not started. */
+/* Makes `child` stand for a task (takes over the handle at once) or for a future that has been placed but not started. */
 SKUA_API void skua_child_task(skua_child *child, skua_task *task);
 SKUA_API void skua_child_frame(skua_child *child, skua_frame *frame);
 #define skua_child_future(child, future) skua_child_frame((child), &(future)->frame)
 
 /* Waits until all have ended; at the first negative result cancels the others (and still waits for them).
  * Result: 0 if none failed, else that first negative result.
- * Threads: these four in fibers and threads outside the runtime; in futures their _start forms.
+ * Threads: these four in fibers; in futures their _start forms; a plain thread uses skua_block_on().
  * Blocks: parks the task. Cancel: see the head of this file. Returns also: -EINVAL (more than 2^31 children). */
 SKUA_API int64_t skua_join_all(skua_child *children, size_t count);
 /* The first to end wins, whatever its result; the others are cancelled and waited for.

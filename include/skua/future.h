@@ -20,7 +20,9 @@
  *
  * `self` is the frame. Local variables do not survive an await: keep what must in the frame. gcc refuses an
  * initialised local between SKUA_BEGIN and an await of the same block and, when optimising, one that is set before an
- * await and read after it; clang refuses neither. Both refuse an await inside a `switch` of the user's own. Like locals, members other than `in` start with indeterminate values.
+ * await and read after it; clang refuses neither: compile futures with gcc -O2 in CI. Both refuse an await inside a
+ * `switch` of the user's own on an int; inside one on a 64-bit value it traps when it is reached. Nothing that is given
+ * to an op may be a local or a compound literal. One await per line. Like locals, members other than `in` start with indeterminate values.
  *
  * Frames nest by value: the child is a member of its parent, so one allocation serves a whole tree of awaits and
  * none happens per await. Awaiting a child runs it in the awaiting task; when it waits, the task resumes at the
@@ -45,7 +47,10 @@ typedef enum skua_poll skua_poll_fn(skua_frame *frame);
 
 /* The first member of every future. 32 bytes; the fields belong to the runtime and the macros. */
 struct skua_frame {
-    skua_poll_fn *poll;
+    union {
+        skua_poll_fn *poll;
+        char skuai_awaitable; /* what SKUA_AWAIT looks for at compile time */
+    };
     skua_frame *parent; /* who awaits this one; in a root: the frame to resume */
     union {
         uintptr_t awaited; /* while it runs: the op or, low bit set, the child frame it waits for */
@@ -55,7 +60,11 @@ struct skua_frame {
     uint32_t flags;
 };
 
-#define SKUA_FRAME skua_frame frame
+#define SKUA_FRAME            \
+    union {                   \
+        skua_frame frame;     \
+        char skuai_awaitable; \
+    }
 /* The member for a future without arguments. */
 #define SKUA_NO_ARGS     \
     struct {             \
@@ -78,7 +87,8 @@ static inline skua_frame *skua_frame_init(skua_frame *frame, skua_poll_fn *poll)
 SKUA_API SKUA_NODISCARD int skua_spawn_frame(skua_task **task, const skua_spawn_attr *attr, skua_poll_fn *poll,
                                              size_t size, size_t in_offset, const void *in, size_t in_size);
 
-/* Runs a future inside the calling fiber or plain thread, in the caller's memory, and returns its result. */
+/* Runs a future inside the calling fiber, in the fiber's memory, and returns its result. A plain thread runs a fiber that
+ * does so with skua_block_on(); inside another future it is misuse (use SKUA_AWAIT). */
 SKUA_API int64_t skua_await_frame(skua_frame *frame);
 
 /* The macros' engine. Not to be called directly. */
@@ -103,19 +113,24 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
 #ifndef __cplusplus
 
 /* Defines the body of the future `struct name`. The function is static; SKUA_ASYNC_EXTERN makes it visible to
- * other files, which declare it with SKUA_ASYNC_DECLARE. */
+ * other files, which declare it with SKUA_ASYNC_DECLARE (with `static` before it: for mutual recursion in one file). */
+struct skuai_verdict { /* not a number: so that `return 0;` in a future does not compile; use SKUA_RETURN */
+    enum skua_poll poll;
+};
 #define SKUA_ASYNC_DECLARE(name) enum skua_poll name##_poll(skua_frame *frame)
-#define SKUA_ASYNC_BODY(name, linkage)                               \
-    static enum skua_poll name##_run(struct name *self);             \
-    linkage enum skua_poll name##_poll(skua_frame *frame)            \
-    {                                                                \
-        return name##_run((struct name *)(void *)frame);             \
-    }                                                                \
-    static enum skua_poll name##_run(struct name *self)
+#define SKUA_ASYNC_BODY(name, linkage)                                                                             \
+    _Static_assert(offsetof(struct name, frame) == 0, "SKUA_FRAME must be the first member of a future");          \
+    static struct skuai_verdict skuai_run_##name(struct name *self);                                               \
+    linkage enum skua_poll name##_poll(skua_frame *frame)                                                          \
+    {                                                                                                              \
+        return skuai_run_##name((struct name *)(void *)frame).poll;                                                \
+    }                                                                                                              \
+    static struct skuai_verdict skuai_run_##name(struct name *self)
 #define SKUA_ASYNC(name) SKUA_ASYNC_BODY(name, static)
-#define SKUA_ASYNC_EXTERN(name)    \
-    SKUA_ASYNC_DECLARE(name);      \
+#define SKUA_ASYNC_EXTERN(name) \
+    SKUA_ASYNC_DECLARE(name);   \
     SKUA_ASYNC_BODY(name, )
+#define SKUAI_VERDICT(poll) return (struct skuai_verdict){ poll }
 
 /* Case labels lie above every int, so that an await inside a user's own `switch (int)` is diagnosed. */
 #define SKUAI_LABEL(line) (UINT64_C(0x5ca0000000000) + (line))
@@ -125,6 +140,7 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
     _Pragma("GCC diagnostic push")                               \
     _Pragma("GCC diagnostic error \"-Wjump-misses-init\"")       \
     _Pragma("GCC diagnostic error \"-Wswitch-outside-range\"")   \
+    _Pragma("GCC diagnostic error \"-Woverflow\"")               \
     _Pragma("GCC diagnostic error \"-Wmaybe-uninitialized\"")    \
     _Pragma("GCC diagnostic ignored \"-Wshadow\"")
 #else
@@ -147,7 +163,7 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
     do {                                         \
         skuai_frame->result = (int64_t)(value);  \
         skuai_frame->flags |= SKUAI_FRAME_ENDED; \
-        return SKUA_DONE;                        \
+        SKUAI_VERDICT(SKUA_DONE);                \
     } while (0)
 
 #define SKUA_END(value)     \
@@ -159,44 +175,54 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
 /* Waits for an op (what a skua_…_start() returned) or for a future (what SKUA_FUTURE or a combinator returned). */
 #define SKUA_AWAIT(what)                                                             \
     do {                                                                             \
+        (void)sizeof((what)->skuai_awaitable); /* an op or a future? &x.op for an op that is a member */ \
         _Generic((what), skua_op *: skuai_await_set_op, default: skuai_await_set_frame)(skuai_frame, (what)); \
         skuai_frame->resume = __LINE__;                                              \
         __attribute__((fallthrough));                                                \
     case SKUAI_LABEL(__LINE__):                                                      \
         if (skuai_await_poll(skuai_frame) == SKUA_PENDING)                           \
-            return SKUA_PENDING;                                                     \
+            SKUAI_VERDICT(SKUA_PENDING);                                             \
     } while (0)
 
 #define SKUAI_LEAVE_AND_RESUME(how)       \
     do {                                  \
         skuai_frame->resume = __LINE__;   \
         how(skuai_frame);                 \
-        return SKUA_PENDING;              \
+        SKUAI_VERDICT(SKUA_PENDING);      \
     case SKUAI_LABEL(__LINE__):;          \
     } while (0)
 
-/* Lets other ready tasks run. Ask skua_is_canceled() afterwards if it matters. */
+/* Lets other ready tasks run. Ask skua_interrupted() afterwards if it matters. */
 #define SKUA_YIELD() SKUAI_LEAVE_AND_RESUME(skuai_frame_yield)
 /* Waits for the task's waker, like skua_park(): in a loop around your own condition. It also returns when the task
- * is cancelled, and does not wait at all once it is: the loop must ask skua_is_canceled(). */
+ * is cancelled, and does not wait at all once it is: the loop must ask skua_interrupted(). */
 #define SKUA_PARK() SKUAI_LEAVE_AND_RESUME(skuai_frame_park)
 
 /* Places the future `name` with these arguments in the frame at `where` (a struct name *) and gives that pointer. */
-#define SKUA_FUTURE(where, name, ...)                                              \
-    ((where)->in = (__typeof__((where)->in)){ __VA_ARGS__ },                       \
-     (void)skua_frame_init(&(where)->frame, name##_poll), (struct name *)(where))
+#define SKUA_FUTURE(where, ...) SKUAI_FUTURE(where, __COUNTER__, __VA_ARGS__, )
+#define SKUAI_FUTURE(where, unique, name, ...) SKUAI_FUTURE_AT(where, SKUAI_JOIN(skuai_at_, unique), name, __VA_ARGS__)
+#define SKUAI_FUTURE_AT(where, at, name, ...)                           \
+    (__extension__({                                                    \
+        struct name *const at = (where);                                \
+        at->in = (__typeof__(at->in)){ __VA_ARGS__ };                   \
+        (void)skua_frame_init(&at->frame, name##_poll);                 \
+        at;                                                             \
+    }))
 
 /* The result of a future that has ended. */
 #define SKUA_RESULT(future) ((future)->frame.result)
 
-#define SKUA_SPAWN_WITH(task, attr, name, ...)                                                           \
-    skua_spawn_frame((task), (attr), name##_poll, sizeof(struct name), offsetof(struct name, in),        \
-                     &(__typeof__(((struct name *)0)->in)){ __VA_ARGS__ }, sizeof(((struct name *)0)->in))
-/* Starts the future `name` as a task: with a handle, as skua_spawn(), or detached, as skua_go(). */
-#define SKUA_SPAWN(task, name, ...) SKUA_SPAWN_WITH(task, NULL, name, __VA_ARGS__)
-#define SKUA_GO(name, ...) SKUA_SPAWN_WITH(NULL, NULL, name, __VA_ARGS__)
+/* Starts the future `name` as a task: with a handle, as skua_spawn(), or detached, as skua_go(). Arguments are given by
+ * name: SKUA_SPAWN(&task, echo, .peer = peer). */
+#define SKUA_SPAWN(task, ...) SKUAI_SPAWN((task), NULL, __VA_ARGS__, )
+#define SKUA_GO(...) SKUAI_SPAWN(NULL, NULL, __VA_ARGS__, )
+#define SKUA_SPAWN_WITH(task, attr, ...) SKUAI_SPAWN((task), (attr), __VA_ARGS__, )
+#define SKUAI_SPAWN(task, attr, name, ...)                                                          \
+    skua_spawn_frame((task), (attr), name##_poll, sizeof(struct name), offsetof(struct name, in),   \
+                     __extension__ &(__typeof__(((struct name *)0)->in)){ __VA_ARGS__ },            \
+                     sizeof(((struct name *)0)->in))
 
-/* In a fiber or a plain thread: runs a future in the caller's memory and gives its result:
+/* In a fiber: runs a future in the fiber's memory and gives its result:
  *     struct twice t;
  *     n = skua_await_future(SKUA_FUTURE(&t, twice, .pause_ns = 1)); */
 #define skua_await_future(future) skua_await_frame(&(future)->frame)

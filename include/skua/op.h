@@ -6,8 +6,9 @@
  *   - a future: SKUA_AWAIT(skua_X_start(&self->op, …)).
  * When it is over, `result` holds what the operation returned. Waiting never allocates.
  *
- * An op that was started must be awaited to its end before its memory goes away. Its structure needs no
- * initialisation: starting it sets all of it. A finished op may be started again.
+ * An op that was started must be awaited to its end before its memory goes away, and only the task that started it, in
+ * the same child of a set, may await it: its end wakes nobody else. Its structure needs no initialisation: starting it
+ * sets all of it. A finished op may be started again. What is given to an op (buffers and the like) must live as long.
  */
 #ifndef SKUA_OP_H
 #define SKUA_OP_H
@@ -16,7 +17,10 @@
 
 /* Fields other than `result` belong to the runtime. */
 struct skua_op {
-    int64_t result;      /* valid when the await has returned: a count or 0, or a negative errno value */
+    union {
+        int64_t result;       /* valid when the await has returned: a count or 0, or a negative errno value */
+        char skuai_awaitable; /* what SKUA_AWAIT looks for at compile time */
+    };
     skua_word32 state;   /* the op protocol of sched/DESIGN.md */
     uint32_t arm;        /* which arm of a select this is */
     uintptr_t sink;      /* whom to wake: a task, a thread, or a child of a set */
@@ -37,12 +41,20 @@ struct skua_op {
 SKUA_BEGIN_DECLS
 
 /* Waits for a started op and returns its result.
- * Threads: fibers and jobs (suspended), threads outside the runtime (blocked). Inside a future's body it is misuse
- *   (reported; use SKUA_AWAIT).
+ * Threads: fibers and jobs (suspended); threads outside the runtime (blocked), for the ops that these may start: joins,
+ *   but not sleeps, whose clock is a runtime's. Inside a future's body it is misuse (reported; use SKUA_AWAIT).
  * Cancel: if the task is cancelled before the op commits, the op is withdrawn, has had no effect, and the result is
  *   -ECANCELED. An op that has committed returns its result, and the task's next await reports the cancellation.
  * Returns: op->result. */
 SKUA_API int64_t skua_await(skua_op *op);
+
+/* Whether a started op is over, so that awaiting it will not wait. By the task that started it. */
+SKUA_API bool skua_op_is_done(const skua_op *op);
+
+/* Ends one started op early: its result is -ECANCELED if it had no effect yet; if it had committed, it ends by itself,
+ * shortly. Either way it is still to be awaited. By the task (and child of a set) that started it; in a shield, too.
+ * Blocks: never. Returns the op, to be awaited. */
+SKUA_API skua_op *skua_op_cancel(skua_op *op);
 
 SKUA_END_DECLS
 

@@ -39,15 +39,17 @@ typedef struct skua_config {
     bool ignore_environment;   /* read no SKUA_* variable */
     uint64_t sim_seed;
     size_t stack_size;         /* bytes of a fiber's stack, 0: SKUA_STACK_SIZE, else 64 KiB (256 KiB under sanitizers) */
-    /* Memory for what is not task memory or stacks. All three or none; called from any thread. */
+    /* Memory for what is not task memory or stacks, aligned as malloc's. Both or none; called from any thread, also on
+       a fiber's stack, and must not wait in the runtime. */
     void *(*alloc)(void *context, size_t size);
     void (*free)(void *context, void *memory, size_t size);
     void *memory_context;
-    /* One line of text without a newline; default: to stderr, errors and warnings only. Called from any thread. */
+    /* One line of text without a newline; default: to stderr, errors and warnings only. Called as alloc is. */
     void (*log)(void *context, enum skua_log_level level, const char *text);
     void *log_context;
     /* Misuse that the runtime can see, e.g. a wait inside a future's body; `text` names the call, the task and what
-       to do instead. Default: logs and aborts. If it returns, the call fails with an error. */
+       to do instead. Default: logs and aborts. If it returns, the call fails with an error. A plain thread's misuse,
+       where no runtime is known, always logs and aborts. */
     void (*on_misuse)(void *context, const char *text);
     void *misuse_context;
     /* Simulation only: each decision as a line of text; the same seed gives the same bytes. */
@@ -83,13 +85,14 @@ SKUA_API int skua_runtime_shutdown(skua_runtime *runtime, uint64_t drain_ns, uin
 
 /* Frees a runtime; shuts it down first (drain SKUA_NEVER) if that was not done. Tasks that a timed-out shutdown left
  * are abandoned: their stacks are freed without unwinding. After -EBUSY the runtime is not freed: this returns -EBUSY.
- * Threads: one, outside the runtime. NULL is fine. */
+ * Threads: one, outside the runtime. NULL is fine. No waker of its tasks may be used any more. */
 SKUA_API int skua_runtime_destroy(skua_runtime *runtime);
 
 /* The runtime of the calling task, NULL outside of one. */
 SKUA_API skua_runtime *skua_runtime_self(void);
 
 /* Creates a runtime from the environment, runs fn as a fiber in it, shuts it down (drain SKUA_NEVER).
+ * Unlike in Go, detached tasks that still run keep the process alive.
  * Returns: a result to return from main: fn's if it lies within 0 to 255, else 1, with the error text logged. */
 SKUA_API int skua_main(skua_fiber_fn *fn, void *arg);
 
@@ -109,7 +112,7 @@ typedef struct skua_stats {
     uint64_t timers;      /* timers expired */
     uint64_t task_bytes;  /* task memory mapped */
     uint64_t stacks;      /* fiber stacks in use or kept warm */
-    uint64_t reserved[8];
+    uint64_t reserved[16];
 } skua_stats;
 
 /* Threads: any. */

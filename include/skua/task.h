@@ -22,7 +22,9 @@
 
 SKUA_BEGIN_DECLS
 
-/* A fiber's body. The return value is the task's result; by convention a count or 0, or a negative errno value. */
+/* A fiber's body. The return value is the task's result; by convention a count or 0, or a negative errno value. A
+ * result that does not fit an int goes through memory, or is a future's. The stack is 64 KiB unless asked for otherwise:
+ * no large arrays, no deep recursion; overflow is caught and ends the process. No C++ exception may leave the function. */
 typedef int skua_fiber_fn(void *arg);
 
 /* How to spawn, beyond the usual. Zero everything not needed: `(skua_spawn_attr){ .name = "acceptor" }`. */
@@ -59,20 +61,28 @@ typedef struct skua_join_op {
     int64_t value;
     skua_task *task;
     uint64_t generation;
+    void *reserved[2];
 } skua_join_op;
 
 SKUA_API skua_op *skua_join_start(skua_join_op *op, skua_task *task);
 
-/* Releases a handle without waiting. The task goes on; its result is dropped. */
+/* Asks for the end of a task without waiting for it. Threads: any. Blocks: never.
+ * Returns: 0, *result (may be NULL) set and the handle released; -EAGAIN: it has not ended, the handle is kept. */
+SKUA_API SKUA_NODISCARD int skua_try_join(skua_task *task, int64_t *result);
+
+/* Releases a handle without waiting. The task goes on; its result is dropped.
+ * Threads: any, but not while somebody joins the task. Blocks: never. */
 SKUA_API void skua_detach(skua_task *task);
 
 /* Asks a task to end: from now on each of its awaits returns -ECANCELED at once, except inside a shield. A task
  * that waits is woken for it; one that has not begun still begins, and meets it at its first await.
- * Threads: any; several times is the same as once; a task may cancel itself. Blocks: never. Needs a handle. */
+ * Threads: any, with the handle, so not in parallel with the join that uses it up (skua_waker_cancel() may be), or the
+ *   task itself by skua_self(). Several times is the same as once. Blocks: never. */
 SKUA_API void skua_cancel(skua_task *task);
 
-/* Whether the calling task's next await would return -ECANCELED. False outside of a task. For long computations. */
-SKUA_API bool skua_is_canceled(void);
+/* What the calling task's next await would return if it were cancelled: -ECANCELED (later -ETIMEDOUT for a deadline), or
+ * 0 if it is not, and outside of a task. For loops that compute for long. */
+SKUA_API int skua_interrupted(void);
 
 /* Lets other ready tasks run first. Returns 0, or -ECANCELED (it has yielded all the same). Outside of a task:
  * sched_yield. In a future: SKUA_YIELD. */
@@ -82,14 +92,14 @@ SKUA_API int skua_yield(void);
 SKUA_API skua_task *skua_self(void);
 
 /* Names the calling task (copied, cut to 31 bytes). Returns 0, -ENOMEM, or -EPERM outside of a task. */
-SKUA_API int skua_set_name(const char *name);
+SKUA_API int skua_self_set_name(const char *name);
 /* Copies the name of a task whose handle the caller has ("" if it has none), cut to size - 1 bytes and terminated;
  * 32 bytes hold every name. Returns its length. Threads: any. */
 SKUA_API size_t skua_task_name(const skua_task *task, char *name, size_t size);
 
 /* Task-local values: a key is a variable of static storage duration, one value per task and key.
  *     static skua_local request_id = SKUA_LOCAL_INIT(free);
- * A child does not inherit them. `destroy` (may be NULL) is called on each non-NULL value at the task's end, on its
+ * A child does not inherit them; the futures of a set share their task's. `destroy` (may be NULL) is called on each non-NULL value at the task's end, on its
  * worker, where waiting is not allowed. */
 typedef struct skua_local {
     void (*destroy)(void *value);
@@ -112,10 +122,15 @@ typedef struct skua_waker {
 
 /* The calling task's waker; { NULL } outside of a task. */
 SKUA_API skua_waker skua_waker_self(void);
-/* Wakes. Threads: any. Blocks: never. Not for signal handlers. */
+/* The waker of a task whose handle the caller has. */
+SKUA_API skua_waker skua_task_waker(const skua_task *task);
+/* Wakes. Threads: any. Blocks: never. Not for signal handlers, and not after skua_runtime_destroy() has begun. */
 SKUA_API void skua_wake(skua_waker waker);
-/* Waits until the calling task's waker fires; one that fired since the last park makes this return at once. Like
- * a condition variable it may also return for no reason: call it in a loop around your own condition.
+/* As skua_cancel(), by whoever has a waker; a stale one does nothing. */
+SKUA_API void skua_waker_cancel(skua_waker waker);
+/* Waits until the calling task's waker fires. Like a condition variable's wait it belongs into a loop around a condition
+ * of your own that the waking side sets before it wakes: test it before each park. A wake that comes while the task runs
+ * makes its next wait return early, or is used up by another wait in between; and a park may return for no reason.
  * Returns: 0; -ECANCELED; -EPERM outside of a fiber. In a future: SKUA_PARK. */
 SKUA_API int skua_park(void);
 
@@ -125,13 +140,13 @@ SKUA_API int skua_park(void);
  * survive an await, it is a compile error: make a skua_scope a member and call the two functions. */
 typedef struct skua_scope {
     struct skua_scope *outer;
-    uint64_t deadline_ns;
     uint32_t kind;
-    uint32_t reserved32;
-    void *reserved[4];
+    uint32_t flags;
+    void *reserved[18]; /* room for a deadline and its timer */
 } skua_scope;
 
-/* Enter and leave in strict nesting, in the same task (and the same child of a set). Misuse outside of a task. */
+/* Enter and leave in strict nesting, in the same task (and the same child of a set). Outside of a task nothing can be
+ * cancelled, and they do nothing. */
 SKUA_API void skua_shield_enter(skua_scope *scope);
 SKUA_API void skua_scope_leave(skua_scope *scope);
 

@@ -10,6 +10,9 @@ SKUA_BEGIN_DECLS
 /* Nanoseconds on the monotonic clock; virtual time inside a simulation. Threads: any. */
 SKUA_API uint64_t skua_now(void);
 
+/* The instant this much later than now; SKUA_NEVER if that lies beyond the clock. Threads: any. */
+SKUA_API uint64_t skua_after(uint64_t duration_ns);
+
 /* Waits for a duration or until an instant; never shorter. SKUA_NEVER waits until cancelled.
  * Threads: fibers; threads outside the runtime (blocked). Not for the bodies of futures.
  * Cancel: returns early. Returns: 0 or -ECANCELED. */
@@ -19,7 +22,7 @@ SKUA_API int skua_sleep_until(uint64_t instant_ns);
 /* The sleep as an op. Started from a task (its runtime's clock runs it). */
 typedef struct skua_sleep_op {
     SKUA_OP_HEADER;
-    void *timer[6]; /* the node in a timer wheel */
+    void *timer[8]; /* the node in a timer wheel */
 } skua_sleep_op;
 
 SKUA_API skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns);

@@ -1,8 +1,8 @@
 /* The shared words that structures in callers' memory are made of.
  *
  * A word is a plain integer in a struct, so that a header that shows one compiles as C11 and as C++ alike.
- * Only the runtime touches `raw`, and only through sched/atomic.h; a caller zeroes it by zeroing the structure
- * (all of Skua's structures are valid when zeroed, unless their docstring says otherwise).
+ * Only the runtime touches `raw`, and only through sched/atomic.h; a caller zeroes it by zeroing the structure, or
+ * leaves it to the structure's start or init call.
  */
 #ifndef SKUA_WORD_H
 #define SKUA_WORD_H

@@ -171,7 +171,7 @@ TEST(children_with_several_ops) { run_everywhere(several_ops, NULL); }
 
 static int spins(void *arg)
 {
-    while (!skua_is_canceled())
+    while (!skua_interrupted())
         skua_yield();
     return *(int *)arg;
 }

@@ -178,11 +178,11 @@ SKUA_ASYNC(parker)
     *self->in.waker = skua_waker_self();
     __atomic_store_n(self->in.go, 1, __ATOMIC_RELEASE);
     self->wakes = 0;
-    while (__atomic_load_n(self->in.go, __ATOMIC_ACQUIRE) != 2 && !skua_is_canceled()) {
+    while (__atomic_load_n(self->in.go, __ATOMIC_ACQUIRE) != 2 && !skua_interrupted()) {
         SKUA_PARK();
         self->wakes++;
     }
-    SKUA_END(skua_is_canceled() ? -ECANCELED : 0);
+    SKUA_END(skua_interrupted() ? -ECANCELED : 0);
 }
 
 static int parking(void *arg)
@@ -257,7 +257,7 @@ static int runs_wrong(void *arg)
 {
     struct wrong wrong;
     (void)arg;
-    skua_set_name("culprit");
+    skua_self_set_name("culprit");
     return (int)skua_await_future(SKUA_FUTURE(&wrong, wrong));
 }
 static void misuse(void *arg)

@@ -55,7 +55,7 @@ TEST(many_runtimes_at_once)
 static int sleeps(void *arg)
 {
     (void)arg;
-    skua_set_name("sleeper");
+    skua_self_set_name("sleeper");
     int rc = skua_sleep(SKUA_NEVER);
     __atomic_fetch_add((int *)arg, rc == -ECANCELED, __ATOMIC_RELAXED);
     return rc;
@@ -87,7 +87,7 @@ static int stubborn(void *arg)
 {
     (void)arg;
     SKUA_SHIELD();
-    skua_set_name("stubborn");
+    skua_self_set_name("stubborn");
     return skua_sleep(SKUA_NEVER);
 }
 

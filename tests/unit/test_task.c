@@ -101,12 +101,12 @@ static int shielded(void *arg)
             SKUA_SHIELD();
             if (i == 1)
                 continue;
-            CHECK(!skua_is_canceled());
+            CHECK(!skua_interrupted());
             CHECK_EQ(skua_sleep(SKUA_MS), 0);
             ++*slept;
         }
     }
-    CHECK(skua_is_canceled());
+    CHECK(skua_interrupted());
     CHECK_EQ(skua_sleep(SKUA_S * 1000), -ECANCELED); /* level-triggered: again and again */
     CHECK_EQ(skua_yield(), -ECANCELED);
     CHECK_EQ(skua_park(), -ECANCELED);
@@ -194,7 +194,7 @@ static int locals_and_names(void *arg)
         CHECK_OK(skua_join(tasks[i], NULL));
     CHECK_EQ(destroyed, 8);
     CHECK_EQ(skua_task_name(skua_self(), name, sizeof name), 0);
-    CHECK_OK(skua_set_name("renamed"));
+    CHECK_OK(skua_self_set_name("renamed"));
     CHECK_EQ(skua_task_name(skua_self(), name, 4), 3);
     CHECK_STR(name, "ren");
     return 0;
@@ -280,10 +280,15 @@ TEST(outside_of_a_task)
 {
     CHECK(skua_self() == NULL);
     CHECK(skua_runtime_self() == NULL);
-    CHECK(!skua_is_canceled());
+    CHECK(!skua_interrupted());
     CHECK_EQ(skua_go(forty_two, NULL), -EINVAL);
     CHECK_EQ(skua_park(), -EPERM);
-    CHECK_EQ(skua_set_name("x"), -EPERM);
+    {
+        SKUA_SHIELD(); /* nothing can be cancelled here: does nothing */
+        CHECK_EQ(skua_interrupted(), 0);
+    }
+    CHECK_STR(skua_version(), "0.1.0");
+    CHECK_EQ(skua_self_set_name("x"), -EPERM);
     CHECK_EQ(skua_local_set(&key, &key), -EPERM);
     CHECK_EQ(skua_yield(), 0);
     uint64_t before = skua_now();
@@ -336,6 +341,38 @@ TEST(thread_locals_across_migration)
     run_everywhere(migrating, NULL);
 }
 
+static int wakers_and_ops(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    skua_sleep_op sleep;
+    int64_t result = 0;
+    CHECK_OK(skua_spawn(&task, sleeps_for_ever, NULL));
+    skua_waker waker = skua_task_waker(task);
+    skua_yield();
+    CHECK_EQ(skua_try_join(task, &result), -EAGAIN);
+    skua_waker_cancel(waker);
+    while (skua_try_join(task, &result) == -EAGAIN)
+        skua_yield();
+    CHECK_EQ(result, -ECANCELED);
+    skua_waker_cancel(waker); /* stale: whoever has the slot now is left alone */
+    CHECK_OK(skua_spawn(&task, yields_then_returns, (void *)3));
+    skua_waker_cancel(waker);
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, 3);
+
+    skua_op *op = skua_sleep_start(&sleep, SKUA_NEVER - 1);
+    CHECK(!skua_op_is_done(op));
+    CHECK_EQ(skua_await(skua_op_cancel(op)), -ECANCELED);
+    op = skua_sleep_start(&sleep, 1000);
+    skua_sleep(100000);
+    CHECK(skua_await(skua_op_cancel(op)) <= 0);
+    CHECK_EQ(skua_after(SKUA_NEVER), SKUA_NEVER);
+    CHECK_EQ(skua_after(SKUA_NEVER - 5), SKUA_NEVER);
+    return 0;
+}
+TEST(wakers_that_cancel_and_ops_that_end_early) { run_everywhere(wakers_and_ops, NULL); }
+
 static int sleep_order(void *arg)
 {
     (void)arg;
@@ -361,7 +398,7 @@ static __attribute__((noinline)) int without_end(int depth)
 static int overflows(void *arg)
 {
     (void)arg;
-    skua_set_name("deep one");
+    skua_self_set_name("deep one");
     return without_end(1);
 }
 
@@ -380,15 +417,15 @@ TEST(overflow_names_the_fiber)
 TEST(sizes)
 {
     CHECK_EQ(sizeof(skua_op), 64);
-    CHECK_EQ(sizeof(skua_join_op), 88);
-    CHECK_EQ(sizeof(skua_sleep_op), 112);
+    CHECK_EQ(sizeof(skua_join_op), 104);
+    CHECK_EQ(sizeof(skua_sleep_op), 128);
     CHECK_EQ(sizeof(skua_frame), 32);
-    CHECK_EQ(sizeof(skua_scope), 56);
-    CHECK_EQ(sizeof(skua_child), 192);
+    CHECK_EQ(sizeof(skua_scope), 160);
+    CHECK_EQ(sizeof(skua_child), 208);
     CHECK_EQ(sizeof(skua_set), 120);
     CHECK_EQ(sizeof(skua_spawn_attr), 56);
     CHECK_EQ(sizeof(skua_waker), 16);
     CHECK_EQ(sizeof(skua_local), 16);
     CHECK_EQ(sizeof(skua_config), 160);
-    CHECK_EQ(sizeof(skua_stats), 168);
+    CHECK_EQ(sizeof(skua_stats), 232);
 }

@@ -2,4 +2,4 @@
 #define RUN_SEEDS 1000
 #define RUN_REAL false
 
-#include "../unit/test_task.c"
+#include "tests/unit/test_task.c"

@@ -264,6 +264,22 @@ static void join_again_setup(void)
 }
 MC_TEST(join_again, .setup = join_again_setup, .finish = join_finish, .bound = 4);
 
+/* Misuse, told while the first joiner waits; the first one is none the worse for it. */
+static void second_joiner(void *arg)
+{
+    (void)arg;
+    mc_assert(start(0, NULL) == SKUAI_JOIN_WAITS, "the task runs");
+    mc_assert(start(1, NULL) == SKUAI_JOIN_BUSY, "a second joiner was let in");
+    ends(NULL);
+    wait_for_done(0);
+}
+static void second_joiner_setup(void)
+{
+    reset(SKUAI_TASK_HANDLE);
+    mc_thread(second_joiner, NULL);
+}
+MC_TEST(second_joiner, .setup = second_joiner_setup, .finish = join_finish, .bound = MC_UNBOUNDED);
+
 static void next_task_setup(void)
 {
     reset(SKUAI_TASK_HANDLE);

@@ -226,6 +226,35 @@ static void pair_and_owners_finish(void)
 MC_TEST(pair_and_owners, .setup = pair_and_owners_setup, .finish = pair_and_owners_finish, .stale = 1,
         .max_executions = 400000);
 
+/* Both owners are cancelled while they are being matched: what is claimed cannot be withdrawn, what is withdrawn cannot
+ * be claimed. */
+static void cancelled_owner(void *arg)
+{
+    int which = (int)(uintptr_t)arg;
+    skua_op *op = &selects[which].arms[0];
+    if (!withdraw(op)) {
+        while (!skuai_op_is_done(op))
+            skuai_pause();
+        got[which] = SKUAI_READ(op->result);
+    }
+    mc_free(&selects[which], sizeof selects[which]);
+}
+static void pair_and_cancel_setup(void)
+{
+    reset();
+    for (int which = 0; which < 2; which++) {
+        arm(which, 0, which);
+        mc_thread(cancelled_owner, (void *)(uintptr_t)which);
+    }
+    mc_thread(matcher, &channels[0]);
+}
+static void pair_and_cancel_finish(void)
+{
+    int64_t both = won == 1 ? 0 : -1;
+    mc_assert(got[0] == both && got[1] == both, "half a pair");
+}
+MC_TEST(pair_and_cancel, .setup = pair_and_cancel_setup, .finish = pair_and_cancel_finish, .stale = 3);
+
 /* 0 with 1, 1 with 2, 2 with 0. */
 static void circle_setup(void)
 {

@@ -49,6 +49,6 @@ skua_child *skuai_fired_take(skua_task *task)
 void skuai_fired_settle(skua_child *child)
 {
     /* Acquire: pairs with fire's release: those fires have touched the child for the last time. Release: from here on a
-     * new fire pushes the child again, and writes its `next`, which we have read and written: pairs with fire's acquire. */
+     * new fire pushes the child again and writes its `next`, which we have read: pairs with fire's acquire. */
     child->armed -= skuai_exchange_32(&child->signal, 0, SKUAI_ACQ_REL) / FIRE;
 }

@@ -1,6 +1,6 @@
 /* A task's end and its joiner (sched/join.c, J1 … J4): the joiner attaches and withdraws, alone or as an arm of a
- * select, while the task ends and its slot becomes the next task's. The slot is freed exactly once, the result is seen, and the
- * joiner gives its op's memory back the moment it may.
+ * select, while the task ends and its slot becomes the next task's. The slot is freed exactly once, the result is seen,
+ * and the joiner gives its op's memory back the moment it may.
  */
 /* model-sources: sched/join.c sched/op.c */
 #include <string.h>

@@ -20,8 +20,9 @@ void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, ui
 static bool select_take(struct skuai_select *select, uint64_t value)
 {
     uint64_t seen = SKUAI_SELECT_OPEN;
-    /* Acquire-release on success: decided by exactly one; what the select's owner armed is visible to who claims, and
-     * the owner, who reads the word with acquire, sees what the claimer did before. */
+    /* That one claimer decides needs no order, and the model tests need none: ops are published by their primitives' locks
+     * and come back by DONE or LOST. Acquire-release all the same, for a select whose owner reads the word itself and then
+     * what the claimer did before; on x86 it is the same instruction. */
     while (!skuai_cas_64(&select->decided, &seen, value, SKUAI_ACQ_REL)) {
         if (seen >= SKUAI_SELECT_FIRST)
             return false;

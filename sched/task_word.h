@@ -75,7 +75,7 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel(skua_word64 *word)
  * *verdict as of _cancel. */
 SKUAI_INLINE bool skuai_task_word_cancel_any(skua_word64 *word, enum skuai_task_verdict *verdict)
 {
-    uint64_t old = skuai_load_64(word, SKUAI_ACQUIRE); /* pairs with the slab's and the wakes' releases */
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
     do {
         if ((old & (SKUAI_TASK_ALIVE | SKUAI_TASK_ENDED)) != SKUAI_TASK_ALIVE)
             return false;
@@ -106,11 +106,12 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 
 }
 
 /* The worker that took the task from a queue begins to run it: N without R becomes R without N. Acquire: pairs with
- * every wake's release. Release: keeps the chain to the queue's next reader. Returns the new word. */
+ * every wake's release; what others released before stays visible through this exchange, as through any. Returns the new
+ * word. */
 SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
 {
     const uint64_t change = (uint64_t)SKUAI_TASK_RUNNING - SKUAI_TASK_NOTIFIED;
-    return skuai_add_64(word, change, SKUAI_ACQ_REL) + change;
+    return skuai_add_64(word, change, SKUAI_ACQUIRE) + change;
 }
 
 /* The run is over and the task waits, unless it was notified meanwhile: then it is queued. For a fiber this is the
@@ -118,7 +119,7 @@ SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
  * next run, on another worker, sees all that this one did. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
 {
-    uint64_t old = skuai_sub_64(word, SKUAI_TASK_RUNNING, SKUAI_ACQ_REL);
+    uint64_t old = skuai_sub_64(word, SKUAI_TASK_RUNNING, SKUAI_RELEASE);
     return old & SKUAI_TASK_NOTIFIED ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
 }
 
@@ -128,12 +129,6 @@ SKUAI_INLINE void skuai_task_word_requeue(skua_word64 *word)
     uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
     while (!skuai_cas_64(word, &old, (old & ~(uint64_t)SKUAI_TASK_RUNNING) | SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL))
         ; /* orders as _pause */
-}
-
-/* The task takes back a notification that it has just served itself, still running. Acquire as _run. */
-SKUAI_INLINE bool skuai_task_word_take_notification(skua_word64 *word)
-{
-    return skuai_and_64(word, ~(uint64_t)SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL) & SKUAI_TASK_NOTIFIED;
 }
 
 /* The task has ended. Release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */
@@ -160,7 +155,8 @@ SKUAI_INLINE bool skuai_task_word_unjoin(skua_word64 *word, uint32_t generation)
     do {
         if (skuai_task_generation(old) != generation || (old & SKUAI_TASK_ENDED))
             return false;
-    } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_ACQ_REL)); /* as _join */
+    } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_RELAXED)); /* publishes
+        nothing, and an op that was not withdrawn comes back by DONE or LOST */
     return true;
 }
 

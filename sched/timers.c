@@ -94,7 +94,8 @@ static bool withdraw_sleep(skua_op *op)
     if (wheel == NULL)
         return true; /* one that never ends was not armed */
     skuai_lock_acquire(&wheel->lock);
-    bool withdrawn = skuai_wheel_cancel_locked(&sleep->timer);
+    /* Popped and still ARMED: the arm of a select that was decided elsewhere; its claim failed. */
+    bool withdrawn = skuai_wheel_cancel_locked(&sleep->timer) || skuai_op_state(op) == SKUAI_OP_ARMED;
     skuai_lock_release(&wheel->lock);
     return withdrawn;
 }

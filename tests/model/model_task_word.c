@@ -220,32 +220,6 @@ static void requeue_finish(void)
 }
 MC_TEST(requeue, .setup = requeue_setup, .finish = requeue_finish, .bound = 3, .max_executions = 300000);
 
-static void serves_itself(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < ROUNDS; i++) {
-        dequeue_and_run();
-        body();
-        if (skuai_task_word_take_notification(&slot.word))
-            body();
-        obey(skuai_task_word_pause(&slot.word));
-    }
-}
-static void take_notification_setup(void)
-{
-    reset(SKUAI_TASK_ALIVE | SKUAI_TASK_NOTIFIED);
-    mc_allow_blocked(mc_thread(serves_itself, NULL));
-    mc_thread(waker_0, NULL);
-    mc_thread(waker_1, NULL);
-}
-static void take_notification_finish(void)
-{
-    waits_again();
-    mc_assert(seen[0] == 1 && seen[1] == 1, "a wake was lost: what took its notification did not see what it told of");
-}
-MC_TEST(take_notification, .setup = take_notification_setup, .finish = take_notification_finish, .bound = 3,
-        .max_executions = 300000);
-
 /* ---- the end ---- */
 
 static void ends(void *arg)

@@ -66,9 +66,9 @@ void skuai_frame_yield(skua_frame *frame)
         return;
     }
     worker->leaf = frame;
+    worker->yielding = true;
     if (worker->child != NULL)
         skuai_child_park(worker->child);
-    skuai_task_word_wake(&worker->task->word); /* it runs: so this only sets N, and the pause requeues it */
 }
 
 void skuai_frame_park(skua_frame *frame)
@@ -102,6 +102,14 @@ enum skua_poll skuai_frame_climb(skua_frame *leaf, skua_frame *top)
     }
 }
 
+/* One exchange (requeue) instead of two (a wake of oneself and a pause). */
+static bool take_yield(struct skuai_worker *worker)
+{
+    bool yields = worker->yielding;
+    worker->yielding = false;
+    return yields;
+}
+
 static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, skua_frame *root)
 {
     skuai_task_word_run(&task->word);
@@ -116,8 +124,9 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
     if (poll == SKUA_PENDING) {
         root->parent = worker->leaf;
         worker->task = NULL;
-        return SKUAI_RUN_WAITS;
+        return take_yield(worker) ? SKUAI_RUN_YIELDS : SKUAI_RUN_WAITS;
     }
+    worker->yielding = false;
     task->result = root->result;
     worker->task = NULL;
     return SKUAI_RUN_ENDED;
@@ -148,10 +157,11 @@ int64_t skua_await_frame(skua_frame *frame)
             skuai_sets_deliver(worker->task);
         enum skua_poll poll = skuai_frame_climb(leaf, frame);
         worker->polling = 0;
+        bool yields = take_yield(worker);
         if (poll == SKUA_DONE)
             return frame->result;
         leaf = worker->leaf;
-        skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
+        skuai_fiber_suspend(worker, yields ? SKUAI_POST_REQUEUE : SKUAI_POST_PAUSE);
         worker = skuai_worker_self();
     }
 }

@@ -41,6 +41,7 @@ struct skuai_worker {
     skua_task *task;             /* the one that runs, or NULL */
     skua_child *child;           /* the set child being polled, or NULL */
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
+    bool yielding;               /* the future being polled asked to run again behind the others */
     uint32_t polling;            /* > 0: inside a future's poll function, where waiting calls are misuse */
     uint32_t next_streak;        /* tasks run from the next-slot in a row */
     bool inbox_turn;             /* the next task comes from the inbox, if it has one */

@@ -13,6 +13,8 @@
  *               each woken worker waking the next as long as there is work.
  *   P4 return   a worker that wakes, or that found work in P2's second look, leaves the set. If a producer has taken it
  *               out already it counts as searching. The set decides this, not the parker's token, which may be late.
+ *   P5 move     who moves work from one queue to another without searching does P1's second half afterwards: on its way
+ *               the work was in nobody's sight, and a searcher may have missed it in P2's second look.
  * At most half of the workers that are awake search at once (P1 counts in any case).
  *
  * The set is a stack guarded by a short lock (woken last in, first out: warm caches, and the rest sleep on). One

@@ -44,6 +44,7 @@ static void overflow(struct skuai_worker *worker, skua_task *task)
     }
     skuai_inject_push(&worker->sched->inject, first, last, count > keep ? (uint64_t)(count - keep) + 1 : 1);
     skuai_count(&worker->counters.overflows, 1);
+    skuai_schedule_wake_one(worker->sched); /* P5 (idle.h) */
 }
 
 static void push_local(struct skuai_worker *worker, skua_task *task, enum skuai_order order)

@@ -89,6 +89,7 @@ static void fill_inbox(struct skuai_worker *worker)
     if (count > 0) {
         skuai_deque_push_many(&worker->inbox, (void *const *)batch, (uint32_t)count);
         worker->inbox_filled = true;
+        skuai_schedule_wake_one(worker->sched); /* P5 */
     }
 }
 
@@ -266,8 +267,9 @@ static skua_task *find(struct skuai_worker *worker)
         else if (task == NULL)
             task = take_injected(worker);
         if (task != NULL) {
-            if (searching && skuai_idle_found(&sched->idle))
-                skuai_schedule_wake_one(sched); /* P3 */
+            /* P3; or P5, if the rest of a batch has come to our deque without our searching. */
+            if (searching ? skuai_idle_found(&sched->idle) : skuai_deque_count(&worker->deque) != 0)
+                skuai_schedule_wake_one(sched);
             if (slept)
                 skuai_guard_work_begins(sched);
             return task;

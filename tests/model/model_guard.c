@@ -1,0 +1,133 @@
+/* The guard (sched/guard.c) with a worker (worker.c) under it: it does not sleep deeply while a worker computes (G1, G2),
+ * what it finds it hands on, and a worker that settles while it expires timers does not sleep past what is left (G3).
+ */
+/* model-sources: sched/guard.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
+/* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
+#include "model/world.h"
+
+enum { LATE_NS = 600000, LEFT_NS = 100000000 };
+
+static skua_task tasks[WORLD_TASKS];
+static unsigned runs[WORLD_TASKS];
+static skua_word32 expired, meeting;
+static bool one_is_left; /* after the one that expires there is another timer */
+static int guard_thread;
+
+int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker)
+{
+    (void)sim;
+    (void)parker;
+    guard_thread = mc_thread_named("guard", thread->entry, thread->arg);
+    mc_allow_blocked(guard_thread);
+    return 0;
+}
+void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
+{
+    (void)sim;
+    (void)thread;
+    mc_fail("nobody stops the guard here");
+}
+
+/* T2, with one timer that has come, and perhaps one that has not. */
+void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
+{
+    uint64_t next = skuai_exchange_64(&of->timer_next, SKUA_NEVER, SKUAI_ACQ_REL);
+    if (next <= now_ns) {
+        uint32_t before = skuai_add_32(&expired, 1, SKUAI_ACQ_REL);
+        mc_futex_wake(&expired, 1);
+        next = one_is_left && before == 0 ? now_ns + LEFT_NS : SKUA_NEVER;
+    }
+    if (next != SKUA_NEVER)
+        skuai_store_64(&of->timer_next, next, SKUAI_RELEASE);
+}
+
+static void spawn(unsigned i, skuai_run_fn *run)
+{
+    tasks[i].run = run;
+    skuai_schedule_spawned(&sched, &tasks[i]);
+}
+
+/* Computes until its timer has been expired, by whomever. */
+static enum skuai_run run_long(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    skuai_store_64(&sched.timer_next, world_now + LATE_NS / 6, SKUAI_RELEASE); /* T1 */
+    while (skuai_load_32(&expired, SKUAI_ACQUIRE) == 0)
+        mc_futex_wait(&expired, 0);
+    return SKUAI_RUN_SETTLED;
+}
+/* Computes until what it has left in its next-slot has run elsewhere. */
+static enum skuai_run run_met(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    skuai_store_32(&meeting, 1, SKUAI_RELEASE);
+    mc_futex_wake(&meeting, 1);
+    return SKUAI_RUN_SETTLED;
+}
+static enum skuai_run run_meets(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    spawn(1, run_met);
+    while (skuai_load_32(&meeting, SKUAI_ACQUIRE) == 0)
+        mc_futex_wait(&meeting, 0);
+    return SKUAI_RUN_SETTLED;
+}
+
+static void producer(void *arg) { (void)arg; spawn(0, run_long); }
+static void producer_of_met(void *arg) { (void)arg; spawn(0, run_meets); }
+
+static void reset(uint32_t nworkers)
+{
+    world_reset(nworkers);
+    memset(tasks, 0, sizeof tasks);
+    memset(runs, 0, sizeof runs);
+    expired.raw = meeting.raw = 0;
+    one_is_left = false;
+    mc_name(&sched.guard.deep, "deep");
+    mc_name(&sched.guard.parker.token, "guard.token");
+    mc_name(&expired, "expired");
+    mc_name(&meeting, "meeting");
+    world_start_workers();
+    (void)skuai_guard_start(&sched);
+}
+static void finish_after(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        mc_assert(runs[i] == 1, "all sleep, and a task was left lying");
+    mc_assert(mc_is_blocked(guard_thread), "the guard has ended");
+    world_check_asleep();
+}
+
+#define SEARCH .stale = 1, .max_executions = 150000, .random = 10000
+
+/* ---- G1, G2 ---- */
+
+static void long_setup(void) { reset(1); mc_thread(producer, NULL); }
+static void long_finish(void)
+{
+    mc_assert(skuai_load_32(&expired, SKUAI_RELAXED) == 1, "the guard sleeps while a worker computes");
+    finish_after(1);
+}
+MC_TEST(computes, .setup = long_setup, .finish = long_finish, SEARCH);
+
+static void met_setup(void) { reset(2); mc_thread(producer_of_met, NULL); }
+static void met_finish(void) { finish_after(2); }
+MC_TEST(slot, .setup = met_setup, .finish = met_finish, SEARCH);
+
+/* ---- G3 ---- */
+
+static void left_setup(void)
+{
+    reset(2);
+    one_is_left = true;
+    mc_thread(producer, NULL);
+}
+static void left_finish(void)
+{
+    mc_assert(skuai_load_32(&expired, SKUAI_RELAXED) == 2, "all sleep, and a timer was forgotten");
+    finish_after(1);
+}
+MC_TEST(left, .setup = left_setup, .finish = left_finish, SEARCH);

@@ -1,0 +1,202 @@
+/* Sleeping and waking (sched/idle.c, P1 … P4) by the workers themselves (worker.c's find(), schedule.c) with their queues:
+ * no work is left lying while all sleep, whoever publishes it; wakes chain; the counts are right at the end; a timer that
+ * somebody lowered is slept for by somebody; stopping workers end.
+ */
+/* model-sources: sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
+/* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
+#include "model/world.h"
+
+static skua_task tasks[WORLD_TASKS];
+static unsigned runs[WORLD_TASKS], fired;
+static skua_word32 meeting;
+
+void skuai_guard_work_begins(struct skuai_scheduler *of) { (void)of; }
+
+/* T2, with one timer in all: whoever takes its time either fires it or puts it back. */
+void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
+{
+    uint64_t next = skuai_exchange_64(&of->timer_next, SKUA_NEVER, SKUAI_ACQ_REL);
+    if (next <= now_ns)
+        fired++;
+    else if (next != SKUA_NEVER)
+        skuai_store_64(&of->timer_next, next, SKUAI_RELEASE);
+}
+
+/* ---- tasks ---- */
+
+static unsigned count_run(skua_task *task)
+{
+    unsigned i = (unsigned)(task - tasks);
+    mc_assert(runs[i]++ == 0, "a task ran twice");
+    mc_assert(SKUAI_READ(task->result) == (int64_t)i + 1, "the task's content was lost");
+    return i;
+}
+static enum skuai_run run_plain(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    count_run(task);
+    return SKUAI_RUN_SETTLED;
+}
+/* Computes until another such task has begun: both must get a worker. */
+static enum skuai_run run_meets(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    count_run(task);
+    uint32_t there = skuai_add_32(&meeting, 1, SKUAI_ACQ_REL) + 1;
+    if (there == 2)
+        mc_futex_wake(&meeting, 1);
+    for (; there < 2; there = skuai_load_32(&meeting, SKUAI_ACQUIRE))
+        mc_futex_wait(&meeting, there);
+    return SKUAI_RUN_SETTLED;
+}
+static skua_task *task_of(unsigned i, skuai_run_fn *run)
+{
+    tasks[i].run = run;
+    SKUAI_WRITE(tasks[i].result, (int64_t)i + 1);
+    return &tasks[i];
+}
+static void spawn(unsigned i, skuai_run_fn *run) { skuai_schedule_spawned(&sched, task_of(i, run)); }
+
+/* Spawns one for the next-slot, for which nobody is woken, and one that meets this one: a thief must run it. A thief may
+ * take what is in the slot, so the other goes to the deque by hand, as schedule.c would do. */
+static enum skuai_run run_spawns_and_meets(struct skuai_worker *worker, skua_task *task)
+{
+    spawn(1, run_plain);
+    mc_assert(skuai_deque_push(&worker->deque, task_of(2, run_meets), SKUAI_SEQ_CST), "there is room");
+    skuai_schedule_wake_one(&sched);
+    return run_meets(worker, task);
+}
+/* The worker looks around after this one, and fills its inbox. */
+static enum skuai_run run_then_looks(struct skuai_worker *worker, skua_task *task)
+{
+    count_run(task);
+    worker->until_check = 1;
+    return SKUAI_RUN_SETTLED;
+}
+/* Its worker's deque is full, if no thief was there: it sheds, and wakes nobody for the new one. */
+static enum skuai_run run_then_sheds(struct skuai_worker *worker, skua_task *task)
+{
+    count_run(task);
+    skuai_schedule_last(worker, task_of(4, run_plain));
+    skuai_schedule_last(worker, task_of(5, run_plain));
+    return SKUAI_RUN_SETTLED;
+}
+static enum skuai_run run_lowers(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    count_run(task);
+    skuai_store_64(&sched.timer_next, world_now + 500, SKUAI_RELEASE); /* T1 */
+    return SKUAI_RUN_SETTLED;
+}
+
+/* ---- outside ---- */
+
+static void producer(void *arg) { spawn((unsigned)(uintptr_t)arg, run_plain); }
+static void producer_of_meeting(void *arg)
+{
+    (void)arg;
+    spawn(0, run_meets);
+    spawn(1, run_meets);
+}
+static void producer_of_inbox(void *arg)
+{
+    (void)arg;
+    spawn(0, run_then_looks);
+    spawn(1, run_meets);
+    spawn(2, run_meets);
+}
+static void producer_of_one_meeting(void *arg) { spawn((unsigned)(uintptr_t)arg, run_meets); }
+static void producer_of_spawner(void *arg) { (void)arg; spawn(0, run_spawns_and_meets); }
+static void producer_of_timer(void *arg) { (void)arg; spawn(0, run_lowers); }
+static void stopper(void *arg)
+{
+    (void)arg;
+    skuai_store_32(&sched.stage, SKUAI_STAGE_STOP, SKUAI_RELEASE); /* as runtime/shutdown.c */
+    for (uint32_t i = 0; i < sched.nworkers; i++)
+        skuai_env_unpark(&sched.env, &sched.workers[i]->parker);
+}
+
+static void reset(uint32_t nworkers)
+{
+    world_reset(nworkers);
+    memset(tasks, 0, sizeof tasks);
+    memset(runs, 0, sizeof runs);
+    meeting.raw = 0;
+    fired = 0;
+    mc_name(&meeting, "meeting");
+}
+static void finish_after(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        mc_assert(runs[i] == 1, "all sleep, and a task was left lying");
+    world_check_asleep();
+}
+static void finish_1(void) { finish_after(1); }
+static void finish_2(void) { finish_after(2); }
+static void finish_3(void) { finish_after(3); }
+
+#define SEARCH .stale = 1, .max_executions = 150000, .random = 10000
+
+static void one_setup(void) { reset(2); world_start_workers(); mc_thread(producer, (void *)0); }
+MC_TEST(one, .setup = one_setup, .finish = finish_1, SEARCH);
+
+static void two_setup(void)
+{
+    reset(2);
+    world_start_workers();
+    mc_thread(producer, (void *)0);
+    mc_thread(producer, (void *)1);
+}
+MC_TEST(two, .setup = two_setup, .finish = finish_2, SEARCH);
+
+static void chain_setup(void) { reset(2); world_start_workers(); mc_thread(producer_of_meeting, NULL); }
+MC_TEST(chain, .setup = chain_setup, .finish = finish_2, SEARCH);
+
+static void chain_of_two_setup(void)
+{
+    reset(2);
+    world_start_workers();
+    mc_thread(producer_of_one_meeting, (void *)0);
+    mc_thread(producer_of_one_meeting, (void *)1);
+}
+MC_TEST(chain_of_two, .setup = chain_of_two_setup, .finish = finish_2, SEARCH);
+
+static void chain_of_three_setup(void) { reset(3); world_start_workers(); mc_thread(producer_of_meeting, NULL); }
+MC_TEST(chain_of_three, .setup = chain_of_three_setup, .finish = finish_2, SEARCH);
+
+static void spawns_setup(void) { reset(2); world_start_workers(); mc_thread(producer_of_spawner, NULL); }
+MC_TEST(spawns, .setup = spawns_setup, .finish = finish_3, SEARCH);
+
+/* What is on its way between two queues is in nobody's sight: a searcher may miss it and go to sleep. Whoever moves it
+ * wakes another one then. */
+static void inbox_setup(void) { reset(2); world_start_workers(); mc_thread(producer_of_inbox, NULL); }
+MC_TEST(inbox, .setup = inbox_setup, .finish = finish_3, SEARCH);
+
+static void sheds_setup(void)
+{
+    skuai_run_fn *const of[] = {run_then_sheds, run_meets, run_meets, run_plain};
+    reset(2);
+    for (unsigned i = 0; i < 4; i++)
+        skuai_deque_push(&world_pointers[0]->deque, task_of(i, of[i]), SKUAI_RELEASE);
+    world_start_workers();
+}
+static void finish_6(void) { finish_after(6); }
+MC_TEST(sheds, .setup = sheds_setup, .finish = finish_6, SEARCH);
+
+static void timer_setup(void) { reset(2); world_start_workers(); mc_thread(producer_of_timer, NULL); }
+static void timer_finish(void)
+{
+    finish_after(1);
+    mc_assert(fired == 1, "all sleep, and a timer was forgotten");
+}
+MC_TEST(timer, .setup = timer_setup, .finish = timer_finish, SEARCH);
+
+static void stop_setup(void)
+{
+    reset(2);
+    for (uint32_t i = 0; i < sched.nworkers; i++)
+        mc_thread_named("worker", skuai_worker_main, world_pointers[i]);
+    mc_thread(stopper, NULL);
+}
+static void stop_finish(void) { mc_assert(skuai_load_32(&sched.stopped, SKUAI_RELAXED) == 2, "both have ended"); }
+MC_TEST(stop, .setup = stop_setup, .finish = stop_finish, SEARCH);

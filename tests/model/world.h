@@ -1,0 +1,173 @@
+/* A stand-in for the rest of the runtime, so that worker.c, schedule.c and guard.c run under the checker as they are.
+ *
+ * They ask the environment (sched/env.h) as a simulated runtime does, and the checker answers: parking is its futex with
+ * the real parker's transitions, time stands still until a sleep ends by itself, and who runs is its choice. Tasks are
+ * functions of the test. Included by one file of a model test; defines what that one links against.
+ */
+#ifndef SKUA_MODEL_WORLD_H
+#define SKUA_MODEL_WORLD_H
+
+#include <string.h>
+
+#include "model/mc_internal.h"
+#include "sched/overflow.h"
+#include "sched/parker.h"
+#include "sched/scheduler.h"
+
+enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_NAPS = 16 };
+
+static struct skuai_scheduler sched;
+static struct world_worker {
+    struct skuai_worker worker;
+    unsigned rounds; /* through the sleepers' set since the last sleep */
+    union {
+        struct skuai_victims table;
+        char room[sizeof(struct skuai_victims) + WORLD_WORKERS * sizeof(uint16_t)];
+    } victims;
+} world_workers[WORLD_WORKERS];
+static struct skuai_worker *world_pointers[WORLD_WORKERS];
+static uint32_t world_sleepers[WORLD_WORKERS];
+static struct skuai_worker *world_self[MC_THREADS];
+static int world_threads[WORLD_WORKERS];
+static uint64_t world_now;
+static unsigned world_naps; /* sleeps with a deadline, by whomever */
+
+/* ---- the environment ---- */
+
+uint64_t skuai_sim_now(struct skuai_sim *sim) { (void)sim; return world_now; }
+
+bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t deadline_ns)
+{
+    (void)sim;
+    if (skuai_worker_self() != NULL)
+        world_workers[skuai_worker_self()->index].rounds = 0;
+    if (deadline_ns != SKUA_NEVER && ++world_naps > WORLD_NAPS)
+        mc_abandon(); /* as unfair as what skuai_sim_point() drops */
+    if (skuai_parker_begin(parker))
+        return true;
+    if (deadline_ns == SKUA_NEVER)
+        mc_futex_wait(&parker->token, SKUAI_PARKER_PARKED);
+    else if (deadline_ns > world_now && !mc_futex_wait_timed(&parker->token, SKUAI_PARKER_PARKED))
+        world_now = deadline_ns > world_now ? deadline_ns : world_now;
+    return skuai_parker_end(parker);
+}
+
+bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
+{
+    (void)sim;
+    bool sleeps = skuai_parker_give(parker);
+    if (sleeps)
+        mc_futex_wake(&parker->token, 1);
+    return sleeps;
+}
+
+/* A worker that finds a gap in the injection queue, or its lock held, comes again and again until whoever is in there
+ * goes on. Here that may be never: executions that are so unfair are dropped. */
+void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
+{
+    (void)sim;
+    struct skuai_worker *self = skuai_worker_self();
+    if (self == NULL)
+        return;
+    if (point == SKUAI_POINT_SETTLE && ++world_workers[self->index].rounds > WORLD_ROUNDS)
+        mc_abandon();
+}
+
+struct skuai_worker *skuai_worker_self(void) { return world_self[mc.current]; }
+void skuai_worker_set_self(struct skuai_worker *worker) { world_self[mc.current] = worker; }
+struct skuai_scheduler *skuai_task_scheduler(const skua_task *task) { (void)task; return &sched; }
+
+/* ---- what is not asked for here ---- */
+
+#define WORLD_UNUSED(declaration) \
+    declaration { mc_fail("a part of the runtime that has no stand-in: " #declaration); }
+WORLD_UNUSED(uint64_t skuai_clock_now(void))
+WORLD_UNUSED(bool skuai_park_real(struct skuai_parker *p __attribute__((unused)), uint64_t d __attribute__((unused))))
+WORLD_UNUSED(bool skuai_unpark_real(struct skuai_parker *p __attribute__((unused))))
+WORLD_UNUSED(void skuai_word_wake_real(skua_word32 *word __attribute__((unused))))
+WORLD_UNUSED(int skuai_thread_start_real(struct skuai_thread *thread __attribute__((unused))))
+WORLD_UNUSED(void skuai_thread_join_real(struct skuai_thread *thread __attribute__((unused))))
+WORLD_UNUSED(void skuai_context_init_thread(struct skuai_context *context __attribute__((unused))))
+WORLD_UNUSED(void skuai_context_fini(struct skuai_context *context __attribute__((unused))))
+WORLD_UNUSED(int skuai_overflow_thread_init(struct skuai_overflow_thread *thread __attribute__((unused))))
+WORLD_UNUSED(void skuai_overflow_thread_fini(struct skuai_overflow_thread *thread __attribute__((unused))))
+WORLD_UNUSED(void skuai_task_locals_destroy(skua_task *task __attribute__((unused))))
+WORLD_UNUSED(void skuai_task_free(skua_task *task __attribute__((unused))))
+WORLD_UNUSED(bool skuai_join_end(skua_task *task __attribute__((unused))))
+WORLD_UNUSED(uint64_t skuai_scheduler_live(struct skuai_scheduler *s __attribute__((unused))))
+
+void skuai_log(struct skuai_scheduler *of, enum skua_log_level level, const char *format, ...)
+{
+    (void)of;
+    (void)level;
+    mc_fail(format);
+}
+int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
+{
+    (void)t;
+    (void)cpu;
+    return 0;
+}
+void skuai_slab_cache_trim(struct skuai_slab_cache *cache) { (void)cache; }
+
+/* ---- a runtime ---- */
+
+static void world_reset(uint32_t nworkers)
+{
+    memset(&sched, 0, sizeof sched);
+    memset(world_workers, 0, sizeof world_workers);
+    memset(world_self, 0, sizeof world_self);
+    world_now = 1000;
+    world_naps = 0;
+    sched.env.sim = (struct skuai_sim *)(void *)&sched; /* not NULL: the environment is ours */
+    sched.nworkers = nworkers;
+    sched.workers = world_pointers;
+    skuai_store_64(&sched.timer_next, SKUA_NEVER, SKUAI_RELAXED);
+    skuai_idle_init(&sched.idle, nworkers, world_sleepers);
+    skuai_inject_init(&sched.inject);
+    mc_name(&sched.idle.counts, "counts");
+    mc_name(&sched.idle.lock, "idle.lock");
+    mc_name(&sched.inject.pushed, "pushed");
+    mc_name(&sched.inject.newest, "newest");
+    mc_name(&sched.timer_next, "timer_next");
+    mc_name(&sched.stage, "stage");
+    for (uint32_t i = 0; i < nworkers; i++) {
+        struct skuai_worker *worker = world_pointers[i] = &world_workers[i].worker;
+        struct skuai_victims *victims = &world_workers[i].victims.table;
+        worker->sched = &sched;
+        worker->index = i;
+        worker->until_check = worker->check_interval = 1u << 30; /* no look around: timers have tests of their own */
+        worker->victims = victims;
+        victims->nrings = nworkers > 1;
+        victims->ring_end[0] = nworkers - 1;
+        for (uint32_t v = 0, n = 0; v < nworkers; v++)
+            if (v != i)
+                victims->order[n++] = (uint16_t)v;
+        mc_name(&worker->parker.token, "w%u.token", i);
+        mc_name(&worker->next, "w%u.next", i);
+        mc_name(&worker->deque.top, "w%u.top", i);
+        mc_name(&worker->deque.bottom, "w%u.bottom", i);
+    }
+}
+
+/* Workers that may sleep for ever when all else has ended. */
+static void world_start_workers(void)
+{
+    for (uint32_t i = 0; i < sched.nworkers; i++) {
+        world_threads[i] = mc_thread_named("worker", skuai_worker_main, world_pointers[i]);
+        mc_allow_blocked(world_threads[i]);
+    }
+}
+
+/* At the end, all workers asleep. */
+static void world_check_asleep(void)
+{
+    uint64_t counts = skuai_load_64(&sched.idle.counts, SKUAI_RELAXED);
+    for (uint32_t i = 0; i < sched.nworkers; i++)
+        mc_assert(mc_is_blocked(world_threads[i]), "a worker has ended");
+    mc_assert(counts == sched.nworkers, "all sleep, nobody searches, and the counts say otherwise");
+    mc_assert(sched.idle.depth == sched.nworkers, "all sleep, and the set says otherwise");
+    mc_assert(sched.idle.timekeeper != SKUAI_IDLE_NOBODY, "all sleep, and nobody keeps the time");
+}
+
+#endif

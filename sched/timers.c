@@ -5,6 +5,8 @@
  *   T1 arm     into the wheel, under its lock; then lower timer_next to the deadline.
  *   T2 run     whoever finds that timer_next has come takes it to NEVER, *then* goes through all wheels, and lowers it to
  *              what is left. A timer armed before the exchange is seen in its wheel; one armed after it lowers it again.
+ *              Litmus: store buffering, T1 { wheel's next; timer_next } against T2 { timer_next; wheel's next }, all
+ *              seq_cst. Model: tests/model/model_timers.c.
  *   T3 look    workers that are awake look at timer_next between tasks (worker.c); the timekeeper sleeps no longer than
  *              until then. A worker that arms is awake, and is asked for timer_next when it settles (idle.h).
  * An expired sleep is an op that completes (op.h): popping the timer under the wheel's lock is its claim.
@@ -26,7 +28,9 @@ _Static_assert(sizeof(struct sleep_op) <= sizeof(skua_sleep_op), "skua_sleep_op 
 
 static void lower(skua_word64 *next, uint64_t to_ns)
 {
-    uint64_t seen = skuai_load_64(next, SKUAI_RELAXED); /* the exchange decides */
+    /* SEQ_CST: T1's half of the litmus, for an old value that is low enough would leave NEVER standing. What the exchange
+     * sees is newer. */
+    uint64_t seen = skuai_load_64(next, SKUAI_SEQ_CST);
     /* Release: T2's scanner, who takes the value, sees the wheel as it was after arming. */
     while (to_ns < seen && !skuai_cas_64(next, &seen, to_ns, SKUAI_ACQ_REL))
         ;
@@ -71,8 +75,8 @@ static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns)
 void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
 {
     uint64_t left = SKUA_NEVER, expired = 0;
-    /* T2. Acquire-release: pairs with lower(): timers armed before this are in their wheels. */
-    skuai_exchange_64(&sched->timer_next, SKUA_NEVER, SKUAI_ACQ_REL);
+    /* T2. Acquire-release: pairs with lower(): timers armed before this are in their wheels. SEQ_CST: T2's half. */
+    skuai_exchange_64(&sched->timer_next, SKUA_NEVER, SKUAI_SEQ_CST);
     for (uint32_t i = 0; i < sched->nworkers; i++) {
         struct skuai_wheel *wheel = &sched->workers[i]->wheel;
         while (skuai_wheel_next_ns(wheel) <= now_ns)

@@ -200,3 +200,58 @@ static void stop_setup(void)
 }
 static void stop_finish(void) { mc_assert(skuai_load_32(&sched.stopped, SKUAI_RELAXED) == 2, "both have ended"); }
 MC_TEST(stop, .setup = stop_setup, .finish = stop_finish, SEARCH);
+
+/* ---- P1 and P2 alone: between settling and the second look worker.c has a fence for other reasons ---- */
+
+static struct skuai_deque *const work = &world_workers[0].worker.deque;
+
+static void bare_sleeper(void *arg)
+{
+    uint32_t self = (uint32_t)(uintptr_t)arg;
+    struct skuai_parker *parker = &world_pointers[self]->parker;
+    void *item;
+    /* As find(): who leaves the set by itself searches again, if it may, for others may have relied on it. */
+    for (bool searching = true;; searching = !skuai_idle_leave(&sched.idle, self) || skuai_idle_search(&sched.idle)) {
+        if (skuai_deque_take(work, &item, 1, 1) == 1) {
+            count_run(item);
+            if (searching && skuai_idle_found(&sched.idle))
+                skuai_schedule_wake_one(&sched);
+            return; /* it computes, for ever */
+        }
+        skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
+        if (skuai_deque_count(work) == 0)
+            skuai_env_park(&sched.env, parker, SKUA_NEVER);
+    }
+}
+static void bare_producer(void *arg)
+{
+    unsigned count = (unsigned)(uintptr_t)arg;
+    for (unsigned i = 0; i < count; i++) {
+        skuai_deque_push(work, task_of(i, run_plain), SKUAI_SEQ_CST);
+        skuai_schedule_wake_one(&sched);
+    }
+}
+static void bare(uint32_t nworkers, unsigned items)
+{
+    reset(nworkers);
+    for (uint32_t i = 0; i < nworkers; i++) {
+        skuai_add_64(&sched.idle.counts, UINT64_C(1) << 32, SKUAI_RELAXED); /* each searches */
+        mc_allow_blocked(mc_thread(bare_sleeper, (void *)(uintptr_t)i));
+    }
+    mc_thread(bare_producer, (void *)(uintptr_t)items);
+}
+static void bare_finish_after(unsigned count)
+{
+    uint64_t counts = skuai_load_64(&sched.idle.counts, SKUAI_RELAXED);
+    for (unsigned i = 0; i < count; i++)
+        mc_assert(runs[i] == 1, "all sleep, and a task was left lying");
+    mc_assert(counts == sched.nworkers - count, "the others sleep, nobody searches, and the counts say otherwise");
+}
+static void bare_finish_1(void) { bare_finish_after(1); }
+static void bare_finish_2(void) { bare_finish_after(2); }
+static void bare_one_setup(void) { bare(1, 1); }
+static void bare_two_setup(void) { bare(2, 1); }
+static void bare_chain_setup(void) { bare(2, 2); }
+MC_TEST(bare_one, .setup = bare_one_setup, .finish = bare_finish_1, .bound = 4);
+MC_TEST(bare_two, .setup = bare_two_setup, .finish = bare_finish_1, SEARCH);
+MC_TEST(bare_chain, .setup = bare_chain_setup, .finish = bare_finish_2, SEARCH);

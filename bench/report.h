@@ -1,0 +1,30 @@
+/* What the benchmarks found: samples in, medians with their spread out, as tables and as JSON. One thread. */
+#ifndef SKUA_BENCH_REPORT_H
+#define SKUA_BENCH_REPORT_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bench_report;
+
+/* NULL: no memory. */
+struct bench_report *bench_report_create(void);
+void bench_report_destroy(struct bench_report *report);
+
+/* One repetition's value. `unit` tells what was measured: "ns/op", "cpu ns/op", "wakes/op". Strings are copied; ends the
+ * program if there is no memory. */
+void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit, double value);
+
+/* To stdout: the machine; the benchmarks of the project alone; then where others were measured too the comparison in
+ * wall time, the project's losses first. */
+void bench_report_print(const struct bench_report *report);
+
+/* A JSON list of {"bench", "runtime", "value", "unit", "min", "max", "n"}; value is the median of n. 0, or -1 with errno. */
+int bench_report_write(const struct bench_report *report, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -24,7 +24,7 @@ struct fifo {
     ck_fifo_mpmc_t fifo __attribute__((aligned(SKUAI_CACHE_LINE)));
     ck_fifo_mpmc_entry_t stub __attribute__((aligned(SKUAI_CACHE_LINE)));
 };
-_Static_assert(sizeof(ck_fifo_mpmc_entry_t) <= offsetof(skua_task, result), "a node would cover what is the benchmark's");
+_Static_assert(sizeof(ck_fifo_mpmc_entry_t) <= offsetof(skua_task, result), "a node covers the benchmark's field");
 
 static void fifo_clear(void *queue)
 {
@@ -57,7 +57,8 @@ static uint32_t fifo_take(void *queue, skua_task **items, uint32_t max)
 }
 
 static const struct bench_queue fifo_queue = {
-    .runtime = "ck_fifo", .create = fifo_create, .destroy = free, .clear = fifo_clear, .push = fifo_push, .take = fifo_take,
+    .runtime = "ck_fifo", .create = fifo_create, .destroy = free, .clear = fifo_clear, .push = fifo_push,
+    .take = fifo_take,
 };
 #endif
 

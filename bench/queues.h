@@ -1,8 +1,8 @@
 /* The queues that inject.c compares, each behind the same four functions.
  *
  * Items are task headers, 64 bytes and aligned: the injection queue needs their `next`, other queues may keep 32 bytes
- * of their own at the beginning, and `result` is the benchmark's. An item goes through a queue once between two calls of
- * clear(), so a queue may use an item's memory until then, also after it was taken.
+ * of their own at the beginning, and `result` is the benchmark's. An item goes through a queue once between two calls
+ * of clear(), so a queue may use an item's memory until then, also after it was taken.
  */
 #ifndef SKUA_BENCH_QUEUES_H
 #define SKUA_BENCH_QUEUES_H

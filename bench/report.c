@@ -10,6 +10,12 @@
 
 #include "bench/harness.h"
 
+#if defined(__clang__)
+#define BENCH_COMPILER "" /* clang's version says its name */
+#else
+#define BENCH_COMPILER "gcc "
+#endif
+
 static const char wall[] = "ns/op";
 static const char cpu[] = "cpu ns/op";
 
@@ -55,13 +61,15 @@ static struct series *find(const struct bench_report *report, const char *bench,
 {
     for (size_t i = 0; i < report->count; i++) {
         struct series *series = &report->series[i];
-        if (strcmp(series->bench, bench) == 0 && strcmp(series->runtime, runtime) == 0 && strcmp(series->unit, unit) == 0)
+        if (strcmp(series->bench, bench) == 0 && strcmp(series->runtime, runtime) == 0 &&
+            strcmp(series->unit, unit) == 0)
             return series;
     }
     return NULL;
 }
 
-void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit, double value)
+void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit,
+                      double value)
 {
     struct series *series = find(report, bench, runtime, unit);
     if (series == NULL) {
@@ -94,9 +102,9 @@ static struct summary summarise(const struct series *series)
     };
 }
 
-static bool is(const struct series *series, const char *runtime, const char *unit)
+static bool is_wall(const struct series *series, bool ours)
 {
-    return strcmp(series->unit, unit) == 0 && (strcmp(series->runtime, BENCH_OURS) == 0) == (strcmp(runtime, BENCH_OURS) == 0);
+    return strcmp(series->unit, wall) == 0 && (strcmp(series->runtime, BENCH_OURS) == 0) == ours;
 }
 
 /* The first line of `path` that begins with `key`, from behind its colon; the whole line if key is empty. */
@@ -124,9 +132,9 @@ static void print_machine(const struct bench_report *report)
     copy_line(model, sizeof model, "/proc/cpuinfo", "model name");
     copy_line(load, sizeof load, "/proc/loadavg", "");
     copy_line(kernel, sizeof kernel, "/proc/sys/kernel/osrelease", "");
-    printf("machine: %s, %ld processors, Linux %s; load averages at the end: %s\n", model, sysconf(_SC_NPROCESSORS_ONLN),
-           kernel, load);
-    printf("built by: %s\n", __VERSION__);
+    printf("machine: %s, %ld processors, Linux %s; load averages at the end: %s\n", model,
+           sysconf(_SC_NPROCESSORS_ONLN), kernel, load);
+    printf("built by: %s%s\n", BENCH_COMPILER, __VERSION__);
     printf("values: medians of %zu repetitions, with the least and the greatest\n",
            report->count > 0 ? report->series[0].count : 0);
 }
@@ -134,7 +142,7 @@ static void print_machine(const struct bench_report *report)
 static bool has_peer(const struct bench_report *report, const char *bench)
 {
     for (size_t i = 0; i < report->count; i++)
-        if (is(&report->series[i], "other", wall) && strcmp(report->series[i].bench, bench) == 0)
+        if (is_wall(&report->series[i], false) && strcmp(report->series[i].bench, bench) == 0)
             return true;
     return false;
 }
@@ -144,7 +152,7 @@ static void print_alone(const struct bench_report *report)
     bool first = true;
     for (size_t i = 0; i < report->count; i++) {
         const struct series *series = &report->series[i];
-        if (!is(series, BENCH_OURS, wall) || has_peer(report, series->bench))
+        if (!is_wall(series, true) || has_peer(report, series->bench))
             continue;
         if (first)
             printf("\n%-36s %9s %9s %9s %9s  %s\n", "benchmark", "ns/op", "min", "max", "cpu ns/op", "wakes/op");
@@ -173,7 +181,7 @@ static void print_compared(const struct bench_report *report)
     for (size_t i = 0; i < report->count; i++) {
         const struct series *theirs = &report->series[i];
         const struct series *ours = find(report, theirs->bench, BENCH_OURS, wall);
-        if (!is(theirs, "other", wall) || ours == NULL)
+        if (!is_wall(theirs, false) || ours == NULL)
             continue;
         rows[count] = (struct comparison){ ours, theirs, summarise(theirs).median / summarise(ours).median };
         losses += rows[count++].ratio < 1.0;
@@ -213,9 +221,10 @@ int bench_report_write(const struct bench_report *report, const char *path)
     for (size_t i = 0; i < report->count; i++) {
         const struct series *s = &report->series[i];
         struct summary summary = summarise(s);
-        fprintf(file, "%s\n  {\"bench\": \"%s\", \"runtime\": \"%s\", \"value\": %.9g, \"unit\": \"%s\", \"min\": %.9g, "
-                "\"max\": %.9g, \"n\": %zu}", i == 0 ? "" : ",", s->bench, s->runtime, summary.median, s->unit, summary.min,
-                summary.max, s->count);
+        fprintf(file,
+                "%s\n  {\"bench\": \"%s\", \"runtime\": \"%s\", \"value\": %.9g, \"unit\": \"%s\", "
+                "\"min\": %.9g, \"max\": %.9g, \"n\": %zu}",
+                i == 0 ? "" : ",", s->bench, s->runtime, summary.median, s->unit, summary.min, summary.max, s->count);
     }
     fputs("\n]\n", file);
     bool wrote = ferror(file) == 0;

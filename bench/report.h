@@ -12,15 +12,17 @@ struct bench_report;
 struct bench_report *bench_report_create(void);
 void bench_report_destroy(struct bench_report *report);
 
-/* One repetition's value. `unit` tells what was measured: "ns/op", "cpu ns/op", "wakes/op". Strings are copied; ends the
- * program if there is no memory. */
-void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit, double value);
+/* One repetition's value. `unit` tells what was measured: "ns/op", "cpu ns/op", "wakes/op". Strings are copied; ends
+ * the program if there is no memory. */
+void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit,
+                      double value);
 
 /* To stdout: the machine; the benchmarks of the project alone; then where others were measured too the comparison in
  * wall time, the project's losses first. */
 void bench_report_print(const struct bench_report *report);
 
-/* A JSON list of {"bench", "runtime", "value", "unit", "min", "max", "n"}; value is the median of n. 0, or -1 with errno. */
+/* A JSON list of {"bench", "runtime", "value", "unit", "min", "max", "n"}; value is the median of n. Returns 0,
+ * or -1 with errno. */
 int bench_report_write(const struct bench_report *report, const char *path);
 
 #ifdef __cplusplus

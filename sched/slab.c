@@ -321,6 +321,8 @@ static struct skuai_slab_chunk *adopt(struct skuai_slab_cache *cache, uint32_t c
         skuai_lock_acquire(&set->shared_lock);
         drain(&set->shared);
         chunk = take_from_bin(&set->shared.bins[class_index]);
+        if (chunk != NULL)
+            set_cache(chunk, cache); /* under the lock: who drains the shared cache next must not take it for its own */
         skuai_lock_release(&set->shared_lock);
     }
     if (chunk == NULL) {
@@ -329,9 +331,9 @@ static struct skuai_slab_chunk *adopt(struct skuai_slab_cache *cache, uint32_t c
         if (chunk == NULL)
             chunk = make_chunk_locked(set, class_index);
         skuai_lock_release(&set->lock);
+        if (chunk != NULL)
+            set_cache(chunk, cache);
     }
-    if (chunk != NULL)
-        set_cache(chunk, cache);
     return chunk;
 }
 

@@ -1,0 +1,200 @@
+/* Task memory (sched/slab.c, S2 … S5): slots freed by others against their owner's drain, against caches that retire and
+ * others that adopt their chunks. No slot is lost or handed out twice, and a slot's next user comes after its last one.
+ * The largest class is used: fourteen slots in the first chunk. The kernel's part is a static region.
+ */
+/* model-sources: sched/slab.c */
+/* model-defines: NDEBUG=1 mmap=model_mmap munmap=model_munmap madvise=model_madvise */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+
+#include "model/mc.h"
+#include "sched/slab.h"
+
+enum { FIRST = 14, NEXT = 16, CHUNKS = 3, CACHES = 3, BYTES = SKUAI_SLAB_MAX_BYTES };
+
+static char region[SKUAI_SLAB_REGION_BYTES] __attribute__((aligned(SKUAI_SLAB_REGION_BYTES)));
+static struct skuai_slab_set set;
+static struct skuai_slab_cache caches[CACHES];
+static struct slot {
+    char header[SKUAI_SLAB_HEADER_BYTES];
+    int body; /* plain: its user's */
+} *first[FIRST];
+static bool is_used[FIRST + (CHUNKS - 1) * NEXT];
+static unsigned used;
+
+/* ---- the kernel ---- */
+
+void *model_mmap(void *at, size_t size, int protection, int flags, int descriptor, __off_t offset)
+{
+    (void)at;
+    (void)protection;
+    (void)flags;
+    (void)descriptor;
+    (void)offset;
+    mc_assert(size == sizeof region && set.regions == NULL, "one region is enough");
+    return region;
+}
+int model_munmap(void *at, size_t size) { (void)at; (void)size; mc_fail("nothing is given back"); }
+int model_madvise(void *at, size_t size, int advice) { (void)at; (void)size; (void)advice; mc_fail("likewise"); }
+
+/* ---- users ---- */
+
+static bool *flag_of(const void *slot)
+{
+    uint64_t id = skuai_slab_slot_id(slot), chunk = id >> SKUAI_SLAB_INDEX_BITS;
+    uint64_t index = id & ((1u << SKUAI_SLAB_INDEX_BITS) - 1);
+    mc_assert(chunk < CHUNKS && index < (chunk == 0 ? FIRST : NEXT), "no slot of a chunk");
+    return &is_used[chunk == 0 ? index : FIRST + (chunk - 1) * NEXT + index];
+}
+static struct slot *taken(void *pointer)
+{
+    struct slot *slot = pointer;
+    mc_assert(slot != NULL, "there is memory");
+    mc_assert(!*flag_of(slot), "a slot was handed out twice");
+    *flag_of(slot) = true;
+    used++;
+    SKUAI_WRITE(slot->body, 1);
+    return slot;
+}
+static struct slot *take(unsigned cache) { return taken(skuai_slab_alloc(&caches[cache], BYTES)); }
+static struct slot *take_shared(void) { return taken(skuai_slab_alloc_shared(&set, BYTES)); }
+static void give(struct skuai_slab_cache *by, struct slot *slot)
+{
+    SKUAI_WRITE(slot->body, 0);
+    *flag_of(slot) = false;
+    used--;
+    skuai_slab_free(by, slot);
+}
+
+/* ---- threads ---- */
+
+static void freer(void *arg) { give(NULL, first[(uintptr_t)arg]); }
+static void worker_freer(void *arg) { give(&caches[2], first[(uintptr_t)arg]); }
+static void owner_drains(void *arg)
+{
+    (void)arg;
+    skuai_slab_cache_trim(&caches[0]);
+    give(&caches[0], first[2]);
+    skuai_slab_cache_trim(&caches[0]);
+}
+static void owner_takes(void *arg)
+{
+    (void)arg;
+    take(0);
+    take(0);
+}
+static void owner_retires(void *arg) { (void)arg; skuai_slab_cache_retire(&caches[0]); }
+static void adopter(void *arg) { take((unsigned)(uintptr_t)arg); }
+static void adopter_and_drainer(void *arg)
+{
+    take((unsigned)(uintptr_t)arg);
+    skuai_slab_cache_trim(&caches[(uintptr_t)arg]);
+}
+static void outsider(void *arg) { (void)arg; take_shared(); }
+
+/* The first cache has taken all of the first chunk. */
+static void reset(void)
+{
+    const struct skuai_slab_options options = {.keep_chunks = CHUNKS};
+    memset(region, 0, 8192); /* the headers */
+    memset(is_used, 0, sizeof is_used);
+    used = 0;
+    skuai_slab_set_init(&set, NULL, &options);
+    for (unsigned i = 0; i < CACHES; i++) {
+        skuai_slab_cache_init(&caches[i], &set);
+        mc_name(&caches[i].notified, "cache%u.notified", i);
+    }
+    for (unsigned i = 0; i < FIRST; i++)
+        first[i] = take(0);
+    struct skuai_slab_chunk *chunk = skuai_slab_chunk_of(first[0]);
+    mc_name(&set.shared.notified, "shared.notified");
+    mc_name(&set.shared_lock, "shared_lock");
+    mc_name(&set.lock, "set.lock");
+    mc_name(&chunk->remote, "chunk.remote");
+    mc_name(&chunk->notify_next, "chunk.notify_next");
+    mc_name(&chunk->cache, "chunk.cache");
+    mc_name(&chunk->used, "chunk.used");
+}
+/* Of the first chunk some slots are free, and its cache is gone. */
+static void reset_retired(void)
+{
+    reset();
+    give(&caches[0], first[12]);
+    give(&caches[0], first[13]);
+    skuai_slab_cache_retire(&caches[0]);
+}
+
+/* All that is not used can be had, each slot once, without a new chunk. */
+static void finish(void)
+{
+    for (unsigned i = 0; i < CACHES; i++)
+        skuai_slab_cache_trim(&caches[i]);
+    for (unsigned i = 0; i < CACHES; i++)
+        skuai_slab_cache_retire(&caches[i]);
+    skuai_lock_acquire(&set.shared_lock); /* what the last ones have sent on */
+    skuai_slab_cache_trim(&set.shared);
+    skuai_lock_release(&set.shared_lock);
+    struct skuai_slab_stats stats = skuai_slab_set_stats(&set);
+    mc_assert(stats.live == used, "a free slot counts as used, or the reverse");
+    unsigned slots = FIRST + ((unsigned)stats.chunks - 1) * NEXT;
+    while (used < slots)
+        take_shared();
+    mc_assert(skuai_slab_set_stats(&set).chunks == stats.chunks, "a slot was lost");
+}
+
+#define SEARCH .stale = 2, .max_executions = 300000
+
+static void drain_setup(void)
+{
+    reset();
+    mc_thread(owner_drains, NULL);
+    mc_thread(freer, (void *)0);
+    mc_thread(worker_freer, (void *)1);
+}
+MC_TEST(drain, .setup = drain_setup, .finish = finish, SEARCH);
+
+static void refill_setup(void)
+{
+    reset();
+    mc_thread(owner_takes, NULL);
+    mc_thread(freer, (void *)0);
+    mc_thread(freer, (void *)1);
+}
+MC_TEST(refill, .setup = refill_setup, .finish = finish, SEARCH);
+
+static void retire_setup(void)
+{
+    reset();
+    mc_thread(owner_retires, NULL);
+    mc_thread(freer, (void *)0);
+    mc_thread(freer, (void *)1);
+}
+MC_TEST(retire, .setup = retire_setup, .finish = finish, SEARCH);
+
+static void retire_and_adopt_setup(void)
+{
+    reset();
+    mc_thread(owner_retires, NULL);
+    mc_thread(freer, (void *)0);
+    mc_thread(adopter_and_drainer, (void *)1);
+}
+MC_TEST(retire_and_adopt, .setup = retire_and_adopt_setup, .finish = finish, SEARCH);
+
+static void adopt_setup(void)
+{
+    reset_retired();
+    mc_thread(freer, (void *)0);
+    mc_thread(adopter, (void *)1);
+    mc_thread(outsider, NULL);
+}
+MC_TEST(adopt, .setup = adopt_setup, .finish = finish, SEARCH);
+
+static void two_adopters_setup(void)
+{
+    reset_retired();
+    mc_thread(freer, (void *)0);
+    mc_thread(adopter_and_drainer, (void *)1);
+    mc_thread(adopter_and_drainer, (void *)2);
+}
+MC_TEST(two_adopters, .setup = two_adopters_setup, .finish = finish, SEARCH);

@@ -8,7 +8,8 @@
 
 static skua_task tasks[WORLD_TASKS];
 static unsigned runs[WORLD_TASKS], fired;
-static skua_word32 meeting;
+static skua_word32 meeting, firing;
+static bool one_is_left; /* after the first timer there is another one */
 
 void skuai_guard_work_begins(struct skuai_scheduler *of) { (void)of; }
 
@@ -16,9 +17,13 @@ void skuai_guard_work_begins(struct skuai_scheduler *of) { (void)of; }
 void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
 {
     uint64_t next = skuai_exchange_64(&of->timer_next, SKUA_NEVER, SKUAI_ACQ_REL);
-    if (next <= now_ns)
+    if (next <= now_ns) {
+        next = one_is_left && fired == 0 ? now_ns + 500 : SKUA_NEVER;
         fired++;
-    else if (next != SKUA_NEVER)
+        skuai_store_32(&firing, 1, SKUAI_RELEASE);
+        mc_futex_wake(&firing, 1);
+    }
+    if (next != SKUA_NEVER)
         skuai_store_64(&of->timer_next, next, SKUAI_RELEASE);
 }
 
@@ -47,6 +52,15 @@ static enum skuai_run run_meets(struct skuai_worker *worker, skua_task *task)
         mc_futex_wake(&meeting, 1);
     for (; there < 2; there = skuai_load_32(&meeting, SKUAI_ACQUIRE))
         mc_futex_wait(&meeting, there);
+    return SKUAI_RUN_SETTLED;
+}
+/* Computes until a timer has fired. */
+static enum skuai_run run_until_fired(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    count_run(task);
+    while (skuai_load_32(&firing, SKUAI_ACQUIRE) == 0)
+        mc_futex_wait(&firing, 0);
     return SKUAI_RUN_SETTLED;
 }
 static skua_task *task_of(unsigned i, skuai_run_fn *run)
@@ -107,6 +121,7 @@ static void producer_of_inbox(void *arg)
 }
 static void producer_of_one_meeting(void *arg) { spawn((unsigned)(uintptr_t)arg, run_meets); }
 static void producer_of_spawner(void *arg) { (void)arg; spawn(0, run_spawns_and_meets); }
+static void producer_of_waiter(void *arg) { (void)arg; spawn(0, run_until_fired); }
 static void producer_of_timer(void *arg) { (void)arg; spawn(0, run_lowers); }
 static void stopper(void *arg)
 {
@@ -121,7 +136,8 @@ static void reset(uint32_t nworkers)
     world_reset(nworkers);
     memset(tasks, 0, sizeof tasks);
     memset(runs, 0, sizeof runs);
-    meeting.raw = 0;
+    meeting.raw = firing.raw = 0;
+    one_is_left = false;
     fired = 0;
     mc_name(&meeting, "meeting");
 }
@@ -190,6 +206,31 @@ static void timer_finish(void)
     mc_assert(fired == 1, "all sleep, and a timer was forgotten");
 }
 MC_TEST(timer, .setup = timer_setup, .finish = timer_finish, SEARCH);
+
+/* A timer is armed; then one worker computes until it has fired: the other is, or becomes, the timekeeper. */
+static void keeper_setup(void)
+{
+    reset(2);
+    skuai_store_64(&sched.timer_next, world_now + 500, SKUAI_RELAXED);
+    world_start_workers();
+    mc_thread(producer_of_waiter, NULL);
+}
+MC_TEST(keeper, .setup = keeper_setup, .finish = timer_finish, SEARCH);
+
+/* One worker settles by what another is just taking away, and goes to sleep by nothing. */
+static void left_setup(void)
+{
+    reset(2);
+    one_is_left = true;
+    skuai_store_64(&sched.timer_next, world_now, SKUAI_RELAXED);
+    world_start_workers();
+}
+static void left_finish(void)
+{
+    world_check_asleep();
+    mc_assert(fired == 2, "all sleep, and a timer was forgotten");
+}
+MC_TEST(left, .setup = left_setup, .finish = left_finish, SEARCH);
 
 static void stop_setup(void)
 {

@@ -30,7 +30,7 @@ static uint32_t world_sleepers[WORLD_WORKERS];
 static struct skuai_worker *world_self[MC_THREADS];
 static int world_threads[WORLD_WORKERS];
 static uint64_t world_now;
-static unsigned world_naps; /* sleeps with a deadline, by whomever */
+static unsigned world_naps; /* sleeps with a deadline, by whomever, that may still be */
 
 /* ---- the environment ---- */
 
@@ -41,7 +41,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
     (void)sim;
     if (skuai_worker_self() != NULL)
         world_workers[skuai_worker_self()->index].rounds = 0;
-    if (deadline_ns != SKUA_NEVER && ++world_naps > WORLD_NAPS)
+    if (deadline_ns != SKUA_NEVER && world_naps-- == 0)
         mc_abandon(); /* as unfair as what skuai_sim_point() drops */
     if (skuai_parker_begin(parker))
         return true;
@@ -118,7 +118,7 @@ static void world_reset(uint32_t nworkers)
     memset(world_workers, 0, sizeof world_workers);
     memset(world_self, 0, sizeof world_self);
     world_now = 1000;
-    world_naps = 0;
+    world_naps = WORLD_NAPS;
     sched.env.sim = (struct skuai_sim *)(void *)&sched; /* not NULL: the environment is ours */
     sched.nworkers = nworkers;
     sched.workers = world_pointers;

@@ -118,7 +118,7 @@ MC_TEST(computes, .setup = long_setup, .finish = long_finish, SEARCH);
 static void slot_setup(void)
 {
     reset(2);
-    world_naps = 6;
+    world_naps = 9;
     mc_thread(hog, NULL);
     mc_allow_blocked(mc_thread_named("worker", skuai_worker_main, world_pointers[1]));
     (void)skuai_guard_start(&sched);

@@ -129,9 +129,8 @@ static void reset_retired(void)
 static void finish(void)
 {
     for (unsigned i = 0; i < CACHES; i++)
-        skuai_slab_cache_trim(&caches[i]);
-    for (unsigned i = 0; i < CACHES; i++)
-        skuai_slab_cache_retire(&caches[i]);
+        if (!caches[i].was_retired) /* what arrives at a retired one is the shared one's to find */
+            skuai_slab_cache_retire(&caches[i]);
     skuai_lock_acquire(&set.shared_lock); /* what the last ones have sent on */
     skuai_slab_cache_trim(&set.shared);
     skuai_lock_release(&set.shared_lock);

@@ -14,7 +14,7 @@
 #include "sched/parker.h"
 #include "sched/scheduler.h"
 
-enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_NAPS = 16 };
+enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_NAPS = 16, WORLD_LONELY_NAPS = 5 };
 
 static struct skuai_scheduler sched;
 static struct world_worker {
@@ -31,6 +31,7 @@ static struct skuai_worker *world_self[MC_THREADS];
 static int world_threads[WORLD_WORKERS];
 static uint64_t world_now;
 static unsigned world_naps; /* sleeps with a deadline, by whomever, that may still be */
+static unsigned world_lonely_naps; /* those in a row while nobody else could run */
 
 /* ---- the environment ---- */
 
@@ -43,6 +44,14 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
         world_workers[skuai_worker_self()->index].rounds = 0;
     if (deadline_ns != SKUA_NEVER && world_naps-- == 0)
         mc_abandon(); /* as unfair as what skuai_sim_point() drops */
+    /* Who sleeps while nobody else can run sees all that they did; and after some rounds has done what it can, so that
+     * what still waits does so for ever. */
+    bool alone = (mc.ready & ~(1u << mc.current)) == 0 && deadline_ns != SKUA_NEVER;
+    world_lonely_naps = alone ? world_lonely_naps + 1 : 0;
+    if (world_lonely_naps > WORLD_LONELY_NAPS)
+        deadline_ns = SKUA_NEVER;
+    else if (alone)
+        mc_yield();
     if (skuai_parker_begin(parker))
         return true;
     if (deadline_ns == SKUA_NEVER)
@@ -119,6 +128,7 @@ static void world_reset(uint32_t nworkers)
     memset(world_self, 0, sizeof world_self);
     world_now = 1000;
     world_naps = WORLD_NAPS;
+    world_lonely_naps = 0;
     sched.env.sim = (struct skuai_sim *)(void *)&sched; /* not NULL: the environment is ours */
     sched.nworkers = nworkers;
     sched.workers = world_pointers;

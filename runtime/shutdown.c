@@ -68,7 +68,7 @@ static void report_task(void *context, skua_task *task)
 {
     struct skuai_scheduler *sched = context;
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* a report */
-    const char *state = word & SKUAI_TASK_RUNNING ? "running" : word & SKUAI_TASK_NOTIFIED ? "ready" : "waiting";
+    const char *state = word & SKUAI_TASK_RUNNING ? "running or ready" : word & SKUAI_TASK_NOTIFIED ? "ready" : "waiting";
     char name[32];
     skua_task_name(task, name, sizeof name);
     skuai_log(sched, SKUA_LOG_WARN, "shutdown: left over: task %llu (%s), %s", (unsigned long long)skuai_task_id(task),

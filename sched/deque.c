@@ -30,6 +30,24 @@ void skuai_deque_push_many(struct skuai_deque *deque, void *const *items, uint32
     skuai_store_64(&deque->bottom, bottom + count, SKUAI_SEQ_CST); /* at least release, and SB, as in push */
 }
 
+uint32_t skuai_deque_shed(struct skuai_deque *deque, skuai_deque_visit *visit, void *arg)
+{
+    const uint64_t half = SKUAI_DEQUE_CAPACITY / 2;
+    uint64_t bottom = skuai_load_64(&deque->bottom, SKUAI_RELAXED); /* own word */
+    uint64_t top = skuai_load_64(&deque->top, SKUAI_RELAXED);       /* the exchange below decides */
+    /* Acquire: the takers' reads of their slots come before our writes. Release: keeps the chain of tops (take). */
+    while (top != bottom && !skuai_cas_64(&deque->top, &top, bottom, SKUAI_ACQ_REL))
+        ;
+    uint64_t count = bottom - top, keep = count < half ? count : half;
+    for (uint64_t i = bottom; i-- > top + keep;)
+        visit(skuai_load_ptr(SLOT(deque, i), SKUAI_RELAXED), arg); /* our own stores */
+    for (uint64_t i = 0; i < keep && count != SKUAI_DEQUE_CAPACITY; i++) /* else they lie there already */
+        skuai_store_ptr(SLOT(deque, bottom + i), skuai_load_ptr(SLOT(deque, top + i), SKUAI_RELAXED), SKUAI_RELAXED);
+    deque->seen_top = bottom;
+    skuai_store_64(&deque->bottom, bottom + keep, SKUAI_SEQ_CST); /* as in push_many */
+    return (uint32_t)(count - keep);
+}
+
 int skuai_deque_take(struct skuai_deque *deque, void **items, uint32_t max, uint32_t share)
 {
     /* Acquire: the claim that made this value of top had seen a bottom at least as great, so that bottom is not read

@@ -6,7 +6,7 @@
  *   F1 note    post and post_task are set, on the old stack
  *   F2 switch  registers saved, the other flow resumed
  *   F3 settle  the other flow: PAUSE: R is taken from the word; if N was set meanwhile the fiber is queued (task_word.h).
- *              REQUEUE: queued in any case. END: stack and task are freed, which could not be done from on top of them.
+ *              REQUEUE: queued as it is, with R. END: stack and task are freed, which could not be done from on top of them.
  * A fiber gets its stack when it first runs, from its worker's warm ones. If none can be had it goes to the end of the
  * queue and tries again: others end and leave theirs.
  */
@@ -75,7 +75,6 @@ void skuai_worker_settle_post(struct skuai_worker *worker)
             skuai_schedule_last(worker, task);
         break;
     case SKUAI_POST_REQUEUE:
-        skuai_task_word_requeue(&task->word);
         skuai_schedule_last(worker, task);
         break;
     case SKUAI_POST_END:

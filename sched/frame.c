@@ -102,7 +102,7 @@ enum skua_poll skuai_frame_climb(skua_frame *leaf, skua_frame *top)
     }
 }
 
-/* One exchange (requeue) instead of two (a wake of oneself and a pause). */
+/* Not by a wake of oneself and a pause: a yield needs no exchange of the word. */
 static bool take_yield(struct skuai_worker *worker)
 {
     bool yields = worker->yielding;

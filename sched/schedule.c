@@ -26,23 +26,27 @@ void skuai_schedule_wake_one(struct skuai_scheduler *sched)
         skuai_add_64(&sched->wakes_outside, 1, SKUAI_RELAXED); /* a counter */
 }
 
+struct shed_chain {
+    skua_task *first;
+    uint64_t count;
+};
+
+static void chain_shed(void *item, void *arg)
+{
+    struct shed_chain *chain = arg;
+    skua_task *task = item;
+    skuai_store_ptr(&task->next, chain->first, SKUAI_RELAXED); /* published by the push */
+    chain->first = task;
+    chain->count++;
+}
+
 /* The deque is full: moves its newer half and the task to the injection queue, as one batch. The newer half, because the
- * older is next in line, while the newer has often just run; so the owner takes all and puts the older half back. */
+ * older is next in line, while the newer has often just run. */
 static void overflow(struct skuai_worker *worker, skua_task *task)
 {
-    enum { HALF = SKUAI_DEQUE_CAPACITY / 2 };
-    void *all[SKUAI_DEQUE_CAPACITY];
-    int count = skuai_deque_take(&worker->deque, all, SKUAI_DEQUE_CAPACITY, 1);
-    int keep = count < (int)HALF ? count : (int)HALF;
-    if (keep > 0) /* else thieves made room meanwhile; one task goes the long way */
-        skuai_deque_push_many(&worker->deque, all, (uint32_t)keep);
-    skua_task *first = task, *last = task;
-    for (int i = count; i-- > keep;) {
-        skua_task *item = all[i];
-        skuai_store_ptr(&item->next, first, SKUAI_RELAXED); /* published by the push */
-        first = item;
-    }
-    skuai_inject_push(&worker->sched->inject, first, last, count > keep ? (uint64_t)(count - keep) + 1 : 1);
+    struct shed_chain chain = { .first = task, .count = 1 };
+    skuai_deque_shed(&worker->deque, chain_shed, &chain); /* none: thieves made room; one task goes the long way */
+    skuai_inject_push(&worker->sched->inject, chain.first, task, chain.count);
     skuai_count(&worker->counters.overflows, 1);
     skuai_schedule_wake_one(worker->sched); /* P5 (idle.h) */
 }

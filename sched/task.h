@@ -17,7 +17,7 @@ struct skuai_task_extension;
 /* What a run of a task came to. */
 enum skuai_run {
     SKUAI_RUN_WAITS,   /* the word still says running: the caller pauses it (task_word.h) */
-    SKUAI_RUN_YIELDS,  /* likewise: the caller requeues it */
+    SKUAI_RUN_YIELDS,  /* likewise: the caller queues it as it is */
     SKUAI_RUN_ENDED,   /* the result is set; the caller ends it */
     SKUAI_RUN_SETTLED  /* a fiber: its own switch has seen to the word already */
 };

@@ -4,7 +4,8 @@
  *     [ generation   ] [ 0                         ] [J H C E N R A]
  *
  *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
- *   R running    a worker is inside the task; only that worker takes it away again
+ *   R running    a worker is inside the task, and only that worker takes it away again; or the task has yielded: then
+ *                it is in one queue, and whoever takes it from there is the worker inside
  *   N notified   with R: run again afterwards. Without R: the task is in exactly one queue (or on its way there)
  *   E ended      it has ended; its result stands
  *   C cancel     asked to end; never cleared
@@ -12,10 +13,11 @@
  *   J joiner     task->joiner is set: who takes R to E completes that op
  *
  * so that a living task that has not ended is one of
- *     waiting (-,-)   queued (-,N)   running (R,-)   running, notified (R,N)
+ *     waiting (-,-)   queued (-,N)   running or yielded (R,-)   likewise, and notified (R,N)
  *
- * Each transition is one read-modify-write and returns a verdict that the caller must obey. That a task is in at most
- * one queue rests on this: N without R is set by exactly one party, who gets SKUAI_TASK_ENQUEUE for it.
+ * Each transition is one read-modify-write and returns a verdict that the caller must obey; a yield is none at all. That
+ * a task is in at most one queue rests on this: N without R is set by exactly one party, who gets SKUAI_TASK_ENQUEUE for
+ * it, and a task with R is queued by its runner only.
  *
  * A dead slot's word keeps its generation: a wake that arrives late sets N in it at worst, which the next task's first
  * store overwrites. If it arrives after that store it is a wake too many, which every poll tolerates.
@@ -105,12 +107,18 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 
     return skuai_task_word_notify_exactly(word, generation, SKUAI_TASK_CANCEL);
 }
 
-/* The worker that took the task from a queue begins to run it: N without R becomes R without N. Acquire: pairs with
- * every wake's release; what others released before stays visible through this exchange, as through any. Returns the new
- * word. */
+/* The worker that took the task from a queue begins to run it: N without R becomes R without N. A task that yielded has
+ * kept R in the queue and needs no exchange; if N was set meanwhile, this run is what the wake leads to. Acquire: pairs
+ * with every wake's release; what others released before stays visible through this exchange, as through any. A wake
+ * after the load finds R, and its N is found by _pause. Returns the new word. */
 SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
 {
-    const uint64_t change = (uint64_t)SKUAI_TASK_RUNNING - SKUAI_TASK_NOTIFIED;
+    uint64_t old = skuai_load_64(word, SKUAI_ACQUIRE);
+    uint64_t change = (uint64_t)0 - SKUAI_TASK_NOTIFIED;
+    if ((old & (SKUAI_TASK_RUNNING | SKUAI_TASK_NOTIFIED)) == SKUAI_TASK_RUNNING)
+        return old;
+    if (!(old & SKUAI_TASK_RUNNING)) /* who has it in hand alone changes R */
+        change += SKUAI_TASK_RUNNING;
     return skuai_add_64(word, change, SKUAI_ACQUIRE) + change;
 }
 
@@ -121,14 +129,6 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
 {
     uint64_t old = skuai_sub_64(word, SKUAI_TASK_RUNNING, SKUAI_RELEASE);
     return old & SKUAI_TASK_NOTIFIED ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
-}
-
-/* The run is over and the task wants to run again: queued in any case. */
-SKUAI_INLINE void skuai_task_word_requeue(skua_word64 *word)
-{
-    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
-    while (!skuai_cas_64(word, &old, (old & ~(uint64_t)SKUAI_TASK_RUNNING) | SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL))
-        ; /* orders as _pause */
 }
 
 /* The task has ended. Release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */

@@ -2,9 +2,10 @@
  *
  * Order of service. The next-slot first (the task just woken, its data warm), but at most NEXT_STREAK times in a row;
  * then the deque, oldest first, by turns with the inbox, which holds what it has fetched from the injection queue. Every
- * check_interval tasks, and whenever the queues are empty, it looks at the timers and at the injection queue. So no ready task waits for more than a bounded number of runs of others: the slot's streak
- * bounds the slot, first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md,
- * "Order", has the numbers; tests/stress/stress_fairness.c measures them).
+ * check_interval tasks, and whenever the queues are empty, it looks at the timers and at the injection queue. So no ready
+ * task waits for more than a bounded number of runs of others: the slot's streak bounds the slot, first-in-first-out
+ * bounds the deque, the interval bounds the injection queue (sched/DESIGN.md, "Order", has the numbers;
+ * tests/stress/stress_fairness.c measures them).
  */
 #include "sched/overflow.h"
 #include "sched/scheduler.h"
@@ -304,7 +305,6 @@ static void run(struct skuai_worker *worker, skua_task *task)
             skuai_schedule_last(worker, task);
         break;
     case SKUAI_RUN_YIELDS:
-        skuai_task_word_requeue(&task->word);
         skuai_schedule_last(worker, task);
         break;
     case SKUAI_RUN_ENDED:

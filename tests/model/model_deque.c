@@ -54,18 +54,21 @@ static int take(uint32_t max, uint32_t share, unsigned *newest)
 
 /* ---- the owner ---- */
 
+static void run_shed(void *item, void *newest)
+{
+    unsigned number = taken(item);
+    mc_assert(number < *(unsigned *)newest, "shed, and not the newest first");
+    *(unsigned *)newest = number;
+}
+
 static void push(void)
 {
     struct item *item = make();
     if (skuai_deque_push(&deque, item, SKUAI_RELEASE))
         return;
     /* Full: sheds as schedule.c does; the newer half is run at once here. */
-    void *all[CAPACITY];
-    int count = skuai_deque_take(&deque, all, CAPACITY, 1);
-    if (count > 0)
-        skuai_deque_push_many(&deque, all, 1);
-    for (int i = 1; i < count; i++)
-        taken(all[i]);
+    unsigned newest = item->number;
+    skuai_deque_shed(&deque, run_shed, &newest);
     taken(item);
 }
 

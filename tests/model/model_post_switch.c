@@ -44,7 +44,6 @@ static void settle(enum post post)
             enqueue();
         break;
     case REQUEUE:
-        skuai_task_word_requeue(&word);
         enqueue();
         break;
     case END:

@@ -198,8 +198,7 @@ static void yields(void *arg)
         dequeue_and_run();
         body();
         if (yielded++ == 0) {
-            skuai_task_word_requeue(&slot.word);
-            enqueue();
+            enqueue(); /* with R */
         } else {
             obey(skuai_task_word_pause(&slot.word));
         }

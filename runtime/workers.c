@@ -7,7 +7,7 @@
 
 #include "sched/spawn.h"
 
-enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB of empty task memory that stays warm */
+enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB per size of empty task memory that stays warm */
 
 static void log_stacks(void *context, const char *text) { skuai_log(context, SKUA_LOG_WARN, "%s", text); }
 

@@ -5,9 +5,11 @@
  * long as anybody works, the guard looks at intervals:
  *   - timers that are late: it expires them itself, whoever's wheel they are in
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
- * and when all workers sleep it sleeps too:
+ *   - memory that nobody needed for a period: it gives it back (decay.h)
+ * and when all workers sleep it sleeps too, but for the end of that period:
  *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and sleeps
- *              without a time-out
+ *              until then, or without
+ *              a time-out
  *   G2 begins  a worker that was taken from the sleepers' set and found work reads `deep`; if it is set, unparks the guard
  *   G3 timers  while the guard expires timers timer_next reads NEVER (timers.c, T2), and a worker may settle on that. So it
  *              unparks the timekeeper afterwards. A worker that becomes the timekeeper later than that reads timer_next
@@ -26,7 +28,9 @@ enum {
     LOOK_MIN_NS = 1000000, /* 1 to 8 ms: untuned */
     LOOK_MAX_NS = 8000000,
     LATE_NS = 500000,      /* a timer that late is nobody's: its worker is stuck */
-    CALM = 4
+    CALM = 4,
+    DECAY_NS = 500000000,  /* untuned: what was freed is back after one to two of these */
+    DECAY_MAX = 256        /* stacks, or chunks, per look: about a millisecond */
 };
 
 static bool all_sleep(struct skuai_scheduler *sched)
@@ -69,27 +73,45 @@ static bool look(struct skuai_scheduler *sched)
     return found;
 }
 
+/* When to come again if nobody works. */
+static uint64_t give_back(struct skuai_scheduler *sched, uint64_t now)
+{
+    struct skuai_guard_thread *guard = &sched->guard;
+    if (now >= guard->decay_ns) {
+        enum skuai_decay slabs = skuai_slab_set_decay(&sched->slabs, DECAY_MAX);
+        enum skuai_decay stacks = skuai_stack_pool_decay(&sched->stack_pool, DECAY_MAX);
+        enum skuai_decay decay = slabs > stacks ? slabs : stacks;
+        guard->decay_ns = now + (decay == SKUAI_DECAY_NOW ? LOOK_MIN_NS : DECAY_NS);
+        guard->keeps = decay != SKUAI_DECAY_NOTHING;
+    }
+    return guard->keeps ? guard->decay_ns : SKUA_NEVER;
+}
+
 static void guard_main(void *arg)
 {
     struct skuai_scheduler *sched = arg;
     struct skuai_guard_thread *guard = &sched->guard;
     uint64_t interval = LOOK_MIN_NS;
     uint32_t calm = 0;
+    guard->decay_ns = skuai_env_now(&sched->env) + DECAY_NS;
     if (sched->env.sim == NULL)
         skuai_context_init_thread(&guard->base);
     while (skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP) { /* pairs with the stopper's release */
-        uint64_t until = skuai_env_now(&sched->env) + interval;
+        uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
         calm = all_sleep(sched) ? calm + 1 : 0;
         if (calm >= CALM) {
             skuai_store_32(&guard->deep, 1, SKUAI_SEQ_CST); /* G1 */
             if (all_sleep(sched))
-                until = SKUA_NEVER;
+                until = return_ns;
             interval = LOOK_MIN_NS;
         }
-        skuai_env_park(&sched->env, &guard->parker, until);
+        if (skuai_env_park(&sched->env, &guard->parker, until))
+            guard->keeps = true; /* somebody works, or did already: that leaves something behind */
         skuai_store_32(&guard->deep, 0, SKUAI_RELAXED); /* awake: whoever reads the 1 still gives a token too many */
-        if (!all_sleep(sched))
-            interval = look(sched) ? LOOK_MIN_NS : interval < LOOK_MAX_NS ? 2 * interval : interval;
+        if (all_sleep(sched))
+            continue;
+        guard->keeps = true;
+        interval = look(sched) ? LOOK_MIN_NS : interval < LOOK_MAX_NS ? 2 * interval : interval;
     }
     if (sched->env.sim == NULL)
         skuai_context_fini(&guard->base);

@@ -11,6 +11,9 @@ struct skuai_guard_thread {
     struct skuai_parker parker;
     skua_word32 deep;           /* 1: it sleeps until somebody works again */
     bool started;
+    /* the guard's own */
+    uint64_t decay_ns;          /* when a period of unused memory ends (decay.h) */
+    bool keeps;                 /* there may be some */
     struct skuai_thread thread;
     struct skuai_context base;
     struct skuai_context *flow;

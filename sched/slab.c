@@ -133,7 +133,7 @@ static struct skuai_slab_chunk *unpark_locked(struct skuai_slab_set *set, uint32
         set->parked[class_index][with_pages] = chunk->next;
         chunk->next = NULL;
         if (with_pages)
-            set->kept--;
+            skuai_kept_remove(&set->kept[class_index]);
         else
             set->bytes_given_back -= (uint64_t)(chunk->end - chunk->slots);
         return chunk;
@@ -160,32 +160,67 @@ static bool give_back_pages(struct skuai_slab_chunk *chunk)
     return given;
 }
 
+static void list_parked_locked(struct skuai_slab_chunk *chunk, bool with_pages)
+{
+    struct skuai_slab_set *set = chunk->set;
+    struct skuai_slab_chunk **list = &set->parked[chunk->class_index][with_pages];
+    chunk->next = *list;
+    *list = chunk;
+    if (with_pages) {
+        skuai_kept_add(&set->kept[chunk->class_index]);
+    } else {
+        set->give_backs++;
+        set->bytes_given_back += (uint64_t)(chunk->end - chunk->slots);
+    }
+}
+
 /* S5. The caller owns the chunk, which is empty and in no list. */
 static void park(struct skuai_slab_chunk *chunk)
 {
-    struct skuai_slab_set *set = chunk->set;
     set_cache(chunk, NULL);
     chunk->state = STATE_PARKED;
     chunk->free = NULL;
     if (chunk->touched_end < chunk->fresh)
         chunk->touched_end = chunk->fresh;
     chunk->fresh = chunk->slots;
+    skuai_lock_acquire(&chunk->set->lock);
+    list_parked_locked(chunk, true);
+    skuai_lock_release(&chunk->set->lock);
+}
+
+/* One of a class's, if there is one that nobody needed. Not under the lock meanwhile: nobody else knows the chunk. */
+static bool give_back_one(struct skuai_slab_set *set, uint32_t class_index)
+{
+    struct skuai_slab_chunk *chunk = NULL;
     skuai_lock_acquire(&set->lock);
-    bool with_pages = set->kept < set->options.keep_chunks;
-    if (!with_pages) {
-        skuai_lock_release(&set->lock); /* nobody else knows the chunk: no need to hold others up */
-        with_pages = !give_back_pages(chunk);
-        skuai_lock_acquire(&set->lock);
+    if (skuai_kept_unneeded(&set->kept[class_index], set->options.keep_chunks) != 0) {
+        chunk = set->parked[class_index][1];
+        set->parked[class_index][1] = chunk->next;
+        skuai_kept_give_back(&set->kept[class_index], 1);
     }
-    if (with_pages) {
-        set->kept++;
-    } else {
-        set->give_backs++;
-        set->bytes_given_back += (uint64_t)(chunk->end - chunk->slots);
-    }
-    chunk->next = set->parked[chunk->class_index][with_pages];
-    set->parked[chunk->class_index][with_pages] = chunk;
     skuai_lock_release(&set->lock);
+    if (chunk == NULL)
+        return false;
+    bool given = give_back_pages(chunk);
+    skuai_lock_acquire(&set->lock);
+    list_parked_locked(chunk, !given);
+    skuai_lock_release(&set->lock);
+    return true;
+}
+
+enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max)
+{
+    bool later = false;
+    for (uint32_t class_index = 0; class_index < SKUAI_SLAB_CLASSES; class_index++)
+        while (max != 0 && give_back_one(set, class_index))
+            max--;
+    if (max == 0)
+        return SKUAI_DECAY_NOW;
+    skuai_lock_acquire(&set->lock);
+    for (uint32_t class_index = 0; class_index < SKUAI_SLAB_CLASSES; class_index++)
+        later |= skuai_kept_renew(&set->kept[class_index], set->options.keep_chunks);
+    skuai_lock_release(&set->lock);
+    return later ? SKUAI_DECAY_LATER : SKUAI_DECAY_NOTHING;
 }
 
 /* ---- a cache's chunks ---- */

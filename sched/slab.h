@@ -23,7 +23,8 @@
  *   S4 move    a retired cache's chunks go to the shared cache, where workers may adopt them. A notification may then
  *              arrive at a former owner: whoever drains it sends it on. The shared cache drains retired ones' too.
  *   S5 park    an empty chunk beyond one spare per cache and class goes to the set, where any cache finds it again for
- *              the same class. Beyond `keep_chunks` of these its pages are given back: mapped, zero, zero meaning dead.
+ *              the same class. Of those that nobody needed for a period (decay.h), beyond `keep_chunks` per class, the
+ *              pages are given back: mapped, zero, zero meaning dead.
  *
  * The memory of a remote free is out of use until its owner's next drain: when it runs out of slots of that class, or
  * goes to sleep (skuai_slab_cache_trim). A sleeping worker's cache keeps what was freed since; that is bounded by what
@@ -35,6 +36,7 @@
 
 #include <stddef.h>
 
+#include "sched/decay.h"
 #include "sched/lock.h"
 
 enum {
@@ -91,7 +93,7 @@ struct skuai_slab_cache {
 };
 
 struct skuai_slab_options {
-    uint32_t keep_chunks; /* empty chunks in the set that keep their pages */
+    uint32_t keep_chunks; /* empty chunks of a class in the set that keep their pages for ever */
     bool huge_pages;      /* advise them: cheaper first touches, coarser memory; giving back splits them */
 };
 
@@ -106,7 +108,8 @@ struct skuai_slab_set {
     /* guarded by lock */
     struct skuai_slab_region *regions; /* the newest first */
     uint32_t region_chunks;            /* made in the newest */
-    uint32_t chunks, kept;
+    uint32_t chunks;
+    struct skuai_kept kept[SKUAI_SLAB_CLASSES]; /* parked with their pages */
     uint64_t bytes_mapped, bytes_given_back, give_backs;
     struct skuai_slab_chunk *parked[SKUAI_SLAB_CLASSES][2]; /* [with their pages], by `next` */
 };
@@ -139,6 +142,9 @@ void skuai_slab_cache_retire(struct skuai_slab_cache *cache);
 
 /* Takes in remote frees and gives back what became empty: before the worker sleeps. One load if there are none. */
 void skuai_slab_cache_trim(struct skuai_slab_cache *cache);
+
+/* Gives the pages of up to `max` chunks back that nobody needed for a period (decay.h). Any thread, one at a time. */
+enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max);
 
 /* A slot of at least `bytes`, aligned to 64, or NULL: more than SKUAI_SLAB_MAX_BYTES, or no memory (errno is left
  * alone). The upper half of the state word is what the slot's last user left there, or zero: then see

@@ -24,8 +24,9 @@ enum {
     SLAB_STACKS_MIN = 4,          /* of the largest classes */
     STAGGER = 16,                 /* by lines; measured with 1000 fibers: two or four lines each are no better */
     CACHE_BYTES = 1 << 20,        /* per worker and class, at most, of memory that unused stacks may hold; untuned */
-    WARM_BYTES = 1 << 22,         /* likewise in the pool */
-    WARM_MAX = 64,
+    WARM_BYTES = 1 << 22,         /* what the pool keeps for ever, per class */
+    WARM_MAX = 64,                /* likewise */
+    COOL_BATCH = 64,
     TOP_BYTES = 1 << 16           /* what a stack larger than CACHE_BYTES may keep */
 };
 
@@ -58,7 +59,7 @@ static uint32_t cache_capacity(uint32_t class_index)
     return fit > SKUAI_STACK_CACHE_MAX ? SKUAI_STACK_CACHE_MAX : fit < 1 ? 1 : (uint32_t)fit;
 }
 
-static uint32_t warm_capacity(uint32_t class_index)
+static uint32_t always_warm(uint32_t class_index)
 {
     size_t fit = WARM_BYTES / class_size(class_index);
     return fit > WARM_MAX ? WARM_MAX : (uint32_t)fit;
@@ -106,7 +107,7 @@ void skuai_stack_pool_stats(struct skuai_stack_pool *pool, struct skuai_stack_st
     uint64_t in_caches = 0, in_pool = 0;
     skuai_lock_acquire(&pool->lock);
     for (uint32_t class_index = 0; class_index < SKUAI_STACK_CLASSES; class_index++) {
-        in_pool += pool->shelves[class_index].warm_count + pool->shelves[class_index].cold_count;
+        in_pool += pool->shelves[class_index].warm_kept.count + pool->shelves[class_index].cold_count;
         for (struct skuai_stack_cache *cache = pool->caches; cache != NULL; cache = cache->next)
             in_caches += skuai_load_32(&cache->count[class_index], SKUAI_RELAXED); /* a count */
     }
@@ -205,7 +206,7 @@ static void delist_locked(struct skuai_stack_cache *cache)
 static struct skuai_stack_slot *take_locked(struct skuai_stack_shelf *shelf)
 {
     if (shelf->warm != NULL) {
-        shelf->warm_count--;
+        skuai_kept_remove(&shelf->warm_kept);
         return pop(&shelf->warm);
     }
     if (shelf->cold != NULL) {
@@ -276,22 +277,13 @@ static void spill(struct skuai_stack_pool *pool, struct skuai_stack_cache *cache
     struct skuai_stack_slot **slots = cache->slots[class_index];
     struct skuai_stack_shelf *shelf = &pool->shelves[class_index];
     uint32_t count = skuai_load_32(&cache->count[class_index], SKUAI_RELAXED); /* our own */
-    uint32_t i = 0;
     skuai_lock_acquire(&pool->lock);
-    for (; i < n && shelf->warm_count < warm_capacity(class_index); i++, shelf->warm_count++)
+    for (uint32_t i = 0; i < n; i++) {
         push(&shelf->warm, slots[i]);
-    pool->outside -= i;
-    skuai_lock_release(&pool->lock);
-    uint32_t first_cold = i;
-    for (; i < n; i++)
-        (void)madvise(slots[i]->low, stack_extent(pool, class_index), MADV_DONTNEED); /* K3 */
-    if (first_cold < n) {
-        skuai_lock_acquire(&pool->lock);
-        for (i = first_cold; i < n; i++, shelf->cold_count++)
-            push(&shelf->cold, slots[i]);
-        pool->outside -= n - first_cold;
-        skuai_lock_release(&pool->lock);
+        skuai_kept_add(&shelf->warm_kept);
     }
+    pool->outside -= n;
+    skuai_lock_release(&pool->lock);
     memmove(slots, slots + n, (count - n) * sizeof slots[0]);
     skuai_store_32(&cache->count[class_index], count - n, SKUAI_RELAXED);
 }
@@ -366,6 +358,48 @@ void skuai_stack_release(struct skuai_stack_pool *pool, struct skuai_stack_cache
     cache->slots[class_index][count] = slot;
     skuai_store_32(&cache->count[class_index], count + 1, SKUAI_RELAXED); /* one writer; a count for stats */
     *stack = (struct skuai_stack){ .low = NULL };
+}
+
+/* ---- giving back ---------------------------------------------------------------------------------------------- */
+
+/* K3, for up to `max` stacks of a class, in steps: the system calls are made without the lock. */
+static uint32_t cool(struct skuai_stack_pool *pool, uint32_t class_index, uint32_t max)
+{
+    struct skuai_stack_shelf *shelf = &pool->shelves[class_index];
+    struct skuai_stack_slot *batch[COOL_BATCH];
+    uint32_t done = 0, n;
+    do {
+        skuai_lock_acquire(&pool->lock);
+        uint32_t unneeded = skuai_kept_unneeded(&shelf->warm_kept, always_warm(class_index));
+        for (n = 0; n < unneeded && n < COOL_BATCH && done + n < max; n++)
+            batch[n] = pop(&shelf->warm);
+        skuai_kept_give_back(&shelf->warm_kept, n);
+        skuai_lock_release(&pool->lock);
+        for (uint32_t i = 0; i < n; i++)
+            (void)madvise(batch[i]->low, stack_extent(pool, class_index), MADV_DONTNEED);
+        skuai_lock_acquire(&pool->lock);
+        for (uint32_t i = 0; i < n; i++)
+            push(&shelf->cold, batch[i]);
+        shelf->cold_count += n;
+        skuai_lock_release(&pool->lock);
+        done += n;
+    } while (n != 0);
+    return done;
+}
+
+enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t max)
+{
+    uint32_t done = 0;
+    bool later = false;
+    for (uint32_t class_index = 0; class_index < SKUAI_STACK_CLASSES; class_index++)
+        done += cool(pool, class_index, max - done);
+    if (done == max)
+        return SKUAI_DECAY_NOW;
+    skuai_lock_acquire(&pool->lock);
+    for (uint32_t class_index = 0; class_index < SKUAI_STACK_CLASSES; class_index++)
+        later |= skuai_kept_renew(&pool->shelves[class_index].warm_kept, always_warm(class_index));
+    skuai_lock_release(&pool->lock);
+    return later ? SKUAI_DECAY_LATER : SKUAI_DECAY_NOTHING;
 }
 
 size_t skuai_stack_nominal(const struct skuai_stack *stack) { return class_size(stack->slot->class_index); }

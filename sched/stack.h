@@ -5,12 +5,13 @@
  *
  * Where a stack is, from warm to cold; last in, first out everywhere:
  *   K1 cache   a worker's own, a few per class; no lock
- *   K2 warm    the pool's, guarded by its lock, up to a number of bytes per class; moved to and from caches in batches
- *   K3 cold    the pool's, too, the rest. Its pages went back to the kernel with MADV_DONTNEED: MADV_FREE would be
- *              cheaper but leaves them in the resident size, by which containers are judged, until memory is short.
+ *   K2 warm    the pool's, guarded by its lock; moved to and from caches in batches
+ *   K3 cold    the pool's, too: those that have lain warm for a whole period (decay.h), beyond a number of bytes per class.
+ *              Their pages went back to the kernel with MADV_DONTNEED: MADV_FREE would be cheaper but leaves them in the
+ *              resident size, by which containers are judged, until memory is short.
  *   K4 fresh   the part of a slab that was never handed out
- * So pages of unused stacks are bounded, however deep each once was: K1 and K2 by their capacities in bytes; of a stack
- * too large for those only the top remains. Slabs stay mapped until the pool ends.
+ * So pages of unused stacks are bounded after two periods, however deep each once was; of a stack too large for a cache
+ * only the top remains. Slabs stay mapped until the pool ends.
  *
  * A guard under each stack turns an overflow into a fault (overflow.h). By what is at hand, from best to worst:
  *   PAGE       MADV_GUARD_INSTALL (Linux 6.13): costs no mapping
@@ -28,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sched/decay.h"
 #include "sched/lock.h"
 
 enum {
@@ -76,7 +78,8 @@ struct skuai_stack_cache {
 
 struct skuai_stack_shelf { /* a class in the pool; guarded by its lock */
     struct skuai_stack_slot *warm, *cold;
-    uint32_t warm_count, cold_count;
+    struct skuai_kept warm_kept;
+    uint32_t cold_count;
     struct skuai_stack_slab *slab; /* the last one made; fresh slots are in this one only */
 };
 
@@ -138,6 +141,9 @@ __attribute__((warn_unused_result)) int skuai_stack_acquire(struct skuai_stack_p
 
 /* By any thread with a cache, not from on top of the stack. Aborts with a message if the canary is dead. */
 void skuai_stack_release(struct skuai_stack_pool *pool, struct skuai_stack_cache *cache, struct skuai_stack *stack);
+
+/* Makes up to `max` stacks cold that nobody needed for a period (decay.h). Any thread, one at a time. */
+enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t max);
 
 /* What was asked for when the stack was made, rounded up to its class: for messages. */
 size_t skuai_stack_nominal(const struct skuai_stack *stack);

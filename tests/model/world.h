@@ -118,6 +118,18 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
     return 0;
 }
 void skuai_slab_cache_trim(struct skuai_slab_cache *cache) { (void)cache; }
+enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max)
+{
+    (void)set;
+    (void)max;
+    return SKUAI_DECAY_NOTHING;
+}
+enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t max)
+{
+    (void)pool;
+    (void)max;
+    return SKUAI_DECAY_NOTHING;
+}
 
 /* ---- a runtime ---- */
 

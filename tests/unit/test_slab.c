@@ -128,6 +128,13 @@ static uint32_t resident_pages(const struct skuai_slab_chunk *chunk)
 
 enum { CROWD = 3000 }; /* six chunks of 512 */
 
+/* Two periods in which nobody needs anything. */
+static void let_decay(struct fixture *f)
+{
+    for (int renewed = 0; renewed < 2;)
+        renewed += skuai_slab_set_decay(&f->set, 2) != SKUAI_DECAY_NOW;
+}
+
 static bool is_last_of_chunk(void *const *slots, uint32_t i)
 {
     return i + 1 == CROWD || skuai_slab_chunk_of(slots[i]) != skuai_slab_chunk_of(slots[i + 1]);
@@ -157,6 +164,7 @@ TEST(slab_gives_back_pages_and_generations_go_on)
                     skuai_task_word_bury(word_of(slots[i]));
             bury(&f->caches[0], slots[i]);
         }
+        let_decay(f);
         struct skuai_slab_stats stats = skuai_slab_set_stats(&f->set);
         CHECK_EQ(stats.live, 0);
         CHECK_EQ(stats.chunks, 6);
@@ -186,11 +194,13 @@ TEST(slab_remembers_generations_of_kept_chunks)
                 skuai_task_word_bury(word_of(slots[i]));
             bury(&f->caches[0], slots[i]);
         }
-        CHECK_EQ(f->set.kept, 1);
+        let_decay(f);
+        CHECK_EQ(skuai_slab_set_decay(&f->set, 1), SKUAI_DECAY_NOTHING);
+        CHECK_EQ(f->set.kept[0].count, 1);
     }
     void *one = alloc(&f->caches[1], 128); /* the kept chunk, used in part, … */
     const struct skuai_slab_chunk *chunk = skuai_slab_chunk_of(one);
-    CHECK(f->set.kept == 0 && chunk->touched_end > chunk->fresh);
+    CHECK(f->set.kept[0].count == 0 && chunk->touched_end > chunk->fresh);
     for (const char *slot = chunk->slots; slot < chunk->end; slot += 128) {
         uint32_t generation = skuai_task_generation(skuai_load_64((const skua_word64 *)(const void *)slot, SKUAI_RELAXED));
         highest = generation > highest ? generation : highest;
@@ -199,8 +209,28 @@ TEST(slab_remembers_generations_of_kept_chunks)
     f->set.options.keep_chunks = 0;
     skuai_slab_cache_retire(&f->caches[0]);
     skuai_slab_cache_retire(&f->caches[1]); /* … is empty beyond the shared cache's spare */
+    let_decay(f);
     CHECK(skuai_slab_set_stats(&f->set).bytes_given_back != 0);
     CHECK(chunk->state == 0 && chunk->generation >= highest && highest > 50);
+    fixture_destroy(f, 0);
+}
+
+/* A load in waves keeps its memory; what only the highest wave needed goes. */
+TEST(slab_keeps_what_each_period_needs)
+{
+    struct fixture *f = fixture_create(0);
+    void *slots[CROWD];
+    uint64_t given[6];
+    for (uint32_t wave = 0; wave < 6; wave++) {
+        uint32_t size = wave == 0 ? CROWD : CROWD / 2;
+        for (uint32_t i = 0; i < size; i++)
+            slots[i] = alloc(&f->caches[0], 128);
+        for (uint32_t i = 0; i < size; i++)
+            bury(&f->caches[0], slots[i]);
+        (void)skuai_slab_set_decay(&f->set, 100);
+        given[wave] = skuai_slab_set_stats(&f->set).give_backs;
+    }
+    CHECK(given[0] == 0 && given[1] != 0 && given[2] >= 3 && given[5] == given[2]);
     fixture_destroy(f, 0);
 }
 
@@ -219,6 +249,7 @@ TEST(slab_remote_frees_come_back_on_demand_and_on_trim)
     for (uint32_t i = 0; i < CROWD; i++)
         bury(NULL, slots[i]);
     skuai_slab_cache_trim(&f->caches[0]);
+    let_decay(f);
     CHECK_EQ(skuai_slab_set_stats(&f->set).live, 0);
     CHECK(skuai_slab_set_stats(&f->set).bytes_given_back >= 3 * 65536);
     fixture_destroy(f, 0);
@@ -381,6 +412,8 @@ static void *member_main(void *arg)
             skuai_slab_cache_retire(cache);
         if (member->index == 2 && step % 100 == 0)
             (void)skuai_slab_set_stats(&f->set);
+        if (member->index == 3 && step % 50 == 0)
+            (void)skuai_slab_set_decay(&f->set, 2);
     }
     if (cache != NULL)
         skuai_slab_cache_retire(cache);

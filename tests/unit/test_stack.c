@@ -117,6 +117,7 @@ TEST(a_stack_that_is_out_is_counted)
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
+/* Also: a load in waves keeps its stacks warm, until nobody has needed them for a period. */
 TEST(unused_stacks_hold_bounded_memory)
 {
     enum { STACKS = 400, SIZE = 1 << 16, BOUND = (1 << 22) + (1 << 20) }; /* the pool's and the cache's */
@@ -136,7 +137,12 @@ TEST(unused_stacks_hold_bounded_memory)
         }
         for (int i = 0; i < STACKS; i++)
             skuai_stack_release(&pool, &cache, &stacks[i]);
+        CHECK_EQ(skuai_stack_pool_decay(&pool, 1000), SKUAI_DECAY_LATER);
+        CHECK_EQ(pool.shelves[2].cold_count, 0);
     }
+    CHECK_EQ(skuai_stack_pool_decay(&pool, 10), SKUAI_DECAY_NOW);
+    CHECK_EQ(pool.shelves[2].cold_count, 10);
+    CHECK_EQ(skuai_stack_pool_decay(&pool, 1000), SKUAI_DECAY_NOTHING);
     for (int i = 0; i < STACKS; i++)
         total += resident(&copies[i], pool.page_size);
     CHECK(total <= BOUND + BOUND / 8); /* an eighth for the stagger's pages */

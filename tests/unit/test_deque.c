@@ -1,5 +1,5 @@
-/* The run queue: order, shares, being full, indices past 2^32; then an owner against thieves, and workers that steal from
- * each other, where every item is taken exactly once with what its producer wrote.
+/* The run queue: order, shares, being full, indices past 2^32; then an owner against thieves, and workers that steal
+ * from each other, where every item is taken exactly once with what its producer wrote.
  */
 #include "sched/deque.h"
 
@@ -123,6 +123,46 @@ TEST(indices_grow_past_32_bits)
     }
 }
 
+struct shed {
+    uintptr_t next; /* expected: newest first */
+    uint32_t count;
+};
+
+static void expect_shed(void *visited, void *arg)
+{
+    struct shed *shed = arg;
+    CHECK(visited == item(shed->next));
+    shed->next--;
+    shed->count++;
+}
+
+/* Full or not, at every place in the ring: the older half stays, in order, and the rest is visited. */
+static void check_shed(uint64_t start, uintptr_t count)
+{
+    struct skuai_deque *deque = deque_from(start);
+    struct shed shed = { .next = count - 1 };
+    uintptr_t keep = count < CAPACITY / 2 ? count : CAPACITY / 2;
+    for (uintptr_t i = 0; i < count; i++)
+        push(deque, i);
+    CHECK_EQ(skuai_deque_shed(deque, expect_shed, &shed), count - keep);
+    CHECK_EQ(shed.count, count - keep);
+    CHECK_EQ(skuai_deque_count(deque), keep);
+    for (uintptr_t i = keep; i < CAPACITY; i++) /* there is just that much room */
+        push(deque, i);
+    CHECK(!skuai_deque_push(deque, item(0), SKUAI_RELEASE));
+    expect(deque, CAPACITY, 1, 0, CAPACITY);
+    free(deque);
+}
+
+TEST(shedding_keeps_the_older_half)
+{
+    static const uintptr_t counts[] = { 0, 1, CAPACITY / 2 - 1, CAPACITY / 2, CAPACITY / 2 + 1, CAPACITY - 1, CAPACITY };
+    static const uint64_t starts[] = { 0, 1, CAPACITY / 2 + 3, CAPACITY - 1, UINT32_MAX - CAPACITY / 4 };
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++)
+            check_shed(starts[i], counts[k]);
+}
+
 /* ---- an owner against thieves -------------------------------------------------------------------------------- */
 
 /* What is handed over: plain memory, written before the push and by its one taker after. */
@@ -173,18 +213,10 @@ static void *thief_main(void *arg)
     return NULL;
 }
 
-/* As schedule.c's: keeps the older half, sheds the newer. */
-static void overflow(struct heist *heist)
+static void consume_shed(void *cell, void *heist)
 {
-    void *all[CAPACITY];
-    int count = skuai_deque_take(heist->deque, all, CAPACITY, 1);
-    int keep = count < CAPACITY / 2 ? count : CAPACITY / 2;
-    if (keep > 0)
-        skuai_deque_push_many(heist->deque, all, (uint32_t)keep);
-    for (int i = keep; i < count; i++) {
-        uint64_t any_order = 0;
-        consume(heist, &any_order, &all[i], 1);
-    }
+    uint64_t any_order = 0;
+    consume(heist, &any_order, &cell, 1);
 }
 
 /* Pushes all cells; takes some itself. */
@@ -195,7 +227,7 @@ static void own(struct heist *heist, uint64_t random)
         struct cell *cell = &heist->cells[i];
         cell->number = i;
         while (!skuai_deque_push(heist->deque, cell, i % 2 ? SKUAI_SEQ_CST : SKUAI_RELEASE))
-            overflow(heist);
+            skuai_deque_shed(heist->deque, consume_shed, heist);
         void *one;
         if (skuai_random_below(&random, 3) == 0 && skuai_deque_take(heist->deque, &one, 1, 1) == 1)
             consume(heist, &last, &one, 1);

@@ -105,9 +105,8 @@ static void check_pair(bool reverse, unsigned before, int first, int second)
         bool claimed = claim == SKUAI_CLAIM_WON && (i == first || i == second);
         CHECK_EQ(skuai_op_state(&q.ops[i]), claimed ? SKUAI_OP_CLAIMED : SKUAI_OP_ARMED);
         if (i < 2)
-            CHECK_EQ(decided(&q.selects[i]), before >> i & 1 ? SKUAI_SELECT_FIRST
-                                             : claimed      ? SKUAI_SELECT_FIRST + 3
-                                                            : SKUAI_SELECT_OPEN);
+            CHECK_EQ(decided(&q.selects[i]),
+                     before >> i & 1 ? SKUAI_SELECT_FIRST : claimed ? SKUAI_SELECT_FIRST + 3 : SKUAI_SELECT_OPEN);
     }
 }
 
@@ -199,7 +198,7 @@ static void unlink_op(struct queue *queue, skua_op *op)
 struct gate {
     struct skuai_lock lock;
     struct queue waiting;  /* guarded */
-    uint64_t first_spare, posted; /* guarded: tokens first_spare … posted-1 went to nobody yet; whoever waits gets the next */
+    uint64_t first_spare, posted; /* guarded: tokens first_spare … posted-1 went to nobody yet */
 };
 
 /* An op in the queue is ARMED, one that left it is CLAIMED, both under the lock. */
@@ -445,11 +444,15 @@ static enum offered offer_locked(struct channel *channel, struct offer *mine, bo
 {
     struct queue *others = mine->sends ? &channel->receivers : &channel->senders;
     for (skua_op *other = others->first; other != NULL; other = other->next) {
-        enum skuai_claim claim = mine_first ? skuai_op_claim_pair(&mine->op, other) : skuai_op_claim_pair(other, &mine->op);
+        enum skuai_claim claim =
+            mine_first ? skuai_op_claim_pair(&mine->op, other) : skuai_op_claim_pair(other, &mine->op);
         if (claim == SKUAI_CLAIM_WON) {
             struct offer *theirs = (struct offer *)(void *)other;
             unlink_op(others, other);
-            *(mine->sends ? &theirs->value : &mine->value) = mine->sends ? mine->value : theirs->value;
+            if (mine->sends)
+                theirs->value = mine->value;
+            else
+                mine->value = theirs->value;
             *partner = other;
             return TRADED;
         }

@@ -4,8 +4,8 @@
  *     [ generation   ] [ 0                         ] [J H C E N R A]
  *
  *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
- *   R running    a worker is inside the task, and only that worker takes it away again; or the task has yielded: then
- *                it is in one queue, and whoever takes it from there is the worker inside
+ *   R running    a worker is inside the task, and only that worker takes it away again; or the task is new or has
+ *                yielded: then it is in one queue, and whoever takes it from there is the worker inside
  *   N notified   with R: run again afterwards. Without R: the task is in exactly one queue (or on its way there)
  *   E ended      it has ended; its result stands
  *   C cancel     asked to end; never cleared
@@ -13,7 +13,7 @@
  *   J joiner     task->joiner is set: who takes R to E completes that op
  *
  * so that a living task that has not ended is one of
- *     waiting (-,-)   queued (-,N)   running or yielded (R,-)   likewise, and notified (R,N)
+ *     waiting (-,-)   queued (-,N)   running, new or yielded (R,-)   likewise, and notified (R,N)
  *
  * Each transition is one read-modify-write and returns a verdict that the caller must obey; a yield is none at all. That
  * a task is in at most one queue rests on this: N without R is set by exactly one party, who gets SKUAI_TASK_ENQUEUE for
@@ -47,10 +47,10 @@ enum skuai_task_verdict {
 
 SKUAI_INLINE uint32_t skuai_task_generation(uint64_t word) { return (uint32_t)(word >> 32); }
 
-/* Spawn: a task that is queued from the start. Relaxed: the queue publishes it. */
+/* Spawn: a task that is queued from the start, as one that has yielded. Relaxed: the queue publishes it. */
 SKUAI_INLINE void skuai_task_word_begin(skua_word64 *word, uint32_t generation, bool with_handle)
 {
-    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_NOTIFIED | (with_handle ? SKUAI_TASK_HANDLE : 0);
+    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | (with_handle ? SKUAI_TASK_HANDLE : 0);
     skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED);
 }
 
@@ -107,8 +107,8 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 
     return skuai_task_word_notify_exactly(word, generation, SKUAI_TASK_CANCEL);
 }
 
-/* The worker that took the task from a queue begins to run it: N without R becomes R without N. A task that yielded has
- * kept R in the queue and needs no exchange; if N was set meanwhile, this run is what the wake leads to. Acquire: pairs
+/* The worker that took the task from a queue begins to run it: N without R becomes R without N. A task that is
+ * new or has yielded has R in the queue and needs no exchange; if N was set meanwhile, this run is what the wake leads to. Acquire: pairs
  * with every wake's release; what others released before stays visible through this exchange, as through any. A wake
  * after the load finds R, and its N is found by _pause. Returns the new word. */
 SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
@@ -131,9 +131,13 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
     return old & SKUAI_TASK_NOTIFIED ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
 }
 
-/* The task has ended. Release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */
+/* The task has ended. Without H, which nobody can set again, nobody waits and nobody asks: wakes that come before the
+ * slot is buried find R, as during the run. Acquire there: pairs with _release, as who frees must see what the other did.
+ * With H: release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_end(skua_word64 *word)
 {
+    if (!(skuai_load_64(word, SKUAI_ACQUIRE) & SKUAI_TASK_HANDLE))
+        return SKUAI_TASK_FREE;
     uint64_t old = skuai_add_64(word, (uint64_t)SKUAI_TASK_ENDED - SKUAI_TASK_RUNNING, SKUAI_ACQ_REL);
     if (old & SKUAI_TASK_JOINER)
         return SKUAI_TASK_COMPLETE_JOINER;

@@ -189,6 +189,25 @@ static void cancel_finish(void)
 }
 MC_TEST(cancel, .setup = cancel_setup, .finish = cancel_finish, .bound = 3);
 
+/* A new task, woken and cancelled before its first run or during it. */
+static void spawned_setup(void)
+{
+    reset(0);
+    skuai_task_word_begin(&slot.word, GENERATION, false);
+    queued.raw = 1;
+    workers(2);
+    mc_thread(exact_waker, NULL);
+    mc_thread(canceller, NULL);
+}
+static void spawned_finish(void)
+{
+    waits_again();
+    mc_assert(seen[1] == 1 && seen[2] == 1, "a wake was lost: no run saw what the waker had done");
+    mc_assert(saw_cancel, "a cancellation was lost");
+    mc_assert(runs >= 1 && runs <= 3, "more runs than wakes");
+}
+MC_TEST(spawned, .setup = spawned_setup, .finish = spawned_finish, .stale = 2);
+
 /* ---- runs that do not simply pause ---- */
 
 static void yields(void *arg)
@@ -391,7 +410,8 @@ static void cancel_any_finish(void)
 }
 MC_TEST(cancel_any, .setup = cancel_any_setup, .finish = cancel_any_finish, .bound = 3);
 
-/* Against the end of one task and the begin of the next: what is found is cancelled, and a dead slot left alone. */
+/* Against the end of one task: what was cancelled is reported, and a dead slot left alone. A task in its last moment may
+ * be reported, too. */
 static bool alive_was_canceled;
 static void ends_and_looks(void *arg)
 {
@@ -414,7 +434,7 @@ static void cancel_any_and_end_setup(void)
 static void cancel_any_and_end_finish(void)
 {
     freed_once();
-    mc_assert((found == 1) == alive_was_canceled, "cancelled, and not said so, or the reverse");
+    mc_assert(found == 1 || !alive_was_canceled, "cancelled, and not said so");
     mc_assert((word_now() & 0xffffffff) == 0, "a dead slot was touched");
 }
 MC_TEST(cancel_any_and_end, .setup = cancel_any_and_end_setup, .finish = cancel_any_and_end_finish,

@@ -1,5 +1,5 @@
-/* The environment: the real clock, deadlines and threads; and the simulated one, whose virtual threads are started here by
- * hand: order and times come from the seed, time is jumped over, a deadlock is found.
+/* The environment: the real clock, deadlines and threads; and the simulated one, whose virtual threads are started here
+ * by hand: order and times come from the seed, time is jumped over, a deadlock is found.
  */
 #define _GNU_SOURCE
 #include "sched/env.h"
@@ -157,7 +157,9 @@ static struct world *world_create(uint64_t seed)
 {
     struct world *world = calloc(1, sizeof *world);
     CHECK(world != NULL && (world->trace = malloc(TRACE_MAX)) != NULL);
-    struct skuai_sim_config config = { .seed = seed, .threads_max = THREADS_MAX, .trace = keep_trace, .trace_context = world };
+    struct skuai_sim_config config = {
+        .seed = seed, .threads_max = THREADS_MAX, .trace = keep_trace, .trace_context = world
+    };
     CHECK_OK(skuai_sim_create(&world->env.sim, &config));
     return world;
 }
@@ -168,7 +170,9 @@ static int start(struct world *world, void (*entry)(void *arg))
     vthread->world = world;
     vthread->index = world->started++;
     vthread->flow = &vthread->base;
-    vthread->thread = (struct skuai_thread){ .entry = entry, .arg = vthread, .base = &vthread->base, .flow = &vthread->flow };
+    vthread->thread = (struct skuai_thread){
+        .entry = entry, .arg = vthread, .base = &vthread->base, .flow = &vthread->flow
+    };
     return skuai_env_thread_start(&world->env, &vthread->thread, &vthread->parker);
 }
 

@@ -56,6 +56,12 @@ SKUA_API const char *skua_version(void);
  * Threads: any. Blocks: never. The text is static. */
 SKUA_API const char *skua_strerror(int error);
 
+/* The calling thread's `errno`, for code in fibers that calls the C library on both sides of a wait. Compilers compute
+ * the address behind the macro `errno` once per function, and after a wait it may be another thread's:
+ *     n = read(fd, …); error = n < 0 ? -skua_errno() : 0;
+ * Threads: any. */
+SKUA_API int skua_errno(void);
+
 SKUA_END_DECLS
 
 #endif

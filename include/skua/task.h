@@ -9,7 +9,7 @@
  *
  * A fiber is a function on a small stack of its own. It may call anything; calls of Skua that wait suspend it and
  * leave its worker to others, and it may continue on another thread. So between waits nothing may be held that
- * belongs to a thread: a pthread mutex, the address of a thread-local, `errno`.
+ * belongs to a thread: a pthread mutex, the address of a thread-local, `errno` (skua_errno() reads it safely).
  *
  * A task ends when its function returns. Nothing ends it from outside: skua_cancel() asks, and the task's awaits
  * answer. Its memory is freed by the last of { its end, the release of its handle }.

@@ -197,7 +197,8 @@ static int show(void *arg)
     skua_runtime_stats(skua_runtime_self(), &stats);
     printf("%u worker%s; ns per operation over %d rounds; steals, wakes and sleeps of workers summed over them\n\n",
            stats.workers, stats.workers == 1 ? "" : "s", ROUNDS);
-    printf("%-26s %9s  %9s  %-6s %9s %8s %8s\n", "workload", "median ns", "worst ns", "per", "stolen", "wakes", "sleeps");
+    printf("%-26s %9s  %9s  %-6s %9s %8s %8s\n", "workload", "median ns", "worst ns", "per", "stolen", "wakes",
+           "sleeps");
     for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++)
         if (run_workload(&workloads[i]) < 0)
             return -1;
@@ -210,7 +211,8 @@ static int show(void *arg)
 int main(int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        puts("usage: skua-demo\nRuns the core's workloads; SKUA_WORKERS=N in the environment sets the number of workers.");
+        puts("usage: skua-demo\n"
+             "Runs the core's workloads; SKUA_WORKERS=N in the environment sets the number of workers.");
         return 0;
     }
     return skua_main(show, NULL);

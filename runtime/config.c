@@ -20,7 +20,10 @@ static bool parse_number(const char *text, uint64_t *value)
     unsigned long long number = strtoull(text, &end, 0);
     if (errno != 0)
         return false;
-    unsigned shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
+    unsigned shift = *end == 'K' || *end == 'k'   ? 10
+                     : *end == 'M' || *end == 'm' ? 20
+                     : *end == 'G' || *end == 'g' ? 30
+                                                  : 0;
     if (shift != 0)
         end++;
     if (*end != '\0' || (shift != 0 && number > UINT64_MAX >> shift))
@@ -38,8 +41,8 @@ static int from_environment(const char *name, uint64_t low, uint64_t high, uint6
         return 0;
     if (parse_number(text, value) && *value >= low && *value <= high)
         return 1;
-    skuai_log(reporter, SKUA_LOG_ERROR, "%s=\"%s\" in the environment: give a whole number from %llu to %llu", name, text,
-              (unsigned long long)low, (unsigned long long)high);
+    skuai_log(reporter, SKUA_LOG_ERROR, "%s=\"%s\" in the environment: give a whole number from %llu to %llu", name,
+              text, (unsigned long long)low, (unsigned long long)high);
     return -EINVAL;
 }
 
@@ -101,11 +104,13 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
     if (resolved->stack_size == 0)
         resolved->stack_size = STACK_SIZE_DEFAULT;
     if (resolved->stack_size < STACK_SIZE_MIN || resolved->stack_size > STACK_SIZE_MAX) {
-        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.stack_size is %zu: give 16 KiB to 8 MiB", resolved->stack_size);
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.stack_size is %zu: give 16 KiB to 8 MiB",
+                  resolved->stack_size);
         return -EINVAL;
     }
     if (resolved->workers > WORKERS_MAX) {
-        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.workers is %u: give at most %d", resolved->workers, WORKERS_MAX);
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.workers is %u: give at most %d", resolved->workers,
+                  WORKERS_MAX);
         return -EINVAL;
     }
     return 0;

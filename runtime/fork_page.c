@@ -1,6 +1,6 @@
 /* Knowing that one is the child of a fork, without a system call: the kernel zeroes a page marked WIPEONFORK in the
- * child. Where there is no such mark (Linux before 4.14) the page is an ordinary one, and a child that uses its parent's
- * runtime is not caught.
+ * child. Where there is no such mark (Linux before 4.14) the page is an ordinary one, and a child that uses its
+ * parent's runtime is not caught.
  */
 #define _GNU_SOURCE
 #include "runtime/runtime.h"

@@ -2,8 +2,8 @@
  *
  *   1 refuse   stage = REFUSE; a spawn that has read the stage before may still come, and is drained like the others
  *   2 drain    the last worker to go to sleep counts the living tasks and says when there are none (worker.c)
- *   3 cancel   stage = CANCEL; every slot of task memory is gone through, again and again while it lasts, because a spawn
- *              may have slipped in
+ *   3 cancel   stage = CANCEL; every slot of task memory is gone through, again and again while it lasts, because a
+ *              spawn may have slipped in
  *   4 report   the slots once more
  *   5 stop     stage = STOP, every parker gets a token; workers leave their loops; they are joined when all have
  */
@@ -18,7 +18,10 @@
 
 enum { CANCEL_AGAIN_NS = 10000000, STOP_GRACE_MIN_NS = 100000000 };
 
-static uint64_t later(uint64_t now_ns, uint64_t by_ns) { return by_ns < SKUA_NEVER - now_ns ? now_ns + by_ns : SKUA_NEVER; }
+static uint64_t later(uint64_t now_ns, uint64_t by_ns)
+{
+    return by_ns < SKUA_NEVER - now_ns ? now_ns + by_ns : SKUA_NEVER;
+}
 
 /* Waits until a word has the value or the time has come. */
 static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint32_t value, uint64_t until_ns)
@@ -68,7 +71,9 @@ static void report_task(void *context, skua_task *task)
 {
     struct skuai_scheduler *sched = context;
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* a report */
-    const char *state = word & SKUAI_TASK_RUNNING ? "running or ready" : word & SKUAI_TASK_NOTIFIED ? "ready" : "waiting";
+    const char *state = word & SKUAI_TASK_RUNNING    ? "running or ready"
+                        : word & SKUAI_TASK_NOTIFIED ? "ready"
+                                                     : "waiting";
     char name[32];
     skua_task_name(task, name, sizeof name);
     skuai_log(sched, SKUA_LOG_WARN, "shutdown: left over: task %llu (%s), %s", (unsigned long long)skuai_task_id(task),

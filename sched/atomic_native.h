@@ -55,7 +55,8 @@ SKUAI_INLINE void skuai_pause(void)
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    __asm__ volatile("isb" ::: "memory"); /* `yield` is a no-op on most cores; `isb` waits about as long as x86's pause */
+    /* `yield` is a no-op on most cores; `isb` waits about as long as x86's pause */
+    __asm__ volatile("isb" ::: "memory");
 #else
     __asm__ volatile("" ::: "memory");
 #endif

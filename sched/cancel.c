@@ -18,7 +18,8 @@ static bool cancel_pending_nested(struct skuai_worker *worker)
             return true;
     }
     return worker->task->scope == NULL &&
-           (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0; /* C's sender wakes us besides */
+           /* C's sender wakes us besides */
+           (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0;
 }
 
 bool skuai_cancel_pending(struct skuai_worker *worker)
@@ -139,9 +140,10 @@ void skuai_sink_fire(uintptr_t sink)
     }
 }
 
-/* Late fires. The sink's task may end as soon as the op is DONE, and its runtime may then be destroyed while a thread of
- * another runtime, or of none, is still about to fire: so such a thread counts itself in before DONE. Whoever sees DONE,
- * and so whoever destroys the runtime because of it, sees the count. A runtime's own workers are joined anyway. */
+/* Late fires. The sink's task may end as soon as the op is DONE, and its runtime may then be destroyed while a thread
+ * of another runtime, or of none, is still about to fire: so such a thread counts itself in before DONE. Whoever sees
+ * DONE, and so whoever destroys the runtime because of it, sees the count. A runtime's own workers are joined
+ * anyway. */
 void *skuai_sink_hold(uintptr_t sink)
 {
     skua_task *task = sink_task(sink);

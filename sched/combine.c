@@ -1,8 +1,8 @@
 /* Combinators: sets of futures and tasks that one task waits for.
  *
- * A set is a frame; polling it polls the children that something happened to, each from its own leaf. How a child learns
- * that something happened, from any thread, is fired.c's matter (C1 … C4 there). What is here is all the runner's own:
- * who is ready, who is cancelled, who has won.
+ * A set is a frame; polling it polls the children that something happened to, each from its own leaf. How a child
+ * learns that something happened, from any thread, is fired.c's matter (C1 … C4 there). What is here is all the
+ * runner's own: who is ready, who is cancelled, who has won.
  */
 #include "sched/combine.h"
 #include "sched/spawn.h"

@@ -1,8 +1,8 @@
 /* When to give unused memory back to the kernel.
  *
  * Giving back at once makes a load that comes in waves pay for it in every wave: a page fault per page, and on other
- * processors an interrupt per call. Never giving back keeps the peak for ever. So pools keep what is freed and count; what
- * nobody has needed for a whole period is given back at its end, by the guard (guard.c), off the workers' time:
+ * processors an interrupt per call. Never giving back keeps the peak for ever. So pools keep what is freed and count;
+ * what nobody has needed for a whole period is given back at its end, by the guard (guard.c), off the workers' time:
  *   count   how many are kept
  *   low     the least that count has been in this period: that many lay there all the time
  * A few are kept for ever. Both numbers are guarded by their pool's lock.

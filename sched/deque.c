@@ -53,7 +53,8 @@ int skuai_deque_take(struct skuai_deque *deque, void **items, uint32_t max, uint
     /* Acquire: the claim that made this value of top had seen a bottom at least as great, so that bottom is not read
      * older than top. */
     uint64_t top = skuai_load_64(&deque->top, SKUAI_ACQUIRE);
-    uint64_t bottom = skuai_load_64(&deque->bottom, SKUAI_ACQUIRE); /* pairs with push's release: slots below are full */
+    /* pairs with push's release: slots below are full */
+    uint64_t bottom = skuai_load_64(&deque->bottom, SKUAI_ACQUIRE);
     uint64_t count = bottom - top;
     if (count == 0)
         return 0;
@@ -61,7 +62,8 @@ int skuai_deque_take(struct skuai_deque *deque, void **items, uint32_t max, uint
     if (count > max)
         count = max;
     for (uint64_t i = 0; i < count; i++)
-        items[i] = skuai_load_ptr(SLOT(deque, top + i), SKUAI_RELAXED); /* may be newer if top has moved: then we lose */
+        /* may be newer if top has moved: then we lose */
+        items[i] = skuai_load_ptr(SLOT(deque, top + i), SKUAI_RELAXED);
     /* Release: our reads of the slots come before the owner's reuse of them (push's acquire of top). Acquire: keeps
      * the chain of tops, as above. */
     if (!skuai_cas_64(&deque->top, &top, top + count, SKUAI_ACQ_REL))

@@ -21,9 +21,9 @@
 #include "sched/atomic.h"
 
 #ifndef SKUAI_DEQUE_CAPACITY
-/* A power of two; model tests shrink it. Go and tokio have 256. Measured with 1000 tasks that yield on two workers: what
- * does not fit takes turns through the injection queue, and with it moves from worker to worker; with room for all a
- * yield of a future takes 0.65 of the time, of a fiber 0.75. */
+/* A power of two; model tests shrink it. Go and tokio have 256. Measured with 1000 tasks that yield on two workers:
+ * what does not fit takes turns through the injection queue, and with it moves from worker to worker; with room for all
+ * a yield of a future takes 0.65 of the time, of a fiber 0.75. */
 #define SKUAI_DEQUE_CAPACITY 1024u
 #endif
 
@@ -41,7 +41,8 @@ struct skuai_deque {
  * (store-buffering against a worker that goes to sleep, idle.h), else SKUAI_RELEASE. */
 bool skuai_deque_push(struct skuai_deque *deque, void *item, enum skuai_order order);
 
-/* Owner only: pushes count items as one publication. There must be room: the owner has seen it, and others only make more. */
+/* Owner only: pushes count items as one publication. There must be room: the owner has seen it, and others only make
+ * more. */
 void skuai_deque_push_many(struct skuai_deque *deque, void *const *items, uint32_t count);
 
 /* Owner only, to make room: takes all but the older half (of the capacity) out and visits it, newest first. Returns how

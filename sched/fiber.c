@@ -1,12 +1,13 @@
 /* Fibers: tasks with a stack.
  *
- * A fiber that waits switches away: to the next ready fiber of its worker directly, else to the base. The one thing that
- * it cannot do itself is to say that it waits: until its registers are saved nobody may resume it. So it leaves a note
- * in worker->post, and whatever flow the switch arrives in carries it out first:
+ * A fiber that waits switches away: to the next ready fiber of its worker directly, else to the base. The one thing
+ * that it cannot do itself is to say that it waits: until its registers are saved nobody may resume it. So it leaves a
+ * note in worker->post, and whatever flow the switch arrives in carries it out first:
  *   F1 note    post and post_task are set, on the old stack
  *   F2 switch  registers saved, the other flow resumed
- *   F3 settle  the other flow: PAUSE: R is taken from the word; if N was set meanwhile the fiber is queued (task_word.h).
- *              REQUEUE: queued as it is, with R. END: stack and task are freed, which could not be done from on top of them.
+ *   F3 settle  the other flow: PAUSE: R is taken from the word; if N was set meanwhile the fiber is queued
+ *              (task_word.h). REQUEUE: queued as it is, with R. END: stack and task are freed, which could not be done
+ *              from on top of them.
  * A fiber gets its stack when it first runs, from its worker's warm ones. If none can be had it goes to the end of the
  * queue and tries again: others end and leave theirs.
  */
@@ -106,7 +107,8 @@ enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task)
     return SKUAI_RUN_SETTLED;
 }
 
-/* Where a suspending fiber goes: to the next task's stack if that is a fiber, else to the base, with the task in hand. */
+/* Where a suspending fiber goes: to the next task's stack if that is a fiber, else to the base, with the task in
+ * hand. */
 static struct skuai_context *next_flow(struct skuai_worker *worker)
 {
     skua_task *next = skuai_worker_next_local(worker);
@@ -219,7 +221,8 @@ int skua_park(void)
 
 skua_waker skua_task_waker(const skua_task *task)
 {
-    uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* the generation is fixed while a handle or a run lasts */
+    /* the generation is fixed while a handle or a run lasts */
+    uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED);
     return (skua_waker){ .task = (skua_task *)(uintptr_t)task, .generation = skuai_task_generation(word) };
 }
 

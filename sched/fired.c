@@ -2,11 +2,12 @@
  *
  * An op armed while a child is polled has the child as its sink:
  *   C1 arm      the runner counts it in child->armed
- *   C2 fire     any thread: one exchange of child->signal adds a fire and sets QUEUED. Who set it pushes the child on its
- *               *task's* list of fired children. After that, or if QUEUED was set already, the fire touches only the task,
- *               which is type-stable. One list per task, not per set: the fire need not walk sets that may be ending.
- *   C3 deliver  at its next run the task takes the list, then each child's signal, and takes its fires off `armed`. What
- *               it then does with the child (combine.c) is the runner's own, no atomics.
+ *   C2 fire     any thread: one exchange of child->signal adds a fire and sets QUEUED. Who set it pushes the child on
+ *               its *task's* list of fired children. After that, or if QUEUED was set already, the fire touches only
+ *               the task, which is type-stable. One list per task, not per set: the fire need not walk sets that may be
+ *               ending.
+ *   C3 deliver  at its next run the task takes the list, then each child's signal, and takes its fires off `armed`.
+ *               What it then does with the child (combine.c) is the runner's own, no atomics.
  *   C4 end      a child that has ended with fires still under way (armed > 0: an op was seen DONE before its fire came)
  *               stays until they are delivered. So no fire finds a child gone.
  * Model: tests/model/model_fired.c.

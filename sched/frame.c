@@ -116,7 +116,8 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
     worker->task = task;
     worker->budget = AWAIT_BUDGET;
     worker->polling = 1;
-    /* Acquire: what a firing thread pushed before its wake; the wake's own edge would do, the list is its own anyway. */
+    /* Acquire: what a firing thread pushed before its wake; the wake's own edge would do, the list is its own
+     * anyway. */
     if (skuai_load_ptr(&task->fired, SKUAI_ACQUIRE) != NULL)
         skuai_sets_deliver(task);
     enum skua_poll poll = skuai_frame_climb(root->parent, root);

@@ -1,22 +1,22 @@
 /* The guard thread makes what must happen in time independent of what the workers do.
  *
- * While a worker is inside a task that computes for long, its next-slot, its deque and its timers wait. Idle workers were
- * not woken for what lies in a next-slot (schedule.c), and nobody but its worker looks at timers between tasks. So, as
- * long as anybody works, the guard looks at intervals:
+ * While a worker is inside a task that computes for long, its next-slot, its deque and its timers wait. Idle workers
+ * were not woken for what lies in a next-slot (schedule.c), and nobody but its worker looks at timers between tasks.
+ * So, as long as anybody works, the guard looks at intervals:
  *   - timers that are late: it expires them itself, whoever's wheel they are in
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
  *   - memory that nobody needed for a period: it gives it back (decay.h)
  * and when all workers sleep it sleeps too, but for the end of that period:
- *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and sleeps
- *              until then, or without
- *              a time-out
- *   G2 begins  a worker that was taken from the sleepers' set and found work reads `deep`; if it is set, unparks the guard
- *   G3 timers  while the guard expires timers timer_next reads NEVER (timers.c, T2), and a worker may settle on that. So it
- *              unparks the timekeeper afterwards. A worker that becomes the timekeeper later than that reads timer_next
- *              later too: the lock of idle.h orders the two.
- * Litmus of G1 and G2: store buffering, { deep; count } against { count (the exchange that took the worker out); deep }, all seq_cst.
- * So an idle runtime uses no CPU, and a runtime that goes in and out of idleness pays for a wake of the guard only after
- * it was calm for some milliseconds.
+ *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and
+ *              sleeps until then, or without a time-out
+ *   G2 begins  a worker that was taken from the sleepers' set and found work reads `deep`; if it is set, unparks the
+ *              guard
+ *   G3 timers  while the guard expires timers timer_next reads NEVER (timers.c, T2), and a worker may settle on that.
+ *              So it unparks the timekeeper afterwards. A worker that becomes the timekeeper later than that reads
+ *              timer_next later too: the lock of idle.h orders the two.
+ * Litmus of G1 and G2: store buffering, { deep; count } against { count (the exchange that took the worker out);
+ * deep }, all seq_cst. So an idle runtime uses no CPU, and a runtime that goes in and out of idleness pays for a wake of the
+ * guard only after it was calm for some milliseconds.
  */
 #include "sched/guard.h"
 

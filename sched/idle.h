@@ -57,8 +57,8 @@ uint32_t skuai_idle_pick(struct skuai_idle *idle);
 void skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next);
 
 /* Until when the worker, in the set, may sleep: the timekeeper until `timer_next`, others for ever (UINT64_MAX). To be
- * asked before each sleep, and obeyed: later settlers go by the answer. It is read under the lock, so that a worker that
- * lowers timer_next and settles before is seen, and one that settles later sees the answer. */
+ * asked before each sleep, and obeyed: later settlers go by the answer. It is read under the lock, so that a worker
+ * that lowers timer_next and settles before is seen, and one that settles later sees the answer. */
 uint64_t skuai_idle_sleep_until(struct skuai_idle *idle, uint32_t worker, const skua_word64 *timer_next);
 
 /* P4. True: the caller left the set by itself and is neither sleeping nor searching. False: it had been picked and

@@ -7,7 +7,8 @@
  *               the op (op.h: claim, move the result over, finish). If the op is an arm of a decided select the claim
  *               fails, and LOST is its last access.
  *   J3 detach   the joiner takes J away if the task, of the generation that it attached to, has not ended. Then nobody
- *               will touch the op. Else the op is in the hands of J2 until it is DONE or LOST, a few instructions later.
+ *               will touch the op. Else the op is in the hands of J2 until it is DONE or LOST, a few instructions
+ *               later.
  *   J4 free     a join uses the handle up. E without H frees (J2); E with a joiner whose op was claimed frees (J2,
  *               after DONE); else who holds H frees: by joining after E (J1), or by releasing it (task_word.h).
  * Model: tests/model/model_join.c.

@@ -20,9 +20,9 @@ void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, ui
 static bool select_take(struct skuai_select *select, uint64_t value)
 {
     uint64_t seen = SKUAI_SELECT_OPEN;
-    /* That one claimer decides needs no order, and the model tests need none: ops are published by their primitives' locks
-     * and come back by DONE or LOST. Acquire-release all the same, for a select whose owner reads the word itself and then
-     * what the claimer did before; on x86 it is the same instruction. */
+    /* That one claimer decides needs no order, and the model tests need none: ops are published by their primitives'
+     * locks and come back by DONE or LOST. Acquire-release all the same, for a select whose owner reads the word itself
+     * and then what the claimer did before; on x86 it is the same instruction. */
     while (!skuai_cas_64(&select->decided, &seen, value, SKUAI_ACQ_REL)) {
         if (seen >= SKUAI_SELECT_FIRST)
             return false;
@@ -60,7 +60,8 @@ static enum skuai_claim claim_two_selects(skua_op *first, skua_op *second)
         skuai_store_64(&low->decided, SKUAI_SELECT_OPEN, SKUAI_RELEASE);
         return in_order ? SKUAI_CLAIM_LOST_SECOND : SKUAI_CLAIM_LOST_FIRST;
     }
-    skuai_store_64(&low->decided, arm_value(low_op), SKUAI_RELEASE); /* pairs with the owner's acquire, as in select_take */
+    /* pairs with the owner's acquire, as in select_take */
+    skuai_store_64(&low->decided, arm_value(low_op), SKUAI_RELEASE);
     return SKUAI_CLAIM_WON;
 }
 

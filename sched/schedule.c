@@ -1,9 +1,9 @@
 /* Putting ready tasks into queues, and waking workers for them.
  *
  * That a task may be stolen and that it wakes a thief are two decisions:
- *   woken     goes to the waking worker's next-slot. Thieves may take it, but none is woken for it: most wakers are about
- *             to wait themselves, and a wake costs the waker more than most tasks' run (11 µs). What the slot held
- *             before goes to the deque, and does wake.
+ *   woken     goes to the waking worker's next-slot. Thieves may take it, but none is woken for it: most wakers are
+ *             about to wait themselves, and a wake costs the waker more than most tasks' run (11 µs). What the slot
+ *             held before goes to the deque, and does wake.
  *   spawned   likewise if the slot is free; else to the deque, which wakes a thief if nobody searches.
  *   last      a task that yielded or spent its budget: behind everything that is ready on its worker. Wakes nobody: it
  *             is no new work.
@@ -40,8 +40,8 @@ static void chain_shed(void *item, void *arg)
     chain->count++;
 }
 
-/* The deque is full: moves its newer half and the task to the injection queue, as one batch. The newer half, because the
- * older is next in line, while the newer has often just run. */
+/* The deque is full: moves its newer half and the task to the injection queue, as one batch. The newer half, because
+ * the older is next in line, while the newer has often just run. */
 static void overflow(struct skuai_worker *worker, skua_task *task)
 {
     struct shed_chain chain = { .first = task, .count = 1 };
@@ -84,7 +84,8 @@ void skuai_schedule_woken(skua_task *task)
         skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
         return;
     }
-    skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_ACQ_REL); /* as above; acquire: see worker.c's take */
+    /* as above; acquire: see worker.c's take */
+    skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_ACQ_REL);
     if (before != NULL) {
         push_local(worker, before, SKUAI_SEQ_CST);
         skuai_schedule_wake_one(sched);

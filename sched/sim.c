@@ -1,12 +1,12 @@
 /* The simulation. See sim.h, and docs in sched/DESIGN.md, "Simulation".
  *
  * Virtual threads are flows of control (context.h) of the OS thread that drives them. A virtual thread runs until it
- * reaches a switch point, parks or ends; then the driver chooses the next. All choices come from the seed: which thread,
- * how long each step took, and the seeds of the workers' own generators. No choice, and no line of the trace, depends
- * on an address, the real clock or another thread.
+ * reaches a switch point, parks or ends; then the driver chooses the next. All choices come from the seed: which
+ * thread, how long each step took, and the seeds of the workers' own generators. No choice, and no line of the trace,
+ * depends on an address, the real clock or another thread.
  *
- * Seeds differ in temper as well as in numbers: a seed's stickiness (how often the running thread simply goes on) ranges
- * from never to 15 times in 16, so that some seeds interleave finely and others let one thread run far ahead.
+ * Seeds differ in temper as well as in numbers: a seed's stickiness (how often the running thread simply goes on)
+ * ranges from never to 15 times in 16, so that some seeds interleave finely and others let one thread run far ahead.
  *
  * When nobody is ready, time jumps to the earliest time-out. When there is none either, nothing can ever happen again:
  * a deadlock, and the driver says so.
@@ -25,7 +25,8 @@
 #include "sched/scheduler.h"
 
 enum { SIM_STACK_BYTES = 512 * 1024, STEP_MIN_NS = 20, STEP_RANGE_NS = 2000 };
-static const uint64_t first_instant_ns = SKUA_S; /* not 0, so that arithmetic on "now minus a little" is tested as usual */
+/* not 0, so that arithmetic on "now minus a little" is tested as usual */
+static const uint64_t first_instant_ns = SKUA_S;
 
 enum vthread_state { ABSENT, READY, PARKED, ENDED };
 
@@ -50,7 +51,8 @@ struct skuai_sim {
     struct vthread threads[];
 };
 
-static const char *const point_names[SKUAI_POINTS] = { "run", "push", "take", "steal", "wake", "settle", "claim", "spin" };
+static const char *const point_names[SKUAI_POINTS] = {"run",  "push",   "take",  "steal",
+                                                      "wake", "settle", "claim", "spin"};
 
 static void trace(struct skuai_sim *sim, const char *what, uint64_t number)
 {
@@ -126,7 +128,8 @@ void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
     struct vthread *vthread = &sim->threads[thread->handle];
     const skua_word32 never = { 0 };
     if (vthread->state != ENDED)
-        skuai_sim_run(sim, &never, 1); /* runs until all have ended or sleep for ever: whoever is joined was told to stop */
+        /* runs until all have ended or sleep for ever: whoever is joined was told to stop */
+        skuai_sim_run(sim, &never, 1);
     skuai_context_fini(thread->base);
     free(vthread->stack);
     vthread->stack = NULL;

@@ -463,7 +463,8 @@ void skuai_slab_cache_init(struct skuai_slab_cache *cache, struct skuai_slab_set
 void skuai_slab_cache_trim(struct skuai_slab_cache *cache) { drain(cache); }
 
 /* Calls `visit` for each chunk that there was when it began. */
-static void for_each_chunk(struct skuai_slab_set *set, void (*visit)(struct skuai_slab_chunk *chunk, void *arg), void *arg)
+static void for_each_chunk(struct skuai_slab_set *set, void (*visit)(struct skuai_slab_chunk *chunk, void *arg),
+                           void *arg)
 {
     skuai_lock_acquire(&set->lock);
     struct skuai_slab_region *region = set->regions; /* older ones are full and stay */

@@ -17,9 +17,9 @@
  *              that has run out is forgotten (nobody but its slots knows it) until a slot comes back.
  *   S2 free    by the owner: the free list. By anybody else: pushed on the chunk's `remote` list; who finds that list
  *              empty also pushes the chunk on its cache's `notified` list.
- *   S3 drain   the owner takes `notified` whole, then the `remote` list of each chunk on it, whole: so no ABA. A chunk's
- *              remote list is taken in no other way, so a chunk is on at most one notified list, and it cannot be
- *              parked before a notification that is under way has arrived, since its slots count as used till then.
+ *   S3 drain   the owner takes `notified` whole, then the `remote` list of each chunk on it, whole: so no ABA. A
+ *              chunk's remote list is taken in no other way, so a chunk is on at most one notified list, and it cannot
+ *              be parked before a notification that is under way has arrived, since its slots count as used till then.
  *   S4 move    a retired cache's chunks go to the shared cache, where workers may adopt them. A notification may then
  *              arrive at a former owner: whoever drains it sends it on. The shared cache drains retired ones' too.
  *   S5 park    an empty chunk beyond one spare per cache and class goes to the set, where any cache finds it again for
@@ -177,6 +177,9 @@ SKUAI_INLINE uint64_t skuai_slab_slot_id(const void *slot)
 
 /* Where a slot's generations start if its word reads 0 there: above all that the slot may have had before its pages
  * were given back. By who has just allocated it. Generations wrap after 2^32 uses of one slot. */
-SKUAI_INLINE uint32_t skuai_slab_fresh_generation(const void *slot) { return skuai_slab_chunk_of(slot)->generation + 1; }
+SKUAI_INLINE uint32_t skuai_slab_fresh_generation(const void *slot)
+{
+    return skuai_slab_chunk_of(slot)->generation + 1;
+}
 
 #endif

@@ -274,7 +274,8 @@ static void visit_slot(void *slot, void *arg)
         each->visit(each->context, task);
 }
 
-void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task), void *context)
+void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task),
+                               void *context)
 {
     struct each_task each = { .visit = visit, .context = context };
     skuai_slab_each_slot(&sched->slabs, visit_slot, &each);

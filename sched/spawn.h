@@ -22,8 +22,10 @@ struct skuai_large_frame {
 /* A join started whether or not the caller is cancelled, for who cancels the task instead (combine.c). */
 void skuai_join_start_here(skua_join_op *op, skua_task *task);
 
-/* Calls back for each task that has a slot, ended ones with a handle included. Any thread; the task may end meanwhile. */
-void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task), void *context);
+/* Calls back for each task that has a slot, ended ones with a handle included. Any thread; the task may end
+ * meanwhile. */
+void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task),
+                               void *context);
 
 int skuai_thread_yield(void);
 

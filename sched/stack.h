@@ -6,9 +6,9 @@
  * Where a stack is, from warm to cold; last in, first out everywhere:
  *   K1 cache   a worker's own, a few per class; no lock
  *   K2 warm    the pool's, guarded by its lock; moved to and from caches in batches
- *   K3 cold    the pool's, too: those that have lain warm for a whole period (decay.h), beyond a number of bytes per class.
- *              Their pages went back to the kernel with MADV_DONTNEED: MADV_FREE would be cheaper but leaves them in the
- *              resident size, by which containers are judged, until memory is short.
+ *   K3 cold    the pool's, too: those that have lain warm for a whole period (decay.h), beyond a number of bytes per
+ *              class. Their pages went back to the kernel with MADV_DONTNEED: MADV_FREE would be cheaper but leaves
+ *              them in the resident size, by which containers are judged, until memory is short.
  *   K4 fresh   the part of a slab that was never handed out
  * So pages of unused stacks are bounded after two periods, however deep each once was; of a stack too large for a cache
  * only the top remains. Slabs stay mapped until the pool ends.

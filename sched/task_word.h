@@ -15,9 +15,9 @@
  * so that a living task that has not ended is one of
  *     waiting (-,-)   queued (-,N)   running, new or yielded (R,-)   likewise, and notified (R,N)
  *
- * Each transition is one read-modify-write and returns a verdict that the caller must obey; a yield is none at all. That
- * a task is in at most one queue rests on this: N without R is set by exactly one party, who gets SKUAI_TASK_ENQUEUE for
- * it, and a task with R is queued by its runner only.
+ * Each transition is one read-modify-write and returns a verdict that the caller must obey; a yield is none at all.
+ * That a task is in at most one queue rests on this: N without R is set by exactly one party, who gets
+ * SKUAI_TASK_ENQUEUE for it, and a task with R is queued by its runner only.
  *
  * A dead slot's word keeps its generation: a wake that arrives late sets N in it at worst, which the next task's first
  * store overwrites. If it arrives after that store it is a wake too many, which every poll tolerates.
@@ -87,7 +87,8 @@ SKUAI_INLINE bool skuai_task_word_cancel_any(skua_word64 *word, enum skuai_task_
 }
 
 /* Sets N, and more if asked, only for the task that a public waker was made for. */
-SKUAI_INLINE enum skuai_task_verdict skuai_task_word_notify_exactly(skua_word64 *word, uint32_t generation, uint64_t more)
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_notify_exactly(skua_word64 *word, uint32_t generation,
+                                                                    uint64_t more)
 {
     uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
     do {
@@ -108,9 +109,9 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 
 }
 
 /* The worker that took the task from a queue begins to run it: N without R becomes R without N. A task that is
- * new or has yielded has R in the queue and needs no exchange; if N was set meanwhile, this run is what the wake leads to. Acquire: pairs
- * with every wake's release; what others released before stays visible through this exchange, as through any. A wake
- * after the load finds R, and its N is found by _pause. Returns the new word. */
+ * new or has yielded has R in the queue and needs no exchange; if N was set meanwhile, this run is what the wake leads
+ * to. Acquire: pairs with every wake's release; what others released before stays visible through this exchange, as
+ * through any. A wake after the load finds R, and its N is found by _pause. Returns the new word. */
 SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
 {
     uint64_t old = skuai_load_64(word, SKUAI_ACQUIRE);
@@ -132,8 +133,8 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
 }
 
 /* The task has ended. Without H, which nobody can set again, nobody waits and nobody asks: wakes that come before the
- * slot is buried find R, as during the run. Acquire there: pairs with _release, as who frees must see what the other did.
- * With H: release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */
+ * slot is buried find R, as during the run. Acquire there: pairs with _release, as who frees must see what the other
+ * did. With H: release: the joiner sees the result. Acquire: the joiner's op is seen by who completes it. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_end(skua_word64 *word)
 {
     if (!(skuai_load_64(word, SKUAI_ACQUIRE) & SKUAI_TASK_HANDLE))

@@ -3,10 +3,10 @@
  * Each worker has a wheel (timer_wheel.h); a sleep is armed in the wheel of the worker it starts on. sched->timer_next
  * is a lower bound of the earliest deadline of all wheels:
  *   T1 arm     into the wheel, under its lock; then lower timer_next to the deadline.
- *   T2 run     whoever finds that timer_next has come takes it to NEVER, *then* goes through all wheels, and lowers it to
- *              what is left. A timer armed before the exchange is seen in its wheel; one armed after it lowers it again.
- *              Litmus: store buffering, T1 { wheel's next; timer_next } against T2 { timer_next; wheel's next }, all
- *              seq_cst. Model: tests/model/model_timers.c.
+ *   T2 run     whoever finds that timer_next has come takes it to NEVER, *then* goes through all wheels, and lowers it
+ *              to what is left. A timer armed before the exchange is seen in its wheel; one armed after it lowers it
+ *              again. Litmus: store buffering, T1 { wheel's next; timer_next } against T2 { timer_next; wheel's next },
+ *              all seq_cst. Model: tests/model/model_timers.c.
  *   T3 look    workers that are awake look at timer_next between tasks (worker.c); the timekeeper sleeps no longer than
  *              until then. A worker that arms is awake, and is asked for timer_next when it settles (idle.h).
  * An expired sleep is an op that completes (op.h): popping the timer under the wheel's lock is its claim.
@@ -28,8 +28,8 @@ _Static_assert(sizeof(struct sleep_op) <= sizeof(skua_sleep_op), "skua_sleep_op 
 
 static void lower(skua_word64 *next, uint64_t to_ns)
 {
-    /* SEQ_CST: T1's half of the litmus, for an old value that is low enough would leave NEVER standing. What the exchange
-     * sees is newer. */
+    /* SEQ_CST: T1's half of the litmus, for an old value that is low enough would leave NEVER standing. What the
+     * exchange sees is newer. */
     uint64_t seen = skuai_load_64(next, SKUAI_SEQ_CST);
     /* Release: T2's scanner, who takes the value, sees the wheel as it was after arming. */
     while (to_ns < seen && !skuai_cas_64(next, &seen, to_ns, SKUAI_ACQ_REL))
@@ -156,7 +156,8 @@ int skua_sleep_until(uint64_t instant_ns)
     if (worker == NULL)
         return sleep_as_thread(instant_ns);
     if (worker->polling != 0)
-        return skuai_misuse("skua_sleep", "was called inside a future's body", "use SKUA_AWAIT with skua_sleep_start()");
+        return skuai_misuse("skua_sleep", "was called inside a future's body",
+                            "use SKUA_AWAIT with skua_sleep_start()");
     skua_sleep_op op;
     return (int)skua_await(skua_sleep_until_start(&op, instant_ns));
 }

@@ -1,11 +1,11 @@
 /* The worker's loop: where it gets its next task, how it runs one, when it sleeps.
  *
  * Order of service. The next-slot first (the task just woken, its data warm), but at most NEXT_STREAK times in a row;
- * then the deque, oldest first, by turns with the inbox, which holds what it has fetched from the injection queue. Every
- * check_interval tasks, and whenever the queues are empty, it looks at the timers and at the injection queue. So no ready
- * task waits for more than a bounded number of runs of others: the slot's streak bounds the slot, first-in-first-out
- * bounds the deque, the interval bounds the injection queue (sched/DESIGN.md, "Order", has the numbers;
- * tests/stress/stress_fairness.c measures them).
+ * then the deque, oldest first, by turns with the inbox, which holds what it has fetched from the injection queue.
+ * Every check_interval tasks, and whenever the queues are empty, it looks at the timers and at the injection queue. So
+ * no ready task waits for more than a bounded number of runs of others: the slot's streak bounds the slot,
+ * first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md, "Order", has the
+ * numbers; tests/stress/stress_fairness.c measures them).
  */
 #include "sched/overflow.h"
 #include "sched/scheduler.h"
@@ -172,7 +172,8 @@ static skua_task *steal(struct skuai_worker *worker, bool slots_too)
     return NULL;
 }
 
-/* One round over all victims; the last round takes from next-slots too, which their owners will likely run themselves. */
+/* One round over all victims; the last round takes from next-slots too, which their owners will likely run
+ * themselves. */
 static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
 {
     skua_task *task = take_injected(worker);
@@ -244,7 +245,8 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
-    if (!work_is_visible(worker) && skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP) /* stopper's release */
+    /* stopper's release */
+    if (!work_is_visible(worker) && skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP)
         park(worker);
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
@@ -323,8 +325,8 @@ void skuai_worker_main(void *arg)
     if (worker->sched->env.sim == NULL) { /* a virtual thread's flow and signal stack are the simulation's */
         skuai_context_init_thread(&worker->base);
         if (skuai_overflow_thread_init(&signal_stack) < 0)
-            skuai_log(worker->sched, SKUA_LOG_WARN, "no signal stack for worker %u: an overflow there ends in a bare fault",
-                      worker->index);
+            skuai_log(worker->sched, SKUA_LOG_WARN,
+                      "no signal stack for worker %u: an overflow there ends in a bare fault", worker->index);
     }
     worker->flow = &worker->base;
     if (worker->sched->bind)

@@ -1,4 +1,5 @@
-/* A sketch, not an interface: how io/ will look on the core as it is. See sync.h beside it. Nothing here is implemented.
+/* A sketch, not an interface: how io/ will look on the core as it is. See sync.h beside it. Nothing here is
+ * implemented.
  */
 #ifndef SKUA_SKETCH_IO_H
 #define SKUA_SKETCH_IO_H
@@ -13,7 +14,8 @@ typedef struct skua_listener skua_listener;
 int skua_listen(skua_listener **listener, const char *address, const void *options); /* "tcp://127.0.0.1:7000" */
 int skua_accept(skua_listener *listener, skua_stream **peer);
 int skua_connect(skua_stream **stream, const char *address);
-ssize_t skua_read(skua_stream *stream, void *buffer, size_t size);        /* 0 at the end; -ECANCELED: nothing was read */
+/* 0 at the end; -ECANCELED: nothing was read */
+ssize_t skua_read(skua_stream *stream, void *buffer, size_t size);
 ssize_t skua_write_all(skua_stream *stream, const void *data, size_t size);
 void skua_stream_close(skua_stream *stream);                              /* ends others' waits with -ECANCELED */
 

@@ -1,5 +1,5 @@
-/* A sketch, not an interface: how sync/ will look on the core as it is. It compiles (tests/house/sketches), to show that
- * all fits: the ops, scopes and sets that it needs are those of include/skua. Nothing here is implemented.
+/* A sketch, not an interface: how sync/ will look on the core as it is. It compiles (tests/house/sketches), to show
+ * that all fits: the ops, scopes and sets that it needs are those of include/skua. Nothing here is implemented.
  */
 #ifndef SKUA_SKETCH_SYNC_H
 #define SKUA_SKETCH_SYNC_H
@@ -8,9 +8,11 @@
 
 /* ---- channels: values copied in and out by size, closed from both ends ---- */
 typedef struct skua_channel skua_channel;
-int skua_channel_create(skua_channel **channel, size_t value_size, size_t capacity); /* 0: rendezvous; SIZE_MAX: unbounded */
+/* 0: rendezvous; SIZE_MAX: unbounded */
+int skua_channel_create(skua_channel **channel, size_t value_size, size_t capacity);
 void skua_channel_close(skua_channel *channel);
-int skua_send(skua_channel *channel, const void *value);    /* 0, -EPIPE, -ECANCELED: not sent, the value is still yours */
+/* 0, -EPIPE, -ECANCELED: not sent, the value is still yours */
+int skua_send(skua_channel *channel, const void *value);
 int skua_receive(skua_channel *channel, void *value);       /* 1, 0 at the end, -ECANCELED: nothing was taken */
 int skua_try_send(skua_channel *channel, const void *value);
 int skua_try_receive(skua_channel *channel, void *value);
@@ -35,7 +37,8 @@ typedef struct skua_select {
     size_t count;
     void *reserved[4];
 } skua_select;
-int64_t skua_select_arms(skua_op **arms, size_t count);                                     /* the arm that took effect */
+/* the arm that took effect */
+int64_t skua_select_arms(skua_op **arms, size_t count);
 skua_frame *skua_select_start(skua_select *select, skua_op **arms, size_t count);
 void skua_child_op(skua_child *child, skua_op *prepared);                                   /* an op in a race */
 

@@ -12,8 +12,8 @@
  *
  * Nothing outlives the wait: losers are cancelled and waited for, and every task given to a set has been joined and
  * its handle released when the set ends, whatever happened. Only the children that something happened to are
- * polled, so a set of hundreds costs no more per event than a set of two. Cancelling the waiter cancels all children and
- * waits for them; the set's result is then what they made of it (a race still has a first to end): ask
+ * polled, so a set of hundreds costs no more per event than a set of two. Cancelling the waiter cancels all children
+ * and waits for them; the set's result is then what they made of it (a race still has a first to end): ask
  * skua_interrupted(). Nothing is allocated.
  */
 #ifndef SKUA_COMBINE_H
@@ -63,7 +63,8 @@ struct skua_set {
     void *reserved[2];
 };
 
-/* Makes `child` stand for a task (takes over the handle at once) or for a future that has been placed but not started. */
+/* Makes `child` stand for a task (takes over the handle at once) or for a future that has been placed but not
+ * started. */
 SKUA_API void skua_child_task(skua_child *child, skua_task *task);
 SKUA_API void skua_child_frame(skua_child *child, skua_frame *frame);
 #define skua_child_future(child, future) skua_child_frame((child), &(future)->frame)

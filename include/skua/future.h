@@ -22,7 +22,8 @@
  * initialised local between SKUA_BEGIN and an await of the same block and, when optimising, one that is set before an
  * await and read after it; clang refuses neither: compile futures with gcc -O2 in CI. Both refuse an await inside a
  * `switch` of the user's own on an int; inside one on a 64-bit value it traps when it is reached. Nothing that is given
- * to an op may be a local or a compound literal. One await per line. Like locals, members other than `in` start with indeterminate values.
+ * to an op may be a local or a compound literal. One await per line. Like locals, members other than `in` start with
+ * indeterminate values.
  *
  * Frames nest by value: the child is a member of its parent, so one allocation serves a whole tree of awaits and
  * none happens per await. Awaiting a child runs it in the awaiting task; when it waits, the task resumes at the
@@ -87,8 +88,8 @@ static inline skua_frame *skua_frame_init(skua_frame *frame, skua_poll_fn *poll)
 SKUA_API SKUA_NODISCARD int skua_spawn_frame(skua_task **task, const skua_spawn_attr *attr, skua_poll_fn *poll,
                                              size_t size, size_t in_offset, const void *in, size_t in_size);
 
-/* Runs a future inside the calling fiber, in the fiber's memory, and returns its result. A plain thread runs a fiber that
- * does so with skua_block_on(); inside another future it is misuse (use SKUA_AWAIT). */
+/* Runs a future inside the calling fiber, in the fiber's memory, and returns its result. A plain thread runs a fiber
+ * that does so with skua_block_on(); inside another future it is misuse (use SKUA_AWAIT). */
 SKUA_API int64_t skua_await_frame(skua_frame *frame);
 
 /* The macros' engine. Not to be called directly. */

@@ -38,7 +38,8 @@ typedef struct skua_config {
     bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
     bool ignore_environment;   /* read no SKUA_* variable */
     uint64_t sim_seed;
-    size_t stack_size;         /* bytes of a fiber's stack, 0: SKUA_STACK_SIZE, else 64 KiB (256 KiB under sanitizers) */
+    /* bytes of a fiber's stack, 0: SKUA_STACK_SIZE, else 64 KiB (256 KiB under sanitizers) */
+    size_t stack_size;
     /* Memory for what is not task memory or stacks, aligned as malloc's. Both or none; called from any thread, also on
        a fiber's stack, and must not wait in the runtime. */
     void *(*alloc)(void *context, size_t size);
@@ -80,7 +81,8 @@ SKUA_API int64_t skua_block_on(skua_runtime *runtime, skua_fiber_fn *fn, void *a
  * Times: 0 skips the wait of its stage; SKUA_NEVER waits for ever.
  * Threads: one, outside the runtime's workers (-EDEADLK in one of its tasks). Again: returns as before.
  * Returns: 0; -ETIMEDOUT: tasks were left, and their memory stays until skua_runtime_destroy(). A task that never
- * waits and never returns cannot be stopped: then stage 5 is not done, -EBUSY is returned, and it may be called again. */
+ * waits and never returns cannot be stopped: then stage 5 is not done, -EBUSY is returned, and it may be called
+ * again. */
 SKUA_API int skua_runtime_shutdown(skua_runtime *runtime, uint64_t drain_ns, uint64_t cancel_ns);
 
 /* Frees a runtime; shuts it down first (drain SKUA_NEVER) if that was not done. Tasks that a timed-out shutdown left

@@ -23,8 +23,9 @@
 SKUA_BEGIN_DECLS
 
 /* A fiber's body. The return value is the task's result; by convention a count or 0, or a negative errno value. A
- * result that does not fit an int goes through memory, or is a future's. The stack is 64 KiB unless asked for otherwise:
- * no large arrays, no deep recursion; overflow is caught and ends the process. No C++ exception may leave the function. */
+ * result that does not fit an int goes through memory, or is a future's. The stack is 64 KiB unless asked for
+ * otherwise: no large arrays, no deep recursion; overflow is caught and ends the process. No C++ exception may leave
+ * the function. */
 typedef int skua_fiber_fn(void *arg);
 
 /* How to spawn, beyond the usual. Zero everything not needed: `(skua_spawn_attr){ .name = "acceptor" }`. */
@@ -43,7 +44,8 @@ typedef struct skua_spawn_attr {
 SKUA_API SKUA_NODISCARD int skua_spawn(skua_task **task, skua_fiber_fn *fn, void *arg);
 
 /* The same with attributes (NULL: none). `task` may be NULL: then the task is detached from the start. */
-SKUA_API SKUA_NODISCARD int skua_spawn_with(skua_task **task, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg);
+SKUA_API SKUA_NODISCARD int skua_spawn_with(skua_task **task, const skua_spawn_attr *attr, skua_fiber_fn *fn,
+                                            void *arg);
 
 /* Starts a detached fiber: nobody joins it, and its memory is freed when it ends. Otherwise as skua_spawn(). */
 SKUA_API SKUA_NODISCARD int skua_go(skua_fiber_fn *fn, void *arg);
@@ -80,8 +82,8 @@ SKUA_API void skua_detach(skua_task *task);
  *   task itself by skua_self(). Several times is the same as once. Blocks: never. */
 SKUA_API void skua_cancel(skua_task *task);
 
-/* What the calling task's next await would return if it were cancelled: -ECANCELED (later -ETIMEDOUT for a deadline), or
- * 0 if it is not, and outside of a task. For loops that compute for long. */
+/* What the calling task's next await would return if it were cancelled: -ECANCELED (later -ETIMEDOUT for a deadline),
+ * or 0 if it is not, and outside of a task. For loops that compute for long. */
 SKUA_API int skua_interrupted(void);
 
 /* Lets other ready tasks run first. Returns 0, or -ECANCELED (it has yielded all the same). Outside of a task:
@@ -99,8 +101,8 @@ SKUA_API size_t skua_task_name(const skua_task *task, char *name, size_t size);
 
 /* Task-local values: a key is a variable of static storage duration, one value per task and key.
  *     static skua_local request_id = SKUA_LOCAL_INIT(free);
- * A child does not inherit them; the futures of a set share their task's. `destroy` (may be NULL) is called on each non-NULL value at the task's end, on its
- * worker, where waiting is not allowed. */
+ * A child does not inherit them; the futures of a set share their task's. `destroy` (may be NULL) is called on each
+ * non-NULL value at the task's end, on its worker, where waiting is not allowed. */
 typedef struct skua_local {
     void (*destroy)(void *value);
     void *reserved;
@@ -128,10 +130,10 @@ SKUA_API skua_waker skua_task_waker(const skua_task *task);
 SKUA_API void skua_wake(skua_waker waker);
 /* As skua_cancel(), by whoever has a waker; a stale one does nothing. */
 SKUA_API void skua_waker_cancel(skua_waker waker);
-/* Waits until the calling task's waker fires. Like a condition variable's wait it belongs into a loop around a condition
- * of your own that the waking side sets before it wakes: test it before each park. A wake that comes while the task runs
- * makes its next wait return early, or is used up by another wait in between; and a park may return for no reason.
- * Returns: 0; -ECANCELED; -EPERM outside of a fiber. In a future: SKUA_PARK. */
+/* Waits until the calling task's waker fires. Like a condition variable's wait it belongs into a loop around a
+ * condition of your own that the waking side sets before it wakes: test it before each park. A wake that comes while
+ * the task runs makes its next wait return early, or is used up by another wait in between; and a park may return for
+ * no reason. Returns: 0; -ECANCELED; -EPERM outside of a fiber. In a future: SKUA_PARK. */
 SKUA_API int skua_park(void);
 
 /* Cancellation does not reach into a shield:

@@ -12,7 +12,7 @@
 
 #include "sched/context.h"
 #include "sched/sim.h"
-#include "support/test.h"
+#include "support/with_runtime.h"
 
 /* ---- the real one -------------------------------------------------------------------------------------------- */
 
@@ -337,4 +337,25 @@ TEST(joining_runs_what_was_never_run)
     CHECK_OK(skuai_sim_create(&empty, &(struct skuai_sim_config){ .seed = 1 }));
     CHECK_EQ(skuai_sim_run(empty, &(skua_word32){ 0 }, 1), -EDEADLK);
     skuai_sim_destroy(empty);
+}
+
+static int returns(void *arg) { return (int)(intptr_t)arg; }
+
+static void *uses_it_from_elsewhere(void *arg)
+{
+    CHECK_EQ(skua_block_on(arg, returns, NULL), -EPERM);
+    CHECK_EQ(skua_go(returns, NULL), -EINVAL);
+    CHECK_EQ(skua_runtime_shutdown(arg, 0, 0), -EPERM);
+    return NULL;
+}
+
+TEST(a_simulated_runtime_is_its_creators)
+{
+    skua_runtime *rt;
+    pthread_t thread;
+    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .simulate = true, .sim_seed = test_seed() }));
+    CHECK_EQ(pthread_create(&thread, NULL, uses_it_from_elsewhere, rt), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(skua_block_on(rt, returns, (void *)6), 6);
+    CHECK_OK(skua_runtime_destroy(rt));
 }

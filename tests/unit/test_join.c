@@ -1,5 +1,5 @@
-/* A task's end and its joiner: the steps of join.c by hand, the join as an arm of a select on threads, and what users see
- * of it.
+/* A task's end and its joiner: the steps of join.c by hand, the join as an arm of a select on threads, and what users
+ * see of it.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -149,6 +149,49 @@ TEST(an_arm_is_detached_before_the_end)
     CHECK(!end(&task));
     CHECK_EQ(skuai_op_state(&op.op), SKUAI_OP_ARMED); /* the end has not looked at it */
     CHECK_EQ(select.decided.raw, SKUAI_SELECT_OPEN);
+}
+
+/* The end has begun (E is set) and has not yet looked at the arm: who detaches waits for what becomes of it. */
+struct late {
+    skua_task task;
+    skua_join_op op;
+    skua_word32 detaching;
+    bool detached;
+};
+
+static void *detaches(void *arg)
+{
+    struct late *late = arg;
+    skuai_store_32(&late->detaching, 1, SKUAI_RELEASE);
+    late->detached = skuai_join_detach(&late->task, &late->op.op);
+    return NULL;
+}
+
+static void check_late(bool claimed)
+{
+    struct late late = { .detached = false };
+    struct skuai_select select = { .number = 1 };
+    pthread_t thread;
+    begin(&late.task, GENERATION, true);
+    CHECK_EQ(attach(&late.op, &late.task, &select), SKUAI_JOIN_WAITS);
+    CHECK_EQ(skuai_task_word_end(&late.task.word), SKUAI_TASK_COMPLETE_JOINER);
+    CHECK_EQ(pthread_create(&thread, NULL, detaches, &late), 0);
+    while (skuai_load_32(&late.detaching, SKUAI_ACQUIRE) == 0)
+        sched_yield();
+    for (int i = 0; i < 10; i++)
+        sched_yield();
+    if (claimed)
+        skuai_op_finish(&late.op.op, 0);
+    else
+        skuai_op_lose(&late.op.op);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(late.detached, !claimed);
+}
+
+TEST(who_detaches_waits_for_an_end_under_way)
+{
+    check_late(false);
+    check_late(true);
 }
 
 /* ---- a select of a join and an event, on threads ------------------------------------------------------------- */
@@ -327,3 +370,92 @@ static int withdrawn_joins(void *arg)
     return 0;
 }
 TEST(a_withdrawn_join_has_had_no_effect) { run_everywhere(withdrawn_joins, NULL); }
+
+/* A cancelled fiber cancels the function that it blocks on, and still has its result. */
+static int sleeps_until_cancelled(void *arg)
+{
+    skuai_store_32(arg, 1, SKUAI_RELEASE);
+    CHECK_EQ(skua_sleep(SKUA_NEVER), -ECANCELED);
+    return RESULT;
+}
+
+static int blocks_on(void *arg)
+{
+    int64_t result = skua_block_on(skua_runtime_self(), sleeps_until_cancelled, arg);
+    CHECK_EQ(skua_interrupted(), -ECANCELED);
+    return (int)result;
+}
+
+static int cancelled_block_on(void *arg)
+{
+    (void)arg;
+    skua_word32 begun = { 0 };
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(skua_spawn(&task, blocks_on, &begun));
+    while (skuai_load_32(&begun, SKUAI_ACQUIRE) == 0)
+        skua_yield();
+    skua_cancel(task);
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, RESULT);
+    return 0;
+}
+TEST(blocking_on_is_cancelled_through) { run_everywhere(cancelled_block_on, NULL); }
+
+/* The loser of a race is cancelled, but for what it does in a shield. */
+struct shielded {
+    SKUA_FRAME;
+    struct {
+        skua_task *first, *second;
+    } in;
+    skua_join_op op;
+    skua_scope scope;
+};
+
+SKUA_ASYNC(shielded)
+{
+    SKUA_BEGIN(self);
+    skua_shield_enter(&self->scope);
+    SKUA_AWAIT(skua_join_start(&self->op, self->in.first));
+    CHECK_EQ(self->op.result, 0);
+    CHECK_EQ(skua_interrupted(), 0);
+    skua_scope_leave(&self->scope);
+    CHECK_EQ(skua_interrupted(), -ECANCELED);
+    SKUA_AWAIT(skua_join_start(&self->op, self->in.second));
+    SKUA_END(self->op.result);
+}
+
+struct quick {
+    SKUA_FRAME;
+    struct {
+        skua_word32 *told;
+    } in;
+};
+
+SKUA_ASYNC(quick)
+{
+    SKUA_BEGIN(self);
+    SKUA_YIELD();
+    skuai_store_32(self->in.told, 1, SKUAI_RELEASE); /* the other's join ends, after the race */
+    SKUA_END(0);
+}
+
+static int shielded_join(void *arg)
+{
+    (void)arg;
+    skua_word32 told = { 0 }, never_told = { 0 };
+    skua_task *first, *second;
+    struct shielded shielded;
+    struct quick quick;
+    skua_child children[2];
+    CHECK_OK(skua_spawn(&first, yields_until_told, &told));
+    CHECK_OK(skua_spawn(&second, yields_until_told, &never_told));
+    skua_child_future(&children[0], SKUA_FUTURE(&shielded, shielded, .first = first, .second = second));
+    skua_child_future(&children[1], SKUA_FUTURE(&quick, quick, .told = &told));
+    CHECK_EQ(skua_race(children, 2), 1);
+    CHECK_EQ(children[0].result, -ECANCELED); /* that join had no effect: its handle is kept */
+    skuai_store_32(&never_told, 1, SKUAI_RELEASE);
+    CHECK_OK(skua_join(second, NULL));
+    return 0;
+}
+TEST(a_shield_keeps_a_join_of_a_cancelled_child) { run_everywhere(shielded_join, NULL); }

@@ -392,6 +392,65 @@ static int cancel_waiters(void *arg)
 }
 TEST(cancelled_tasks_withdraw) { run_everywhere(cancel_waiters, NULL); }
 
+/* Ops that are done are awaited without waiting, but not for ever: others of the worker get their turn. */
+struct turns {
+    SKUA_FRAME;
+    struct {
+        skua_word32 *ran;
+    } in;
+    skua_op op;
+    uint32_t awaits;
+};
+
+SKUA_ASYNC(turns)
+{
+    SKUA_BEGIN(self);
+    for (self->awaits = 0; skuai_load_32(self->in.ran, SKUAI_RELAXED) == 0; self->awaits++) {
+        SKUA_AWAIT(skuai_op_set_done(&self->op, (int64_t)self->awaits));
+        CHECK_EQ(self->op.result, (int64_t)self->awaits);
+    }
+    SKUA_END(self->awaits);
+}
+
+static int takes_its_turn(void *arg)
+{
+    skuai_store_32(arg, 1, SKUAI_RELAXED);
+    return 0;
+}
+
+static int await_what_is_done(void *arg)
+{
+    (void)arg;
+    skua_word32 ran = { 0 };
+    skua_op op;
+    int64_t awaits = 0;
+    CHECK_OK(skua_go(takes_its_turn, &ran));
+    for (; skuai_load_32(&ran, SKUAI_RELAXED) == 0; awaits++)
+        CHECK_EQ(skua_await(skuai_op_set_done(&op, awaits)), awaits);
+    CHECK(awaits < 1000);
+    for (int inside = 0; inside < 2; inside++) { /* as a task, and inside a fiber */
+        struct turns turns;
+        skua_task *task;
+        skuai_store_32(&ran, 0, SKUAI_RELAXED);
+        if (!inside)
+            CHECK_OK(SKUA_SPAWN(&task, turns, .ran = &ran));
+        CHECK_OK(skua_go(takes_its_turn, &ran));
+        if (inside)
+            awaits = skua_await_future(SKUA_FUTURE(&turns, turns, .ran = &ran));
+        else
+            CHECK_OK(skua_join(task, &awaits));
+        CHECK(awaits < 1000);
+    }
+    return 0;
+}
+
+TEST(awaits_that_need_not_wait_give_way_in_time)
+{
+    CHECK_EQ(run_on(1, await_what_is_done, NULL), 0); /* one worker: nobody else runs them */
+    for (uint64_t seed = test_seed(); seed < test_seed() + 5; seed++)
+        CHECK_EQ(run_seeded(seed, 1, await_what_is_done, NULL), 0);
+}
+
 /* Threads outside complete the ops of fibers whose runtime is destroyed as soon as they have ended: the fire may still be
  * under way and is waited for. */
 TEST(a_foreign_completer_holds_the_runtime)

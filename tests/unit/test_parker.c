@@ -1,12 +1,15 @@
-/* Parking on real threads: tokens, deadlines, interruptions, ping-pong; and waiting for a word. */
+/* Parking. Threads: tokens, deadlines, interruptions, ping-pong, waiting for a word. Tasks: futures, alone and as
+ * children of a set, woken and cancelled; wakes that come while the task runs.
+ */
 #define _GNU_SOURCE
 #include "sched/parker.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 
-#include "support/test.h"
+#include "support/with_runtime.h"
 
 static uint32_t token_of(const struct skuai_parker *parker) { return skuai_load_32(&parker->token, SKUAI_RELAXED); }
 
@@ -223,3 +226,137 @@ TEST(a_word_is_waited_for)
         skuai_word_wait_real(&countdown.word, seen, SKUA_NEVER);
     CHECK_EQ(pthread_join(thread, NULL), 0);
 }
+
+/* ---- tasks --------------------------------------------------------------------------------------------------- */
+
+enum { RESULT = 5 };
+
+struct stage {
+    skua_word32 ready, go; /* how many have come to their first park; the condition */
+    skua_waker waker;
+};
+
+struct parks {
+    SKUA_FRAME;
+    struct {
+        struct stage *stage;
+    } in;
+};
+
+SKUA_ASYNC(parks)
+{
+    SKUA_BEGIN(self);
+    self->in.stage->waker = skua_waker_self();
+    skuai_add_32(&self->in.stage->ready, 1, SKUAI_RELEASE);
+    while (skuai_load_32(&self->in.stage->go, SKUAI_ACQUIRE) == 0 && skua_interrupted() == 0)
+        SKUA_PARK();
+    SKUA_END(skua_interrupted() < 0 ? skua_interrupted() : RESULT);
+}
+
+static void wait_until_ready(struct stage *stage, uint32_t count)
+{
+    while (skuai_load_32(&stage->ready, SKUAI_ACQUIRE) != count)
+        skua_yield();
+}
+
+static void go(struct stage *stage)
+{
+    skua_wake(stage->waker); /* too early: the condition is tested again */
+    skuai_store_32(&stage->go, 1, SKUAI_RELEASE);
+    skua_wake(stage->waker);
+}
+
+static int park_futures(void *arg)
+{
+    (void)arg;
+    for (int cancel = 0; cancel < 2; cancel++) {
+        struct stage stage = { .go = { 0 } };
+        skua_task *task;
+        int64_t result = 0;
+        CHECK_OK(SKUA_SPAWN(&task, parks, .stage = &stage));
+        wait_until_ready(&stage, 1);
+        if (cancel)
+            skua_cancel(task);
+        else
+            go(&stage);
+        CHECK_OK(skua_join(task, &result));
+        CHECK_EQ(result, cancel ? -ECANCELED : RESULT);
+        skua_wake(stage.waker); /* stale */
+        skua_waker_cancel(stage.waker);
+    }
+    skua_wake((skua_waker){ .task = NULL });
+    skua_waker_cancel((skua_waker){ .task = NULL });
+    return 0;
+}
+TEST(futures_park_until_woken_or_cancelled) { run_everywhere(park_futures, NULL); }
+
+/* The task's one waker is for all children that are parked. */
+static int three(void *arg)
+{
+    struct parks futures[3];
+    skua_child children[3];
+    for (int i = 0; i < 3; i++)
+        skua_child_future(&children[i], SKUA_FUTURE(&futures[i], parks, .stage = arg));
+    int64_t result = skua_join_all(children, 3);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(children[i].result, result < 0 ? result : RESULT);
+    return (int)result;
+}
+
+static int park_children(void *arg)
+{
+    (void)arg;
+    for (int cancel = 0; cancel < 2; cancel++) {
+        struct stage stage = { .go = { 0 } };
+        skua_task *task;
+        int64_t result = 1;
+        CHECK_OK(skua_spawn(&task, three, &stage));
+        wait_until_ready(&stage, 3);
+        if (cancel)
+            skua_cancel(task);
+        else
+            go(&stage);
+        CHECK_OK(skua_join(task, &result));
+        CHECK_EQ(result, cancel ? -ECANCELED : 0);
+    }
+    return 0;
+}
+TEST(children_of_a_set_park) { run_everywhere(park_children, NULL); }
+
+/* A wake of a task that runs makes its next park return at once; so it may wake itself. */
+struct wakes_itself {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    int left;
+};
+
+SKUA_ASYNC(wakes_itself)
+{
+    SKUA_BEGIN(self);
+    for (self->left = 20; self->left > 0; self->left--) {
+        skua_wake(skua_waker_self());
+        skua_wake(skua_waker_self());
+        SKUA_PARK();
+    }
+    skua_cancel(skua_self());
+    for (self->left = 20; self->left > 0; self->left--)
+        SKUA_PARK(); /* does not wait any more */
+    SKUA_END(RESULT);
+}
+
+static int self_wakes(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    int64_t result = 0;
+    for (int i = 0; i < 20; i++) {
+        skua_wake(skua_waker_self());
+        skua_wake(skua_waker_self());
+        CHECK_EQ(skua_park(), 0);
+    }
+    CHECK_OK(SKUA_SPAWN(&task, wakes_itself));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, RESULT);
+    return 0;
+}
+TEST(a_task_wakes_itself) { run_everywhere(self_wakes, NULL); }

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/runtime.h"
@@ -89,6 +90,24 @@ TEST(what_creation_logs_goes_to_the_log_function)
     CHECK_EQ(skua_runtime_create(&rt, &config), -EINVAL);
     CHECK_EQ(lines.count, 1);
     CHECK(lines.levels[0] == SKUA_LOG_ERROR && strstr(lines.texts[0], "skua_config.workers is 2000") != NULL);
+}
+
+TEST(wrong_variables_of_the_environment_are_named)
+{
+    test_allow_heap_growth(4096); /* what setenv() makes is libc's for good */
+    static const char *const variables[][2] = { { "SKUA_WORKERS", "0" },   { "SKUA_STACK_SIZE", "1K" },
+                                                { "SKUA_BIND", "2" },      { "SKUA_SIM_SEED", "-1" },
+                                                { "SKUA_SIM_SEED", "7x" }, { "SKUA_STACK_SIZE", "17179869184G" } };
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        struct lines lines = { .count = 0 };
+        skua_runtime *rt;
+        CHECK_EQ(setenv(variables[i][0], variables[i][1], 1), 0);
+        CHECK_EQ(skua_runtime_create(&rt, &(skua_config){ .log = keep_line, .log_context = &lines }), -EINVAL);
+        CHECK_EQ(lines.count, 1);
+        CHECK(strstr(lines.texts[0], variables[i][0]) == lines.texts[0]);
+        CHECK(strstr(lines.texts[0], variables[i][1]) != NULL);
+        CHECK_EQ(unsetenv(variables[i][0]), 0);
+    }
 }
 
 /* ---- misuse -------------------------------------------------------------------------------------------------- */
@@ -203,6 +222,7 @@ static void waits_in_a_destructor(void *value)
     CHECK_EQ(skua_await(&op.op), -EPERM);
     CHECK_EQ(skua_await_frame(NULL), -EPERM);
     CHECK_EQ(skua_yield(), -EPERM);
+    CHECK_EQ(skua_sleep(0), -EPERM);
     CHECK(skua_self() == NULL && skua_runtime_self() == NULL);
     ++*(int *)value;
 }
@@ -210,7 +230,8 @@ static void waits_in_a_destructor(void *value)
 static skua_local local = SKUA_LOCAL_INIT(waits_in_a_destructor);
 static int sets_local(void *arg)
 {
-    CHECK_OK(skua_local_set(&local, arg));
+    CHECK_OK(skua_local_set(&local, &local));
+    CHECK_OK(skua_local_set(&local, arg)); /* instead */
     return 0;
 }
 
@@ -221,11 +242,13 @@ TEST(waiting_outside_of_any_task)
     skua_config config = noted_misuse(1, &lines);
     CHECK_EQ(run_in(config, sets_local, &destroyed), 0);
     CHECK_EQ(destroyed, 1);
-    CHECK_EQ(lines.count, 2);
+    CHECK(lines.count >= 3);
     CHECK_STR(lines.texts[0], "misuse: some_wait was waited for in a callback on a worker, outside of any task: "
                               "spawn a task that waits");
     CHECK(strstr(lines.texts[1], "misuse: skua_await_frame was called where nothing can be suspended: ") ==
           lines.texts[1]);
+    CHECK_STR(lines.texts[2],
+              "misuse: skua_sleep_start was called outside of a task: a plain thread calls skua_sleep()");
 }
 
 static int misuses_at_length(void *arg)
@@ -286,6 +309,36 @@ TEST(errors_have_texts)
     static const int own[] = { ETIMEDOUT, ESHUTDOWN, EPERM, ENOTSUP };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         CHECK(strcmp(skua_strerror(-own[i]), strerror(own[i])) != 0);
+}
+
+static int returns(void *arg) { return (int)(intptr_t)arg; }
+static int sleeps_for_ever(void *arg)
+{
+    (void)arg;
+    return skua_sleep(SKUA_NEVER);
+}
+
+static void main_returns(void *result) { exit(skua_main(returns, result)); }
+static void main_deadlocks(void *arg)
+{
+    CHECK_EQ(setenv("SKUA_SIM_SEED", "3", 1), 0);
+    exit(skua_main(sleeps_for_ever, arg));
+}
+static void main_does_not_start(void *arg)
+{
+    CHECK_EQ(setenv("SKUA_WORKERS", "none", 1), 0);
+    exit(skua_main(returns, arg));
+}
+
+TEST(the_main_function_says_why_it_failed)
+{
+    CHECK_EQ(skua_main(returns, (void *)0), 0);
+    CHECK_EQ(skua_main(returns, (void *)255), 255);
+    test_expect_abort(main_returns, (void *)256, "skua: main: ");
+    test_expect_abort(main_returns, (void *)-ECANCELED, "skua: main: the task was cancelled (-125)\n");
+    test_expect_abort(main_deadlocks, NULL, "skua: simulation, seed 3: every task waits and nothing can wake one\n"
+                                            "skua: main: the wait could never end (-35)\n");
+    test_expect_abort(main_does_not_start, NULL, "skua: main: Invalid argument (-22)\n");
 }
 
 /* ---- what a shutdown leaves ---------------------------------------------------------------------------------- */

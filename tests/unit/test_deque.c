@@ -156,7 +156,8 @@ static void check_shed(uint64_t start, uintptr_t count)
 
 TEST(shedding_keeps_the_older_half)
 {
-    static const uintptr_t counts[] = { 0, 1, CAPACITY / 2 - 1, CAPACITY / 2, CAPACITY / 2 + 1, CAPACITY - 1, CAPACITY };
+    static const uintptr_t counts[] = { 0, 1, CAPACITY / 2 - 1, CAPACITY / 2, CAPACITY / 2 + 1, CAPACITY - 1,
+                                        CAPACITY };
     static const uint64_t starts[] = { 0, 1, CAPACITY / 2 + 3, CAPACITY - 1, UINT32_MAX - CAPACITY / 4 };
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
         for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++)

@@ -1,5 +1,5 @@
-/* The guard: starting, stopping, its deep sleep; and what it does for tasks and timers while a task computes for long and
- * does not give way. The waiting is for conditions, however long they take.
+/* The guard: starting, stopping, its deep sleep; and what it does for tasks and timers while a task computes for long
+ * and does not give way. The waiting is for conditions, however long they take.
  */
 #include "sched/guard.h"
 
@@ -141,6 +141,26 @@ static int hog_over_a_timer(void *arg)
     hog_until(sched, &ran);
     CHECK_OK(skua_join(task, NULL));
     return 0;
+}
+
+/* Its own timer, and no other worker to look at it. */
+static int hog_over_its_own_timer(void *arg)
+{
+    (void)arg;
+    struct skuai_scheduler *sched = own_scheduler();
+    skua_sleep_op op;
+    skua_op *started = skua_sleep_start(&op, SKUA_MS);
+    while (!skua_op_is_done(started))
+        skuai_env_pause(&sched->env);
+    CHECK_EQ(skua_await(started), 0);
+    return 0;
+}
+
+TEST(a_timer_of_the_hog_itself_expires)
+{
+    CHECK_EQ(run_on(1, hog_over_its_own_timer, NULL), 0);
+    for (uint64_t seed = test_seed(); seed < test_seed() + test_scaled(10); seed++)
+        CHECK_EQ(run_seeded(seed, 1, hog_over_its_own_timer, NULL), 0);
 }
 
 static int hogs(void *arg)

@@ -1,5 +1,5 @@
-/* Who sleeps and whom to wake: the steps of idle.h by hand, then workers and producers on threads with the whole protocol
- * around a bag of work: none is left lying while all sleep.
+/* Who sleeps and whom to wake: the steps of idle.h by hand, then workers and producers on threads with the whole
+ * protocol around a bag of work: none is left lying while all sleep.
  */
 #include "sched/idle.h"
 
@@ -232,7 +232,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* Makes work in spurts, and between them waits now and then until all of it is done: that is where a lost wake shows. */
+/* Makes work in spurts, and now and then waits until all of it is done: that is where a lost wake shows. */
 static void *producer_main(void *arg)
 {
     const struct hand *self = arg;

@@ -55,6 +55,9 @@ int skua_main(skua_fiber_fn *fn, void *arg)
     }
     if (result >= 0 && result <= 255)
         return (int)result;
-    skuai_log(NULL, SKUA_LOG_ERROR, "main: %s (%lld)", skua_strerror(result < 0 ? (int)result : 0), (long long)result);
+    if (result < 0)
+        skuai_log(NULL, SKUA_LOG_ERROR, "main: %s (%lld)", skua_strerror((int)result), (long long)result);
+    else
+        skuai_log(NULL, SKUA_LOG_ERROR, "main: %lld is no exit status (0 to 255)", (long long)result);
     return 1;
 }

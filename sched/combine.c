@@ -14,18 +14,27 @@ enum set_flag { CANCEL_SEEN = 1, DECIDED = 2 };
 
 /* ---- delivering ---------------------------------------------------------------------------------------------- */
 
+/* To be polled by its set, which is being polled itself. */
+static void push_ready(skua_child *child)
+{
+    skua_set *set = child->set;
+    if (child->flags & SKUAI_CHILD_READY)
+        return;
+    child->flags |= SKUAI_CHILD_READY;
+    child->next_ready = NULL;
+    if (set->ready_first == NULL)
+        set->ready_first = child;
+    else
+        set->ready_last->next_ready = child;
+    set->ready_last = child;
+}
+
+/* From outside of any poll: all sets around it must be polled, too. A set that is polled empties its list, so who is
+ * ready has only ready ones around it. */
 static void mark_ready(skua_child *child)
 {
-    for (; child != NULL && !(child->flags & SKUAI_CHILD_READY); child = child->set->outer) {
-        skua_set *set = child->set;
-        child->flags |= SKUAI_CHILD_READY;
-        child->next_ready = NULL;
-        if (set->ready_first == NULL)
-            set->ready_first = child;
-        else
-            set->ready_last->next_ready = child;
-        set->ready_last = child;
-    }
+    for (; child != NULL && !(child->flags & SKUAI_CHILD_READY); child = child->set->outer)
+        push_ready(child);
 }
 
 void skuai_sets_deliver(skua_task *task)
@@ -66,7 +75,7 @@ static void cancel_child(skua_child *child)
     if (child->task != NULL)
         skua_cancel(child->task);
     else
-        mark_ready(child);
+        push_ready(child);
 }
 
 static void cancel_children(skua_set *set)
@@ -156,7 +165,7 @@ static void begin(struct skuai_worker *worker, skua_set *set)
     for (uint32_t i = 0; i < set->count; i++) {
         skua_child *child = &set->children[i];
         child->set = set;
-        mark_ready(child);
+        push_ready(child);
     }
 }
 
@@ -175,7 +184,7 @@ static enum skua_poll poll_set(skua_frame *frame)
     for (uint32_t i = 0; set->parked != 0 && i < set->count; i++)
         if (set->children[i].flags & SKUAI_CHILD_PARKED) {
             unpark(&set->children[i]);
-            mark_ready(&set->children[i]);
+            push_ready(&set->children[i]);
         }
     while (set->ready_first != NULL) {
         skua_child *child = set->ready_first;

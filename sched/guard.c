@@ -105,8 +105,10 @@ static void guard_main(void *arg)
                 until = return_ns;
             interval = LOOK_MIN_NS;
         }
-        if (skuai_env_park(&sched->env, &guard->parker, until))
+        if (skuai_env_park(&sched->env, &guard->parker, until)) {
             guard->keeps = true; /* somebody works, or did already: that leaves something behind */
+            calm = 0;
+        }
         skuai_store_32(&guard->deep, 0, SKUAI_RELAXED); /* awake: whoever reads the 1 still gives a token too many */
         if (all_sleep(sched))
             continue;

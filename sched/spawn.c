@@ -209,7 +209,11 @@ void skuai_join_start_here(skua_join_op *op, skua_task *task)
 skua_op *skua_join_start(skua_join_op *op, skua_task *task)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    if (worker != NULL && worker->task != NULL && skuai_cancel_pending(worker)) {
+    if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
+        return skuai_op_set_done(&op->op,
+                                 skuai_misuse("skua_join", "was called in a callback on a worker, outside of any task",
+                                              "spawn a task that joins"));
+    if (worker != NULL && skuai_cancel_pending(worker)) {
         op->task = task;
         return skuai_op_set_done(&op->op, -ECANCELED);
     }
@@ -225,6 +229,8 @@ int skua_join(skua_task *task, int64_t *result)
     if (worker != NULL && worker->polling != 0)
         return skuai_misuse("skua_join", "was called inside a future's body", "use SKUA_AWAIT with skua_join_start()");
     skua_join_start(&op, task);
+    if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
+        return (int)op.op.result; /* refused */
     if (worker == NULL && sched->env.sim != NULL) {
         int rc = skuai_sim_run(sched->env.sim, &op.op.state, SKUAI_OP_DONE);
         if (rc < 0 && withdraw_join(&op.op))

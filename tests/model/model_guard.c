@@ -1,5 +1,6 @@
-/* The guard (sched/guard.c) with a worker (worker.c) under it: it does not sleep deeply while a worker computes (G1, G2),
- * what it finds it hands on, and a worker that settles while it expires timers does not sleep past what is left (G3).
+/* The guard (sched/guard.c) with a worker (worker.c) under it: it does not sleep deeply while a worker computes (G1,
+ * G2), what it finds it hands on, and a worker that settles while it expires timers does not sleep past what is left
+ * (G3).
  */
 /* model-sources: sched/guard.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
@@ -126,8 +127,8 @@ static void slot_setup(void)
 static void slot_finish(void) { mc_assert(runs[0] == 1, "what lies in a next-slot is nobody's"); }
 MC_TEST(slot, .setup = slot_setup, .finish = slot_finish, SEARCH);
 
-/* The same without worker.c, whose other accesses of the counts could stand in for those that G2 names: a worker that was
- * in the set when the test began leaves it by itself, or is picked. */
+/* The same without worker.c, whose other accesses of the counts could stand in for those that G2 names: a worker that
+ * was in the set when the test began leaves it by itself, or is picked. */
 static void bare_begin(void)
 {
     skuai_guard_work_begins(&sched);

@@ -1,6 +1,6 @@
-/* Sleeping and waking (sched/idle.c, P1 … P4) by the workers themselves (worker.c's find(), schedule.c) with their queues:
- * no work is left lying while all sleep, whoever publishes it; wakes chain; the counts are right at the end; a timer that
- * somebody lowered is slept for by somebody; stopping workers end.
+/* Sleeping and waking (sched/idle.c, P1 … P4) by the workers themselves (worker.c's find(), schedule.c) with their
+ * queues: no work is left lying while all sleep, whoever publishes it; wakes chain; the counts are right at the end; a
+ * timer that somebody lowered is slept for by somebody; stopping workers end.
  */
 /* model-sources: sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
@@ -71,8 +71,8 @@ static skua_task *task_of(unsigned i, skuai_run_fn *run)
 }
 static void spawn(unsigned i, skuai_run_fn *run) { skuai_schedule_spawned(&sched, task_of(i, run)); }
 
-/* Spawns one for the next-slot, for which nobody is woken, and one that meets this one: a thief must run it. A thief may
- * take what is in the slot, so the other goes to the deque by hand, as schedule.c would do. */
+/* Spawns one for the next-slot, for which nobody is woken, and one that meets this one: a thief must run it. A thief
+ * may take what is in the slot, so the other goes to the deque by hand, as schedule.c would do. */
 static enum skuai_run run_spawns_and_meets(struct skuai_worker *worker, skua_task *task)
 {
     spawn(1, run_plain);

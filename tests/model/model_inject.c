@@ -156,8 +156,8 @@ static void two_and_two_setup(void)
 }
 MC_TEST(two_and_two, .setup = two_and_two_setup, .finish = finish, .stale = 2);
 
-/* A task's link is cleared by its producer and set by the next one, or by the consumer for the stub; here the stores may
- * also take effect the other way round, as far as the exchange of `newest` lets them. */
+/* A task's link is cleared by its producer and set by the next one, or by the consumer for the stub; here the stores
+ * may also take effect the other way round, as far as the exchange of `newest` lets them. */
 static void links_setup(void)
 {
     reset();

@@ -1,5 +1,6 @@
-/* Parking (sched/parker.h) with the checker's futex: a token that was given is never lost, and whoever takes it sees what
- * its giver did before. Sleeps that end by themselves are included: the real ones have deadlines and stray wake-ups.
+/* Parking (sched/parker.h) with the checker's futex: a token that was given is never lost, and whoever takes it sees
+ * what its giver did before. Sleeps that end by themselves are included: the real ones have deadlines and stray
+ * wake-ups.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The post-switch step (sched/fiber.c, F1 … F3). A fiber that suspends cannot say so itself: its registers must lie in
- * its stack before anybody may resume it. So the flow that the switch arrives in takes R from the task's word, queues the
- * fiber if it was notified meanwhile, or frees its stack if it has ended.
+ * its stack before anybody may resume it. So the flow that the switch arrives in takes R from the task's word, queues
+ * the fiber if it was notified meanwhile, or frees its stack if it has ended.
  *
  * Here the stack is plain data: a switch away writes it, a resumption reads it. Whoever resumes a fiber too early reads
  * what nobody has written, or races with the one who is writing.

@@ -2,8 +2,8 @@
  * other together or not at all, in whatever order their claimers name them, and never in a circle of waiting.
  *
  * A channel here is a lock and the ops that wait in it. In the first tests owners wait, withdraw their other arms and
- * give all memory back; in those of pairs the ops are armed beforehand and claimers meet over them, which is where the words
- * of two selects are taken one after the other.
+ * give all memory back; in those of pairs the ops are armed beforehand and claimers meet over them, which is where the
+ * words of two selects are taken one after the other.
  */
 /* model-sources: sched/op.c */
 #include <string.h>

@@ -1,6 +1,6 @@
-/* Task memory (sched/slab.c, S2 … S5): slots freed by others against their owner's drain, against caches that retire and
- * others that adopt their chunks. No slot is lost or handed out twice, and a slot's next user comes after its last one.
- * The largest class is used: fourteen slots in the first chunk. The kernel's part is a static region.
+/* Task memory (sched/slab.c, S2 … S5): slots freed by others against their owner's drain, against caches that retire
+ * and others that adopt their chunks. No slot is lost or handed out twice, and a slot's next user comes after its last
+ * one. The largest class is used: fourteen slots in the first chunk. The kernel's part is a static region.
  */
 /* model-sources: sched/slab.c */
 /* model-defines: NDEBUG=1 mmap=model_mmap munmap=model_munmap madvise=model_madvise */

@@ -410,8 +410,8 @@ static void cancel_any_finish(void)
 }
 MC_TEST(cancel_any, .setup = cancel_any_setup, .finish = cancel_any_finish, .bound = 3);
 
-/* Against the end of one task: what was cancelled is reported, and a dead slot left alone. A task in its last moment may
- * be reported, too. */
+/* Against the end of one task: what was cancelled is reported, and a dead slot left alone. A task in its last moment
+ * may be reported, too. */
 static bool alive_was_canceled;
 static void ends_and_looks(void *arg)
 {

@@ -1,6 +1,6 @@
-/* Timers (sched/timers.c, T1 and T2; timer_wheel.c): sleepers arm in their workers' wheels while two scanners expire. No
- * timer is forgotten: when all is over each has fired, or timer_next is no later than its deadline; none fires early or
- * twice; a scanner that sees a sleep's op sees what its sleeper wrote.
+/* Timers (sched/timers.c, T1 and T2; timer_wheel.c): sleepers arm in their workers' wheels while two scanners expire.
+ * No timer is forgotten: when all is over each has fired, or timer_next is no later than its deadline; none fires early
+ * or twice; a scanner that sees a sleep's op sees what its sleeper wrote.
  */
 /* model-sources: sched/timers.c sched/timer_wheel.c */
 /* model-defines: NDEBUG=1 */

@@ -1,8 +1,8 @@
 /* A stand-in for the rest of the runtime, so that worker.c, schedule.c and guard.c run under the checker as they are.
  *
- * They ask the environment (sched/env.h) as a simulated runtime does, and the checker answers: parking is its futex with
- * the real parker's transitions, time stands still until a sleep ends by itself, and who runs is its choice. Tasks are
- * functions of the test. Included by one file of a model test; defines what that one links against.
+ * They ask the environment (sched/env.h) as a simulated runtime does, and the checker answers: parking is its futex
+ * with the real parker's transitions, time stands still until a sleep ends by itself, and who runs is its choice. Tasks
+ * are functions of the test. Included by one file of a model test; defines what that one links against.
  */
 #ifndef SKUA_MODEL_WORLD_H
 #define SKUA_MODEL_WORLD_H

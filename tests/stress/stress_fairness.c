@@ -53,8 +53,8 @@ static int yield_all(void *arg)
 }
 
 /* One round of all tasks is the least that is possible, two are what alternating between deque and inbox gives
- * (sched/DESIGN.md, "Order"). Several real workers are only reported: one that the kernel has preempted is overtaken for
- * as long as that lasts. */
+ * (sched/DESIGN.md, "Order"). Several real workers are only reported: one that the kernel has preempted is overtaken
+ * for as long as that lasts. */
 static void check(const struct fairness *fairness, uint32_t workers, bool strict)
 {
     printf("  %u workers, %lld tasks: longest wait %.2f rounds\n", workers, (long long)fairness->tasks,

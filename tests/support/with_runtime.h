@@ -3,8 +3,8 @@
  *     static int body(void *arg) { …; return 0; }
  *     TEST(name) { run_everywhere(body, NULL); }
  *
- * Each run creates a runtime with an allocator that counts, runs the body as a fiber, shuts down and checks that nothing
- * is left: no task, no byte.
+ * Each run creates a runtime with an allocator that counts, runs the body as a fiber, shuts down and checks that
+ * nothing is left: no task, no byte.
  */
 #ifndef TEST_WITH_RUNTIME_H
 #define TEST_WITH_RUNTIME_H

@@ -1,6 +1,7 @@
 /* Sets: join_all, race, any, all_settled, over futures, tasks and sets. */
 #include <errno.h>
 
+#include "sched/atomic.h"
 #include "support/with_runtime.h"
 
 struct timed {
@@ -223,3 +224,96 @@ static int cancelled_from_outside(void *arg)
     return 0;
 }
 TEST(cancelling_the_waiter_cancels_the_children) { run_everywhere(cancelled_from_outside, NULL); }
+
+/* ---- sets whose children park ---------------------------------------------------------------------------------- */
+
+enum { RESULT = 5 };
+
+struct stage {
+    skua_word32 ready, go; /* how many have come to their first park; the condition */
+    skua_waker waker;
+};
+
+struct parks {
+    SKUA_FRAME;
+    struct {
+        struct stage *stage;
+    } in;
+};
+
+SKUA_ASYNC(parks)
+{
+    SKUA_BEGIN(self);
+    self->in.stage->waker = skua_waker_self();
+    skuai_add_32(&self->in.stage->ready, 1, SKUAI_RELEASE);
+    while (skuai_load_32(&self->in.stage->go, SKUAI_ACQUIRE) == 0 && skua_interrupted() == 0)
+        SKUA_PARK();
+    SKUA_END(skua_interrupted() < 0 ? skua_interrupted() : RESULT);
+}
+
+static void wait_until_ready(struct stage *stage, uint32_t count)
+{
+    while (skuai_load_32(&stage->ready, SKUAI_ACQUIRE) != count)
+        skua_yield();
+}
+
+static void go(struct stage *stage)
+{
+    skua_wake(stage->waker); /* too early: the condition is tested again */
+    skuai_store_32(&stage->go, 1, SKUAI_RELEASE);
+    skua_wake(stage->waker);
+}
+
+/* A set of a set of two and a third: the task's one waker is for all who are parked. */
+struct two {
+    SKUA_FRAME;
+    struct {
+        struct stage *stage;
+    } in;
+    skua_set set;
+    skua_child children[2];
+    struct parks futures[2];
+};
+
+SKUA_ASYNC(two)
+{
+    SKUA_BEGIN(self);
+    for (int i = 0; i < 2; i++)
+        skua_child_future(&self->children[i], SKUA_FUTURE(&self->futures[i], parks, .stage = self->in.stage));
+    SKUA_AWAIT(skua_join_all_start(&self->set, self->children, 2));
+    SKUA_END(SKUA_RESULT(&self->set));
+}
+
+static int three(void *arg)
+{
+    struct two two;
+    struct parks third;
+    skua_child children[2];
+    skua_child_future(&children[0], SKUA_FUTURE(&two, two, .stage = arg));
+    skua_child_future(&children[1], SKUA_FUTURE(&third, parks, .stage = arg));
+    int64_t result = skua_join_all(children, 2);
+    CHECK_EQ(children[1].result, result < 0 ? result : RESULT);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(two.children[i].result, result < 0 ? result : RESULT);
+    return (int)result;
+}
+
+static int park_sets(void *arg)
+{
+    (void)arg;
+    for (int cancel = 0; cancel < 2; cancel++) {
+        struct stage stage = { .go = { 0 } };
+        skua_task *task;
+        int64_t result = 1;
+        CHECK_OK(skua_spawn(&task, three, &stage));
+        wait_until_ready(&stage, 3);
+        if (cancel)
+            skua_cancel(task);
+        else
+            go(&stage);
+        CHECK_OK(skua_join(task, &result));
+        CHECK_EQ(result, cancel ? -ECANCELED : 0);
+    }
+    return 0;
+}
+TEST(children_of_sets_park) { run_everywhere(park_sets, NULL); }

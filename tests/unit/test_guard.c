@@ -3,6 +3,7 @@
  */
 #include "sched/guard.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,4 +237,22 @@ TEST(a_simulated_guard_sleeps_deeply)
 {
     for (uint64_t seed = test_seed(); seed < test_seed() + 10; seed++)
         CHECK_EQ(run_seeded(seed, 2, sleeps_long, NULL), 0);
+}
+
+/* Or every short piece of work would pay for a kernel wake-up of the guard. */
+TEST(guard_is_calm_for_milliseconds_before_each_deep_sleep)
+{
+    struct skuai_scheduler *sched = scheduler_create();
+    CHECK_OK(skuai_sim_create(&sched->env.sim, &(struct skuai_sim_config){ .seed = 1, .threads_max = 1 }));
+    skua_word32 never = { 0 };
+    CHECK_OK(skuai_guard_start(sched));
+    CHECK_EQ(skuai_sim_run(sched->env.sim, &never, 1), -EDEADLK); /* it sleeps deeply */
+    CHECK_EQ(sched->guard.deep.raw, 1);
+    skuai_guard_work_begins(sched); /* which is over before the guard looks */
+    CHECK_EQ(skuai_sim_run_until(sched->env.sim, &never, 1, skuai_env_now(&sched->env) + SKUA_MS / 2), -ETIMEDOUT);
+    CHECK_EQ(sched->guard.deep.raw, 0);
+    skuai_store_32(&sched->stage, SKUAI_STAGE_STOP, SKUAI_RELEASE);
+    skuai_guard_stop(sched);
+    skuai_sim_destroy(sched->env.sim);
+    free(sched);
 }

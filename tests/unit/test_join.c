@@ -459,3 +459,34 @@ static int shielded_join(void *arg)
     return 0;
 }
 TEST(a_shield_keeps_a_join_of_a_cancelled_child) { run_everywhere(shielded_join, NULL); }
+
+/* In a callback on a worker, outside of any task, a join is refused before anything has happened. */
+static int64_t refused;
+
+static void joins_outside(void *task) { refused = skua_join(task, NULL); }
+static skua_local joiner = SKUA_LOCAL_INIT(joins_outside);
+static int sets_joiner(void *task) { return skua_local_set(&joiner, task); }
+
+static int refused_join(void *arg)
+{
+    (void)arg;
+    skua_task *target, *other;
+    skua_word32 told = { 0 };
+    int64_t result = 0;
+    CHECK_OK(skua_spawn(&target, yields_until_told, &told));
+    CHECK_OK(skua_spawn(&other, sets_joiner, target));
+    CHECK_OK(skua_join(other, NULL));
+    CHECK(refused < 0); /* -EPERM, and misuse was reported */
+    CHECK(!(skuai_load_64(&target->word, SKUAI_RELAXED) & SKUAI_TASK_JOINER));
+    skuai_store_32(&told, 1, SKUAI_RELEASE);
+    CHECK_OK(skua_join(target, &result));
+    CHECK_EQ(result, 42);
+    return 0;
+}
+static void ignore_misuse(void *context, const char *text) { (void)context, (void)text; }
+TEST(a_refused_join_has_had_no_effect)
+{
+    CHECK_EQ(
+        run_in((skua_config){.workers = 1, .ignore_environment = true, .on_misuse = ignore_misuse}, refused_join, NULL),
+        0);
+}

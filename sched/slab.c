@@ -86,12 +86,6 @@ static bool add_region_locked(struct skuai_slab_set *set)
     struct skuai_slab_region *region = map_aligned();
     if (region == NULL)
         return false;
-#if defined(MADV_HUGEPAGE)
-    int saved = errno;
-    if (set->options.huge_pages)
-        (void)madvise(region, SKUAI_SLAB_REGION_BYTES, MADV_HUGEPAGE); /* advice: refused is as good as absent */
-    errno = saved;
-#endif
     region->older = set->regions;
     set->regions = region;
     set->region_chunks = 0;

@@ -94,7 +94,6 @@ struct skuai_slab_cache {
 
 struct skuai_slab_options {
     uint32_t keep_chunks; /* empty chunks of a class in the set that keep their pages for ever */
-    bool huge_pages;      /* advise them: cheaper first touches, coarser memory; giving back splits them */
 };
 
 struct skuai_slab_set {

@@ -15,8 +15,9 @@
  *              So it unparks the timekeeper afterwards. A worker that becomes the timekeeper later than that reads
  *              timer_next later too: the lock of idle.h orders the two.
  * Litmus of G1 and G2: store buffering, { deep; count } against { count (the exchange that took the worker out);
- * deep }, all seq_cst. So an idle runtime uses no CPU, and a runtime that goes in and out of idleness pays for a wake of the
- * guard only after it was calm for some milliseconds.
+ * deep }, all seq_cst.
+ * So an idle runtime uses no CPU, and a runtime that goes in and out of idleness pays for a wake of the guard only
+ * after it was calm for some milliseconds.
  */
 #include "sched/guard.h"
 

@@ -54,8 +54,8 @@ void mc_log(const char *what, const char *format, ...)
         mc.log_gap_told = true;
         return;
     }
-    printf("  %4u  %*s%u:%-14.14s %-9s %-58s %s\n", mc.steps, (int)(mc.current * 2), "", mc.current, mc_me()->name, what,
-           text, short_place(mc.where));
+    printf("  %4u  %*s%u:%-14.14s %-9s %-58s %s\n", mc.steps, (int)(mc.current * 2), "", mc.current, mc_me()->name,
+           what, text, short_place(mc.where));
 }
 
 void mc_note(const char *format, ...)

@@ -28,7 +28,12 @@ uint64_t skuai_sim_now(struct skuai_sim *sim) { (void)sim; return now; }
 uint64_t skuai_clock_now(void) { return now; }
 uint64_t skuai_entropy(void) { return 1; }
 bool skuai_cancel_pending(struct skuai_worker *worker) { (void)worker; return false; }
-void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner) { (void)op; (void)kind; (void)owner; }
+void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner)
+{
+    (void)op;
+    (void)kind;
+    (void)owner;
+}
 bool skuai_op_claim(skua_op *op) { (void)op; return true; }
 int64_t skua_await(skua_op *op) { (void)op; mc_fail("nobody waits here"); }
 int skuai_misuse(const char *call, const char *what, const char *instead)

@@ -68,8 +68,9 @@ SKUA_ASYNC_BODY(random_future, static inline)
     SKUA_BEGIN(self);
     random_begin(self->in.all);
     for (int i = 0; i < 3; i++)
-        skua_child_future(&self->kids[i], SKUA_FUTURE(&self->leaves[i], random_leaf, .all = self->in.all,
-                                                      .pause_ns = self->in.pause_ns * (unsigned)(i + 1), .yields = 3 - i));
+        skua_child_future(&self->kids[i],
+                          SKUA_FUTURE(&self->leaves[i], random_leaf, .all = self->in.all,
+                                      .pause_ns = self->in.pause_ns * (unsigned)(i + 1), .yields = 3 - i));
     if (self->in.kind == 0) {
         SKUA_AWAIT(skua_race_start(&self->set, self->kids, 3));
     } else if (self->in.kind == 1) {
@@ -185,7 +186,8 @@ static inline int random_root(void *arg)
     struct random_task *root = arg;
     for (int i = 0; i < 6 * root->depth; i++)
         random_step(root);
-    while (__atomic_load_n(&root->all->ended, __ATOMIC_ACQUIRE) != __atomic_load_n(&root->all->spawned, __ATOMIC_ACQUIRE))
+    while (__atomic_load_n(&root->all->ended, __ATOMIC_ACQUIRE) !=
+           __atomic_load_n(&root->all->spawned, __ATOMIC_ACQUIRE))
         skua_sleep(10000);
     return 0;
 }

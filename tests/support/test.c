@@ -239,7 +239,8 @@ void test_expect_abort_at(const char *file, int line, void (*fn)(void *), void *
     char overflow[4096];
     for (;;) {
         bool is_full = used == sizeof text - 1; /* what does not fit is read and dropped: the child must not block */
-        ssize_t n = is_full ? read(ends[0], overflow, sizeof overflow) : read(ends[0], text + used, sizeof text - 1 - used);
+        ssize_t n =
+            is_full ? read(ends[0], overflow, sizeof overflow) : read(ends[0], text + used, sizeof text - 1 - used);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

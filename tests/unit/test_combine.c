@@ -59,7 +59,8 @@ static int any(void *arg)
     skua_child_future(&kids[2], SKUA_FUTURE(&futures[2], timed, .after_ns = LATER, .result = 3));
     CHECK_EQ(skua_any(kids, 3), 1);
     for (int i = 0; i < 3; i++)
-        skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = 1 + 100000u * (unsigned)i, .result = -i - 1));
+        skua_child_future(&kids[i],
+                          SKUA_FUTURE(&futures[i], timed, .after_ns = 1 + 100000u * (unsigned)i, .result = -i - 1));
     CHECK(skua_any(kids, 3) < 0);
     CHECK_EQ(skua_any(kids, 0), -EINVAL);
     CHECK_EQ(skua_race(kids, 0), -EINVAL);

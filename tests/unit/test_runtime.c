@@ -139,7 +139,8 @@ TEST(shutdown_says_busy_for_a_hog)
 {
     skua_runtime *rt;
     int told = 0;
-    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 2 , .log = keep_log, .log_context = &(struct log){ 0, 0 } }));
+    CHECK_OK(
+        skua_runtime_create(&rt, &(skua_config){.workers = 2, .log = keep_log, .log_context = &(struct log){0, 0}}));
     CHECK_EQ(skua_block_on(rt, leaves_a_hog, &told), 0);
     CHECK_EQ(skua_runtime_shutdown(rt, 0, 0), -EBUSY);
     CHECK_EQ(skua_runtime_destroy(rt), -EBUSY);
@@ -311,7 +312,8 @@ TEST(simulation_finds_a_deadlock)
 {
     skua_runtime *rt;
     int lines = 0;
-    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .simulate = true, .sim_seed = 5, .log = counts_log, .log_context = &lines }));
+    CHECK_OK(skua_runtime_create(
+        &rt, &(skua_config){.simulate = true, .sim_seed = 5, .log = counts_log, .log_context = &lines}));
     CHECK_EQ(skua_block_on(rt, waits_for_nothing, NULL), -EDEADLK);
     CHECK(lines > 0);
     CHECK_OK(skua_runtime_shutdown(rt, 0, SKUA_NEVER));

@@ -202,7 +202,8 @@ TEST(slab_remembers_generations_of_kept_chunks)
     const struct skuai_slab_chunk *chunk = skuai_slab_chunk_of(one);
     CHECK(f->set.kept[0].count == 0 && chunk->touched_end > chunk->fresh);
     for (const char *slot = chunk->slots; slot < chunk->end; slot += 128) {
-        uint32_t generation = skuai_task_generation(skuai_load_64((const skua_word64 *)(const void *)slot, SKUAI_RELAXED));
+        uint32_t generation =
+            skuai_task_generation(skuai_load_64((const skua_word64 *)(const void *)slot, SKUAI_RELAXED));
         highest = generation > highest ? generation : highest;
     }
     bury(&f->caches[1], one);

@@ -1,0 +1,369 @@
+/* The functions that the library is given instead of those of the C library, the kernel and hwloc: each asks the plan
+ * (faults.c) whether to fail, and how, and keeps the balance. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/faults.h"
+#include "support/test.h"
+
+#define INSTEAD(type, name, params) \
+    type fault_##name params;       \
+    type fault_##name params
+
+static void *taken(void *block)
+{
+    if (block != NULL)
+        faults_count(FAULTS_BLOCKS, 1);
+    return block;
+}
+
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+INSTEAD(void *, malloc, (size_t size)) { return faults_way(FAULT_malloc) >= 0 ? no_memory() : taken(malloc(size)); }
+
+INSTEAD(void *, calloc, (size_t n, size_t size))
+{
+    return faults_way(FAULT_calloc) >= 0 ? no_memory() : taken(calloc(n, size));
+}
+
+INSTEAD(void *, aligned_alloc, (size_t alignment, size_t size))
+{
+    return faults_way(FAULT_aligned_alloc) >= 0 ? no_memory() : taken(aligned_alloc(alignment, size));
+}
+
+INSTEAD(void *, realloc, (void *block, size_t size))
+{
+    if (faults_way(FAULT_realloc) >= 0)
+        return no_memory();
+    return block == NULL ? taken(realloc(NULL, size)) : realloc(block, size);
+}
+
+INSTEAD(void, free, (void *block))
+{
+    if (block != NULL)
+        faults_count(FAULTS_BLOCKS, -1);
+    free(block);
+}
+
+INSTEAD(cpu_set_t *, __sched_cpualloc, (size_t count))
+{
+    return faults_way(FAULT___sched_cpualloc) >= 0 ? no_memory() : taken(CPU_ALLOC(count));
+}
+
+INSTEAD(void, __sched_cpufree, (cpu_set_t * set))
+{
+    faults_count(FAULTS_BLOCKS, -1);
+    CPU_FREE(set);
+}
+
+void *fault_application_alloc(void *context, size_t size)
+{
+    (void)context;
+    void *block = faults_way(FAULT_application_alloc) >= 0 ? NULL : malloc(size);
+    if (block != NULL) {
+        faults_count(FAULTS_APPLICATION_BLOCKS, 1);
+        faults_count(FAULTS_APPLICATION_BYTES, (int64_t)size);
+    }
+    return block;
+}
+
+void fault_application_free(void *context, void *memory, size_t size)
+{
+    (void)context;
+    faults_count(FAULTS_APPLICATION_BLOCKS, -1);
+    faults_count(FAULTS_APPLICATION_BYTES, -(int64_t)size);
+    free(memory);
+}
+
+/* The second way is none: the mapping is just not where the library would like it, at a multiple of a large size. */
+INSTEAD(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset))
+{
+    enum { ASIDE = 1 << 16 };
+    int way = faults_way(FAULT_mmap);
+    if (way == 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    size_t aside = way == 1 ? ASIDE : 0;
+    char *mapping = mmap(at, size + aside, protection, flags, fd, offset);
+    if (mapping == MAP_FAILED)
+        return mapping;
+    if (aside != 0)
+        munmap(mapping, aside);
+    faults_count(FAULTS_MAPPED_BYTES, (int64_t)size);
+    return mapping + aside;
+}
+
+INSTEAD(int, munmap, (void *at, size_t size))
+{
+    if (faults_way(FAULT_munmap) < 0) {
+        faults_count(FAULTS_MAPPED_BYTES, -(int64_t)size);
+        return munmap(at, size);
+    }
+    faults_keep(at, size);
+    errno = ENOMEM;
+    return -1;
+}
+
+static int error_of(const int *errors, int way)
+{
+    errno = errors[way];
+    return -1;
+}
+
+INSTEAD(int, madvise, (void *at, size_t size, int advice))
+{
+    int way = faults_way(FAULT_madvise);
+    return way >= 0 ? error_of((int[]){ EINVAL, EAGAIN }, way) : madvise(at, size, advice);
+}
+
+INSTEAD(int, mprotect, (void *at, size_t size, int protection))
+{
+    int way = faults_way(FAULT_mprotect);
+    return way >= 0 ? error_of((int[]){ ENOMEM }, way) : mprotect(at, size, protection);
+}
+
+INSTEAD(int, pthread_create, (pthread_t * thread, const pthread_attr_t *attr, void *(*main)(void *), void *arg))
+{
+    if (faults_way(FAULT_pthread_create) >= 0)
+        return EAGAIN;
+    int error = pthread_create(thread, attr, main, arg);
+    if (error == 0)
+        faults_count(FAULTS_THREADS, 1);
+    return error;
+}
+
+INSTEAD(int, pthread_join, (pthread_t thread, void **result))
+{
+    faults_count(FAULTS_THREADS, -1);
+    return pthread_join(thread, result);
+}
+
+INSTEAD(int, pthread_getattr_np, (pthread_t thread, pthread_attr_t *attr))
+{
+    return faults_way(FAULT_pthread_getattr_np) >= 0 ? ENOMEM : pthread_getattr_np(thread, attr);
+}
+
+INSTEAD(int, pthread_attr_getstack, (const pthread_attr_t *attr, void **low, size_t *size))
+{
+    return faults_way(FAULT_pthread_attr_getstack) >= 0 ? EINVAL : pthread_attr_getstack(attr, low, size);
+}
+
+INSTEAD(int, pthread_attr_destroy, (pthread_attr_t * attr))
+{
+    int error = pthread_attr_destroy(attr);
+    return faults_way(FAULT_pthread_attr_destroy) >= 0 ? EINVAL : error;
+}
+
+INSTEAD(int, pthread_setname_np, (pthread_t thread, const char *name))
+{
+    return faults_way(FAULT_pthread_setname_np) >= 0 ? ERANGE : pthread_setname_np(thread, name);
+}
+
+INSTEAD(int, pthread_setaffinity_np, (pthread_t thread, size_t size, const cpu_set_t *set))
+{
+    return faults_way(FAULT_pthread_setaffinity_np) >= 0 ? EINVAL : pthread_setaffinity_np(thread, size, set);
+}
+
+INSTEAD(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set))
+{
+    int way = faults_way(FAULT_sched_getaffinity);
+    return way >= 0 ? error_of((int[]){ EINVAL, EPERM }, way) : sched_getaffinity(pid, size, set);
+}
+
+INSTEAD(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old))
+{
+    int way = faults_way(FAULT_sigaction);
+    return way >= 0 ? error_of((int[]){ EINVAL, EPERM }, way) : sigaction(number, action, old);
+}
+
+INSTEAD(int, sigaltstack, (const stack_t *ours, stack_t *old))
+{
+    int way = faults_way(FAULT_sigaltstack);
+    return way >= 0 ? error_of((int[]){ ENOMEM, EPERM }, way) : sigaltstack(ours, old);
+}
+
+INSTEAD(int, open, (const char *path, int flags, ...))
+{
+    int way = faults_way(FAULT_open);
+    if (way >= 0)
+        return error_of((int[]){ EMFILE, ENOENT }, way);
+    int fd = open(path, flags); /* the library creates no files */
+    if (fd >= 0)
+        faults_count(FAULTS_DESCRIPTORS, 1);
+    return fd;
+}
+
+INSTEAD(int, close, (int fd))
+{
+    int way = faults_way(FAULT_close);
+    faults_count(FAULTS_DESCRIPTORS, -1);
+    int rc = close(fd);
+    return way >= 0 ? error_of((int[]){ EINTR }, way) : rc; /* Linux closes it all the same */
+}
+
+/* Besides errors: the end too soon, and one byte at a time. */
+INSTEAD(ssize_t, read, (int fd, void *to, size_t size))
+{
+    int way = faults_way(FAULT_read);
+    if (way == 2)
+        return 0;
+    if (way == 3)
+        return read(fd, to, size > 0 ? 1 : 0);
+    return way >= 0 ? error_of((int[]){ EIO, EINTR }, way) : read(fd, to, size);
+}
+
+INSTEAD(ssize_t, write, (int fd, const void *from, size_t size))
+{
+    int way = faults_way(FAULT_write);
+    if (way == 2)
+        return write(fd, from, size > 0 ? 1 : 0);
+    return way >= 0 ? error_of((int[]){ EINTR, EIO }, way) : write(fd, from, size);
+}
+
+/* A wait is interrupted, comes too late, or returns for no reason. A wake is never lost: it reports an error once it
+ * has been done, as for memory that is gone by then. */
+static long futex(int way, uint32_t *word, int op, uint32_t value, void *timeout, uint32_t bits)
+{
+    if ((op & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET) {
+        long rc = syscall(SYS_futex, word, op, value, timeout, NULL, bits);
+        return way >= 0 ? error_of((int[]){ EFAULT, EFAULT, EFAULT }, way) : rc;
+    }
+    if (way == 2)
+        return 0;
+    if (way >= 0)
+        return error_of((int[]){ EINTR, EAGAIN }, way);
+    return syscall(SYS_futex, word, op, value, timeout, NULL, bits);
+}
+
+INSTEAD(long, syscall, (long number, ...))
+{
+    va_list args;
+    long rc;
+    int way = faults_way(FAULT_syscall);
+    va_start(args, number);
+    if (number == SYS_futex) {
+        uint32_t *word = va_arg(args, uint32_t *);
+        int op = va_arg(args, int);
+        uint32_t value = va_arg(args, uint32_t);
+        void *timeout = va_arg(args, void *);
+        (void)va_arg(args, void *);
+        rc = futex(way, word, op, value, timeout, va_arg(args, uint32_t));
+    } else {
+        CHECK_EQ(number, SYS_uname);
+        void *where = va_arg(args, void *);
+        rc = way >= 0 ? error_of((int[]){ ENOSYS, EPERM, EFAULT }, way) : syscall(number, where);
+    }
+    va_end(args);
+    return rc;
+}
+
+/* A page has a size on every machine. */
+INSTEAD(long, sysconf, (int name))
+{
+    return name != _SC_PAGESIZE && faults_way(FAULT_sysconf) >= 0 ? -1 : sysconf(name);
+}
+
+INSTEAD(ssize_t, getrandom, (void *to, size_t size, unsigned flags))
+{
+    int way = faults_way(FAULT_getrandom);
+    if (way == 1)
+        return getrandom(to, size / 2, flags);
+    return way >= 0 ? error_of((int[]){ EAGAIN }, way) : getrandom(to, size, flags);
+}
+
+INSTEAD(int, clock_nanosleep, (clockid_t clock, int flags, const struct timespec *time, struct timespec *left))
+{
+    return faults_way(FAULT_clock_nanosleep) >= 0 ? EINTR : clock_nanosleep(clock, flags, time, left);
+}
+
+#if !defined(SKUAI_NO_HWLOC)
+/* As hwloc declares them, but for its types, which are of no interest here. */
+int hwloc_topology_init(void **topology);
+int hwloc_topology_load(void *topology);
+int hwloc_topology_set_all_types_filter(void *topology, int filter);
+int hwloc_topology_set_type_filter(void *topology, int type, int filter);
+int hwloc_topology_set_flags(void *topology, unsigned long flags);
+int hwloc_get_type_depth(void *topology, int type);
+unsigned hwloc_get_nbobjs_by_depth(void *topology, int depth);
+void *hwloc_get_obj_by_depth(void *topology, int depth, unsigned index);
+int hwloc_bitmap_first(const void *bitmap);
+void hwloc_topology_destroy(void *topology);
+
+INSTEAD(int, hwloc_topology_init, (void **topology))
+{
+    int way = faults_way(FAULT_hwloc_topology_init);
+    if (way >= 0)
+        return error_of((int[]){ ENOMEM }, way);
+    int rc = hwloc_topology_init(topology);
+    if (rc == 0)
+        faults_count(FAULTS_TOPOLOGIES, 1);
+    return rc;
+}
+
+INSTEAD(void, hwloc_topology_destroy, (void *topology))
+{
+    faults_count(FAULTS_TOPOLOGIES, -1);
+    hwloc_topology_destroy(topology);
+}
+
+INSTEAD(int, hwloc_topology_load, (void *topology))
+{
+    int way = faults_way(FAULT_hwloc_topology_load);
+    return way >= 0 ? error_of((int[]){ ENOMEM, EIO }, way) : hwloc_topology_load(topology);
+}
+
+INSTEAD(int, hwloc_topology_set_all_types_filter, (void *topology, int filter))
+{
+    int way = faults_way(FAULT_hwloc_topology_set_all_types_filter);
+    return way >= 0 ? error_of((int[]){ EINVAL }, way) : hwloc_topology_set_all_types_filter(topology, filter);
+}
+
+INSTEAD(int, hwloc_topology_set_type_filter, (void *topology, int type, int filter))
+{
+    int way = faults_way(FAULT_hwloc_topology_set_type_filter);
+    return way >= 0 ? error_of((int[]){ EINVAL }, way) : hwloc_topology_set_type_filter(topology, type, filter);
+}
+
+INSTEAD(int, hwloc_topology_set_flags, (void *topology, unsigned long flags))
+{
+    int way = faults_way(FAULT_hwloc_topology_set_flags);
+    return way >= 0 ? error_of((int[]){ EINVAL }, way) : hwloc_topology_set_flags(topology, flags);
+}
+
+INSTEAD(int, hwloc_get_type_depth, (void *topology, int type))
+{
+    return faults_way(FAULT_hwloc_get_type_depth) >= 0 ? -1 : hwloc_get_type_depth(topology, type);
+}
+
+INSTEAD(unsigned, hwloc_get_nbobjs_by_depth, (void *topology, int depth))
+{
+    return faults_way(FAULT_hwloc_get_nbobjs_by_depth) >= 0 ? 0 : hwloc_get_nbobjs_by_depth(topology, depth);
+}
+
+INSTEAD(void *, hwloc_get_obj_by_depth, (void *topology, int depth, unsigned index))
+{
+    return faults_way(FAULT_hwloc_get_obj_by_depth) >= 0 ? NULL : hwloc_get_obj_by_depth(topology, depth, index);
+}
+
+INSTEAD(int, hwloc_bitmap_first, (const void *bitmap))
+{
+    return faults_way(FAULT_hwloc_bitmap_first) >= 0 ? -1 : hwloc_bitmap_first(bitmap);
+}
+#endif

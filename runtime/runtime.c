@@ -123,7 +123,7 @@ int skua_runtime_destroy(skua_runtime *rt)
     struct skuai_scheduler *sched = &rt->sched;
     if (skuai_load_32(sched->alive_here, SKUAI_RELAXED) != 0) { /* not a fork's child, which has no threads to stop */
         int rc = skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER);
-        if (rc == -EBUSY || rc == -EDEADLK)
+        if (rc == -EBUSY || rc == -EDEADLK || rc == -EPERM)
             return rc;
         /* Acquire: pairs with skuai_sink_unhold(): late fires from outside are over before the memory goes. */
         while (skuai_load_32(&sched->holds, SKUAI_ACQUIRE) != 0)

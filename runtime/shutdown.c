@@ -1,6 +1,8 @@
 /* The end of a runtime, in the stages that skua_runtime_shutdown() promises.
  *
- *   1 refuse   stage = REFUSE; a spawn that has read the stage before may still come, and is drained like the others
+ *   1 refuse   stage = REFUSE; spawns from outside count themselves in before they read the stage, so that those that
+ *              were not refused are waited for. Litmus: store buffering, { entering; stage } in spawn.c against { stage;
+ *              entering } here, all seq_cst. A spawn of a task is drained like the others.
  *   2 drain    the last worker to go to sleep counts the living tasks and says when there are none (worker.c)
  *   3 cancel   stage = CANCEL; every slot of task memory is gone through, again and again while it lasts, because a
  *              spawn may have slipped in
@@ -116,6 +118,9 @@ int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_n
     bool clean = false, again = skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP; /* a worker was busy */
     if (!again) {
         enter_stage(sched, SKUAI_STAGE_REFUSE);
+        skuai_fence(SKUAI_SEQ_CST);
+        while (skuai_load_32(&sched->entering, SKUAI_ACQUIRE) != 0) /* pairs with the release in spawn.c */
+            skuai_thread_yield();
         clean = wait_drained(sched, later(skuai_env_now(&sched->env), drain_ns)) || cancel_and_wait(sched, cancel_ns);
     }
     bool stopped = stop(sched, clean                                       ? SKUA_NEVER

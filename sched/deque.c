@@ -1,6 +1,8 @@
 /* See deque.h. */
 #include "sched/deque.h"
 
+#include <assert.h>
+
 #define SLOT(deque, index) (&(deque)->slots[(index) & (SKUAI_DEQUE_CAPACITY - 1u)])
 
 bool skuai_deque_push(struct skuai_deque *deque, void *item, enum skuai_order order)
@@ -25,6 +27,7 @@ void skuai_deque_push_many(struct skuai_deque *deque, void *const *items, uint32
 {
     uint64_t bottom = skuai_load_64(&deque->bottom, SKUAI_RELAXED); /* own word */
     deque->seen_top = skuai_load_64(&deque->top, SKUAI_ACQUIRE);    /* as in push */
+    assert(bottom + count - deque->seen_top <= SKUAI_DEQUE_CAPACITY);
     for (uint32_t i = 0; i < count; i++)
         skuai_store_ptr(SLOT(deque, bottom + i), items[i], SKUAI_RELAXED);
     skuai_store_64(&deque->bottom, bottom + count, SKUAI_SEQ_CST); /* at least release, and SB, as in push */

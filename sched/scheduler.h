@@ -112,6 +112,7 @@ struct skuai_scheduler {
     skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */
+    skua_word32 entering;                 /* spawns from outside: between the look at stage and the end of the push */
     skua_word32 holds;                    /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
 };

@@ -72,8 +72,9 @@ void skua_detach(skua_task *task)
 
 /* ---- spawning ------------------------------------------------------------------------------------------------ */
 
-/* Who spawns: the scheduler to spawn on and, if the caller is one of its workers, that. */
-static int spawn_place(const skua_spawn_attr *attr, struct skuai_scheduler **sched, struct skuai_worker **worker)
+/* A spawn begins: the scheduler to spawn on and, if the caller is one of its workers, that. If it returns 0 the end is
+ * leave(): a spawn from outside must not find the runtime gone in between. */
+static int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sched, struct skuai_worker **worker)
 {
     struct skuai_worker *self = skuai_worker_self();
     *sched = attr != NULL && attr->runtime != NULL ? (struct skuai_scheduler *)(void *)attr->runtime
@@ -84,12 +85,23 @@ static int spawn_place(const skua_spawn_attr *attr, struct skuai_scheduler **sch
     *worker = self != NULL && self->sched == *sched ? self : NULL;
     if (SKUAI_UNLIKELY(skuai_load_32((*sched)->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
         return -ENOTSUP;
-    uint32_t stage = skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE); /* pairs with the shutting thread's release */
-    if (SKUAI_UNLIKELY(stage != SKUAI_STAGE_OPEN) && (*worker == NULL || stage >= SKUAI_STAGE_CANCEL))
-        return -ESHUTDOWN;
-    if (*worker == NULL && (*sched)->env.sim != NULL && self == NULL && !skuai_sim_is_owner((*sched)->env.sim))
+    if (SKUAI_LIKELY(*worker != NULL)) {
+        /* Acquire: pairs with the shutting thread's release. */
+        return skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE) >= SKUAI_STAGE_CANCEL ? -ESHUTDOWN : 0;
+    }
+    if ((*sched)->env.sim != NULL && !skuai_sim_is_owner((*sched)->env.sim))
         return -EPERM;
-    return 0;
+    skuai_add_32(&(*sched)->entering, 1, SKUAI_SEQ_CST); /* the litmus of runtime/shutdown.c, 1 */
+    if (SKUAI_LIKELY(skuai_load_32(&(*sched)->stage, SKUAI_SEQ_CST) == SKUAI_STAGE_OPEN)) /* likewise */
+        return 0;
+    skuai_sub_32(&(*sched)->entering, 1, SKUAI_RELEASE); /* as in leave() */
+    return -ESHUTDOWN;
+}
+
+static void leave(struct skuai_scheduler *sched, struct skuai_worker *worker)
+{
+    if (SKUAI_UNLIKELY(worker == NULL))
+        skuai_sub_32(&sched->entering, 1, SKUAI_RELEASE); /* pairs with the acquire in shutdown.c: we touch it no more */
 }
 
 /* Names it if asked, counts it and queues it. On error the task is freed. */
@@ -113,14 +125,9 @@ static int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, sk
     return 0;
 }
 
-int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+static int spawn_fiber(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task **handle,
+                       const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
 {
-    struct skuai_scheduler *sched;
-    struct skuai_worker *worker;
-    bool wrong = fn == NULL || (attr != NULL && attr->stack_size > SKUAI_STACK_SIZE_MAX);
-    int rc = wrong ? -EINVAL : spawn_place(attr, &sched, &worker);
-    if (rc < 0)
-        return rc;
     skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, handle != NULL);
     if (task == NULL)
         return -ENOMEM;
@@ -130,6 +137,19 @@ int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_
     fiber->started = false;
     fiber->stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
     return launch(sched, worker, task, handle, attr);
+}
+
+int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+{
+    struct skuai_scheduler *sched;
+    struct skuai_worker *worker;
+    bool wrong = fn == NULL || (attr != NULL && attr->stack_size > SKUAI_STACK_SIZE_MAX);
+    int rc = wrong ? -EINVAL : enter(attr, &sched, &worker);
+    if (rc < 0)
+        return rc;
+    rc = spawn_fiber(sched, worker, handle, attr, fn, arg);
+    leave(sched, worker);
+    return rc;
 }
 
 int skua_spawn(skua_task **handle, skua_fiber_fn *fn, void *arg) { return skua_spawn_with(handle, NULL, fn, arg); }
@@ -146,29 +166,43 @@ static skua_frame *place_frame(skua_task *task, size_t size)
     return large->root;
 }
 
+/* A spawn that has entered. The frame comes back with all but its arguments. */
+static skua_task *frame_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
+                              skua_poll_fn *poll, size_t size, skua_frame **root)
+{
+    bool large = size > SKUAI_SLAB_MAX_BYTES - sizeof(skua_task);
+    skua_task *task = task_alloc(sched, worker, large ? sizeof(struct skuai_large_frame) : size,
+                                 large ? skuai_frame_run_large : skuai_frame_run, with_handle);
+    if (task == NULL)
+        return NULL;
+    *root = place_frame(task, size);
+    if (*root == NULL) {
+        skuai_task_free(task);
+        return NULL;
+    }
+    skua_frame_init(*root, poll);
+    (*root)->parent = *root; /* the leaf to resume first: itself */
+    return task;
+}
+
 int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_fn *poll, size_t size, size_t in_offset,
                      const void *in, size_t in_size)
 {
     struct skuai_scheduler *sched;
     struct skuai_worker *worker;
+    skua_frame *root;
     bool wrong = poll == NULL || size < sizeof(skua_frame) || in_offset > size || in_size > size - in_offset;
-    int rc = wrong ? -EINVAL : spawn_place(attr, &sched, &worker);
+    int rc = wrong ? -EINVAL : enter(attr, &sched, &worker);
     if (rc < 0)
         return rc;
-    bool large = size > SKUAI_SLAB_MAX_BYTES - sizeof(skua_task);
-    skua_task *task = task_alloc(sched, worker, large ? sizeof(struct skuai_large_frame) : size,
-                                 large ? skuai_frame_run_large : skuai_frame_run, handle != NULL);
-    if (task == NULL)
-        return -ENOMEM;
-    skua_frame *root = place_frame(task, size);
-    if (root == NULL) {
-        skuai_task_free(task);
-        return -ENOMEM;
+    skua_task *task = frame_alloc(sched, worker, handle != NULL, poll, size, &root);
+    rc = -ENOMEM;
+    if (task != NULL) {
+        memcpy((char *)root + in_offset, in, in_size);
+        rc = launch(sched, worker, task, handle, attr);
     }
-    skua_frame_init(root, poll);
-    root->parent = root; /* the leaf to resume first: itself */
-    memcpy((char *)root + in_offset, in, in_size);
-    return launch(sched, worker, task, handle, attr);
+    leave(sched, worker);
+    return rc;
 }
 
 /* ---- joining ------------------------------------------------------------------------------------------------- */

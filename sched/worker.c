@@ -264,6 +264,8 @@ static skua_task *find(struct skuai_worker *worker)
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
             task = take_next_slot(worker);
+            if (task == NULL) /* a thief took it; what was woken before it lies in the deque, and may fill it */
+                task = take_own(worker);
         }
         if (task == NULL && (searching || (searching = skuai_idle_search(&sched->idle))))
             task = search(worker);

@@ -49,12 +49,25 @@ static void begin_world(struct world *world, struct world *elder, uint64_t *rand
     CHECK_OK(skua_runtime_create(&world->rt, &config));
 }
 
+/* A thread that does not know when to stop. */
+static void *intruder_main(void *arg)
+{
+    struct world *world = arg;
+    uint64_t random = monotonic_ns();
+    while (spawn(world, NULL, test_rand(&random), 0))
+        skua_sleep(draw(&random, 50000));
+    return NULL;
+}
+
 static void end_world(struct world *world, bool cancel)
 {
     skua_stats stats;
-    if (cancel)
-        __atomic_store_n(&world->is_closing, 1, __ATOMIC_RELEASE);
+    pthread_t intruder;
+    CHECK_EQ(pthread_create(&intruder, NULL, intruder_main, world), 0);
+    skua_sleep(cancel ? 50000 : 0);
+    __atomic_store_n(&world->is_closing, 1, __ATOMIC_RELEASE);
     CHECK_EQ(skua_runtime_shutdown(world->rt, cancel ? 0 : SKUA_NEVER, SKUA_NEVER), 0);
+    pthread_join(intruder, NULL);
     CHECK_EQ(world->begun, world->spawned);
     CHECK_EQ(world->ended, world->spawned);
     CHECK_EQ(world->locals_destroyed, world->locals_set);

@@ -241,7 +241,7 @@ SKUA_ASYNC_BODY(parent, static inline)
 
 static inline int actor_main(void *arg);
 
-/* Whether a spawn that was counted before has started a task; a world that is being cancelled may refuse. */
+/* Whether a spawn that was counted before has started a task; a world that is ending may refuse. */
 static inline bool spawned_in(struct world *world, int rc)
 {
     if (rc == 0)

@@ -4,17 +4,17 @@
  *     {
  *         while (bench_next(state))                     // one iteration: bench->ops operations
  *             …;
- *         bench_count(state, "wakes", wakes);           // of all iterations together; reported per operation
  *     }
  *     BENCH_FILE
  *     {
- *         bench_register(&(struct bench){ .name = "spawn_many", .runtime = "skua", .run = run, .ops = 10000 });
+ *         bench_register(&(struct bench){ .name = "inject", .runtime = BENCH_OURS, .run = run, .ops = 10000 });
  *     }
  *
- * Wall time and the CPU time of all threads run from the first bench_next() to the last, less what lies between
- * bench_pause() and bench_resume(). A benchmark is run once per repetition; the report gives medians over repetitions.
- * A benchmark may be measured under several runtimes: same name and arguments, another `runtime`; the project's own is
- * called BENCH_OURS and the report compares the others with it.
+ * Wall time and the CPU time of all threads run from the first bench_next() to the last. Benchmarks are run in rounds:
+ * in each all of them once, in the order of their names' registration, the runtimes of one name in random order. The
+ * report gives medians over rounds. A benchmark may be measured under several runtimes: same name and arguments,
+ * another `runtime`; the project's own ones begin with BENCH_OURS and are compared with the others, and behind an "@"
+ * stands the number of workers, if there are any.
  */
 #ifndef SKUA_BENCH_HARNESS_H
 #define SKUA_BENCH_HARNESS_H
@@ -27,6 +27,7 @@ extern "C" {
 #endif
 
 #define BENCH_OURS "skua"
+#define BENCH_FLOOR "floor" /* what no runtime can do without: compared with, but not as a peer */
 enum { BENCH_ARGS = 4 };
 
 struct bench_state;
@@ -37,7 +38,9 @@ struct bench {
     void (*run)(struct bench_state *state);
     const void *context; /* for run: bench_context() */
     double ops;          /* operations per iteration */
-    bool self_timed;     /* run calls bench_set_time() in each iteration, and neither pauses nor resumes */
+    bool self_timed;     /* run calls bench_set_time() in each iteration */
+    bool gives_figures;  /* run is called once per round and gives bench_figure()s; no bench_next() */
+    int every;           /* measured only in every so-manyeth round, from the first on; 0: in all */
     struct {
         const char *name; /* NULL: no more arguments */
         int value;
@@ -51,18 +54,18 @@ void bench_register(const struct bench *bench);
     static void bench_file(void) __attribute__((constructor, used)); \
     static void bench_file(void)
 
-/* The loop's condition. One thread at a time, but not always the same one: it may be called in a fiber. */
+/* The loop's condition. */
 bool bench_next(struct bench_state *state);
 
-void bench_pause(struct bench_state *state);
-void bench_resume(struct bench_state *state);
 void bench_set_time(struct bench_state *state, uint64_t wall_ns, uint64_t cpu_ns);
 
 const void *bench_context(const struct bench_state *state);
 int bench_arg(const struct bench_state *state, int index);
+const char *bench_name(const struct bench_state *state);
+bool bench_is_quick(const struct bench_state *state);
 
-/* After the loop. `name` is what is counted, over all iterations: "wakes" is reported as wakes/op. */
-void bench_count(struct bench_state *state, const char *name, double total);
+/* A final value: "-" is the benchmark's main figure, others are reported as <name>.<figure>. */
+void bench_figure(struct bench_state *state, const char *figure, double value, const char *unit);
 
 /* The benchmark is reported as failed, with this text. The loop ends. */
 void bench_fail(struct bench_state *state, const char *why);

@@ -16,8 +16,8 @@
 #define BENCH_COMPILER "gcc "
 #endif
 
-static const char wall[] = "ns/op";
-static const char cpu[] = "cpu ns/op";
+static const char cpu[] = ".cpu";
+static const char wakes[] = ".wakes_per_op";
 
 struct series {
     char *bench, *runtime, *unit;
@@ -28,6 +28,7 @@ struct series {
 struct bench_report {
     struct series *series;
     size_t count;
+    double load; /* over the minute before the first benchmark; -1: unknown */
 };
 
 struct summary {
@@ -43,7 +44,13 @@ static void *checked(void *memory)
     return memory;
 }
 
-struct bench_report *bench_report_create(void) { return calloc(1, sizeof(struct bench_report)); }
+struct bench_report *bench_report_create(void)
+{
+    struct bench_report *report = calloc(1, sizeof *report);
+    if (report != NULL && getloadavg(&report->load, 1) != 1)
+        report->load = -1;
+    return report;
+}
 
 void bench_report_destroy(struct bench_report *report)
 {
@@ -57,12 +64,11 @@ void bench_report_destroy(struct bench_report *report)
     free(report);
 }
 
-static struct series *find(const struct bench_report *report, const char *bench, const char *runtime, const char *unit)
+static struct series *find(const struct bench_report *report, const char *bench, const char *runtime)
 {
     for (size_t i = 0; i < report->count; i++) {
         struct series *series = &report->series[i];
-        if (strcmp(series->bench, bench) == 0 && strcmp(series->runtime, runtime) == 0 &&
-            strcmp(series->unit, unit) == 0)
+        if (strcmp(series->bench, bench) == 0 && strcmp(series->runtime, runtime) == 0)
             return series;
     }
     return NULL;
@@ -71,7 +77,7 @@ static struct series *find(const struct bench_report *report, const char *bench,
 void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit,
                       double value)
 {
-    struct series *series = find(report, bench, runtime, unit);
+    struct series *series = find(report, bench, runtime);
     if (series == NULL) {
         report->series = checked(realloc(report->series, (report->count + 1) * sizeof *series));
         series = &report->series[report->count++];
@@ -91,20 +97,13 @@ static int by_value(const void *a, const void *b)
 
 static struct summary summarise(const struct series *series)
 {
-    if (series == NULL)
-        return (struct summary){ 0 };
     size_t n = series->count;
-    qsort(series->values, n, sizeof *series->values, by_value); /* the order of repetitions means nothing */
+    qsort(series->values, n, sizeof *series->values, by_value); /* the order of rounds means nothing */
     return (struct summary){
         .median = n % 2 != 0 ? series->values[n / 2] : (series->values[n / 2 - 1] + series->values[n / 2]) / 2,
         .min = series->values[0],
         .max = series->values[n - 1],
     };
-}
-
-static bool is_wall(const struct series *series, bool ours)
-{
-    return strcmp(series->unit, wall) == 0 && (strcmp(series->runtime, BENCH_OURS) == 0) == ours;
 }
 
 /* The first line of `path` that begins with `key`, from behind its colon; the whole line if key is empty. */
@@ -128,87 +127,181 @@ static void copy_line(char *text, size_t size, const char *path, const char *key
 
 static void print_machine(const struct bench_report *report)
 {
-    char model[128], load[64], kernel[64];
+    char model[128], kernel[64];
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     copy_line(model, sizeof model, "/proc/cpuinfo", "model name");
-    copy_line(load, sizeof load, "/proc/loadavg", "");
     copy_line(kernel, sizeof kernel, "/proc/sys/kernel/osrelease", "");
-    printf("machine: %s, %ld processors, Linux %s; load averages at the end: %s\n", model,
-           sysconf(_SC_NPROCESSORS_ONLN), kernel, load);
+    printf("machine: %s, %ld processors, Linux %s; load before the first benchmark: %.2f\n", model, processors, kernel,
+           report->load);
+    if (report->load > (double)processors / 2)
+        printf("others were busy on this machine: wall times say little, processor times more\n");
     printf("built by: %s%s\n", BENCH_COMPILER, __VERSION__);
-    printf("values: medians of %zu repetitions, with the least and the greatest\n",
+    printf("values: medians of up to %zu rounds, with the least and the greatest\n",
            report->count > 0 ? report->series[0].count : 0);
 }
 
-static bool has_peer(const struct bench_report *report, const char *bench)
+/* ---- tables -------------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
 {
-    for (size_t i = 0; i < report->count; i++)
-        if (is_wall(&report->series[i], false) && strcmp(report->series[i].bench, bench) == 0)
-            return true;
-    return false;
+    size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-static void print_alone(const struct bench_report *report)
+/* Not what is shown beside another figure. */
+static bool is_main(const struct series *series)
+{
+    return !ends_with(series->bench, cpu) && !ends_with(series->bench, wakes);
+}
+
+static bool is_ours(const struct series *series)
+{
+    return strncmp(series->runtime, BENCH_OURS, strlen(BENCH_OURS)) == 0;
+}
+
+static bool is_floor(const struct series *series) { return strcmp(series->runtime, BENCH_FLOOR) == 0; }
+
+static bool same_workers(const struct series *a, const struct series *b)
+{
+    const char *x = strchr(a->runtime, '@'), *y = strchr(b->runtime, '@');
+    return x == NULL || y == NULL ? x == y : strcmp(x, y) == 0;
+}
+
+/* Three digits or so. */
+static const char *number(char text[16], double value)
+{
+    double size = value < 0 ? -value : value;
+    snprintf(text, 16, size < 10 ? "%.2f" : size < 1000 ? "%.1f" : "%.0f", value);
+    return text;
+}
+
+/* The median of what stands beside a figure, -1 if nothing does. */
+static double beside(const struct bench_report *report, const struct series *series, const char *what)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s%s", series->bench, what);
+    const struct series *found = find(report, name, series->runtime);
+    return found != NULL ? summarise(found).median : -1;
+}
+
+static double ratio_of(double ours, double theirs) { return theirs > 0 && ours >= 0 ? ours / theirs : -1; }
+
+static void print_ratio(double ratio)
+{
+    if (ratio >= 0)
+        printf(" %5.2f", ratio);
+    else
+        printf(" %5s", "");
+}
+
+static void print_figure(const struct bench_report *report, const struct series *series)
+{
+    struct summary summary = summarise(series);
+    char text[3][16], spread[40];
+    snprintf(spread, sizeof spread, "%s..%s", number(text[0], summary.min), number(text[1], summary.max));
+    printf(" %-8s %7s %-15s", series->runtime, number(text[2], summary.median), spread);
+    double processor = beside(report, series, cpu);
+    printf(" %7s", processor >= 0 ? number(text[0], processor) : "");
+}
+
+static void print_wakes(const struct bench_report *report, const struct series *series)
+{
+    double sent = beside(report, series, wakes);
+    if (sent >= 0)
+        printf(" %9.6f", sent);
+    else
+        printf(" %9s", "");
+}
+
+struct row {
+    const struct series *ours, *best, *floor;
+    double ratio, cpu_ratio; /* -1: with nobody */
+};
+
+static struct row compare(const struct bench_report *report, const struct series *ours)
+{
+    struct row row = { .ours = ours, .ratio = -1, .cpu_ratio = -1 };
+    for (size_t i = 0; i < report->count; i++) {
+        const struct series *other = &report->series[i];
+        if (strcmp(other->bench, ours->bench) != 0 || is_ours(other))
+            continue;
+        if (is_floor(other)) {
+            row.floor = other;
+            continue;
+        }
+        if (!same_workers(other, ours))
+            continue;
+        if (row.best == NULL || summarise(other).median < summarise(row.best).median)
+            row.best = other;
+        double ratio = ratio_of(beside(report, ours, cpu), beside(report, other, cpu));
+        if (ratio > row.cpu_ratio)
+            row.cpu_ratio = ratio;
+    }
+    if (row.best != NULL)
+        row.ratio = ratio_of(summarise(ours).median, summarise(row.best).median);
+    return row;
+}
+
+static int by_loss(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    int order = by_value(&y->ratio, &x->ratio);
+    return order != 0 ? order : (x->ours > y->ours) - (x->ours < y->ours); /* as measured */
+}
+
+static void print_ours(const struct bench_report *report)
+{
+    struct row *rows = checked(calloc(report->count + 1, sizeof *rows));
+    size_t count = 0, compared = 0, losses = 0;
+    for (size_t i = 0; i < report->count; i++)
+        if (is_main(&report->series[i]) && is_ours(&report->series[i])) {
+            rows[count] = compare(report, &report->series[i]);
+            compared += rows[count].ratio >= 0;
+            losses += rows[count++].ratio > 1.0;
+        }
+    qsort(rows, count, sizeof *rows, by_loss);
+    printf("\nours, and the best of the others with as many workers. Ratios, ours to theirs, so above 1 we lose: wall\n"
+           "time (%zu of %zu lost); processor time, to who needs least; wall to the floor's\n\n", losses, compared);
+    printf("%-44s %-5s %-8s %7s %-15s %7s %9s  %5s %5s %5s %-8s %7s %-15s %7s\n", "benchmark", "unit", "runtime",
+           "median", "min..max", "cpu", "wakes/op", "ratio", "cpu", "floor", "best", "median", "min..max", "cpu");
+    for (size_t i = 0; i < count; i++) {
+        const struct row *row = &rows[i];
+        printf("%-44s %-5s", row->ours->bench, row->ours->unit);
+        print_figure(report, row->ours);
+        print_wakes(report, row->ours);
+        printf(" ");
+        print_ratio(row->ratio);
+        print_ratio(row->cpu_ratio);
+        print_ratio(row->floor != NULL ? ratio_of(summarise(row->ours).median, summarise(row->floor).median) : -1);
+        if (row->best != NULL)
+            print_figure(report, row->best);
+        printf("\n");
+    }
+    free(rows);
+}
+
+static void print_others(const struct bench_report *report)
 {
     bool first = true;
     for (size_t i = 0; i < report->count; i++) {
         const struct series *series = &report->series[i];
-        if (!is_wall(series, true) || has_peer(report, series->bench))
+        if (!is_main(series) || is_ours(series))
             continue;
         if (first)
-            printf("\n%-36s %9s %9s %9s %9s  %s\n", "benchmark", "ns/op", "min", "max", "cpu ns/op", "wakes/op");
+            printf("\nthe others\n\n%-44s %-5s %-8s %7s %-15s %7s\n", "benchmark", "unit", "runtime", "median",
+                   "min..max", "cpu");
         first = false;
-        struct summary ns = summarise(series), cpu_ns = summarise(find(report, series->bench, BENCH_OURS, cpu));
-        struct summary wakes = summarise(find(report, series->bench, BENCH_OURS, "wakes/op"));
-        printf("%-36s %9.1f %9.1f %9.1f %9.1f  %.6f (%.6f to %.6f)\n", series->bench, ns.median, ns.min, ns.max,
-               cpu_ns.median, wakes.median, wakes.min, wakes.max);
+        printf("%-44s %-5s", series->bench, series->unit);
+        print_figure(report, series);
+        printf("\n");
     }
-}
-
-struct comparison {
-    const struct series *ours, *theirs;
-    double ratio;
-};
-
-static int by_ratio(const void *a, const void *b)
-{
-    return by_value(&((const struct comparison *)a)->ratio, &((const struct comparison *)b)->ratio);
-}
-
-static void print_compared(const struct bench_report *report)
-{
-    struct comparison *rows = checked(calloc(report->count + 1, sizeof *rows));
-    size_t count = 0, losses = 0;
-    for (size_t i = 0; i < report->count; i++) {
-        const struct series *theirs = &report->series[i];
-        const struct series *ours = find(report, theirs->bench, BENCH_OURS, wall);
-        if (!is_wall(theirs, false) || ours == NULL)
-            continue;
-        rows[count] = (struct comparison){ ours, theirs, summarise(theirs).median / summarise(ours).median };
-        losses += rows[count++].ratio < 1.0;
-    }
-    qsort(rows, count, sizeof *rows, by_ratio);
-    if (count != 0)
-        printf("\nwall time in ns/op (cpu ns/op), ratio: theirs to ours, so below 1 we lose: %zu of %zu\n"
-               "%-48s %8s %-19s %8s  %-8s %8s %-19s %8s %6s\n", losses, count,
-               "benchmark", BENCH_OURS, "(min to max)", "(cpu)", "other", "", "(min to max)", "(cpu)", "ratio");
-    for (size_t i = 0; i < count; i++) {
-        const struct series *o = rows[i].ours, *t = rows[i].theirs;
-        struct summary ours = summarise(o), theirs = summarise(t);
-        char our_spread[32], their_spread[32];
-        snprintf(our_spread, sizeof our_spread, "(%.1f to %.1f)", ours.min, ours.max);
-        snprintf(their_spread, sizeof their_spread, "(%.1f to %.1f)", theirs.min, theirs.max);
-        printf("%-48s %8.1f %-19s %8.1f  %-8s %8.1f %-19s %8.1f %6.2f\n", o->bench, ours.median, our_spread,
-               summarise(find(report, o->bench, BENCH_OURS, cpu)).median, t->runtime, theirs.median, their_spread,
-               summarise(find(report, t->bench, t->runtime, cpu)).median, rows[i].ratio);
-    }
-    free(rows);
 }
 
 void bench_report_print(const struct bench_report *report)
 {
     print_machine(report);
-    print_compared(report);
-    print_alone(report);
+    print_ours(report);
+    print_others(report);
     fflush(stdout);
 }
 

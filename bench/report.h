@@ -12,13 +12,13 @@ struct bench_report;
 struct bench_report *bench_report_create(void);
 void bench_report_destroy(struct bench_report *report);
 
-/* One repetition's value. `unit` tells what was measured: "ns/op", "cpu ns/op", "wakes/op". Strings are copied; ends
- * the program if there is no memory. */
+/* One round's value. Processor time and wakes of a benchmark are series of their own, <bench>.cpu and
+ * <bench>.wakes_per_op, and shown beside it. Strings are copied; ends the program if there is no memory. */
 void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit,
                       double value);
 
-/* To stdout: the machine; the benchmarks of the project alone; then where others were measured too the comparison in
- * wall time, the project's losses first. */
+/* To stdout: the machine; the project's figures, with the ratio to the best of the others that have as many workers and
+ * to the floor, its losses first; the figures of the others. */
 void bench_report_print(const struct bench_report *report);
 
 /* A JSON list of {"bench", "runtime", "value", "unit", "min", "max", "n"}; value is the median of n. Returns 0,

@@ -1,0 +1,75 @@
+/* The parts of skua-bench-work, the driver for this project's own runtime and for the floors (bench/README.md says what
+ * each benchmark is). main.c runs a benchmark and prints what it cost; the other files hold the work.
+ */
+#ifndef SKUA_BENCH_WORK_H
+#define SKUA_BENCH_WORK_H
+
+#include <skua.h>
+
+/* The sizes, the same on every runtime: peers/go/main.go and peers/tokio/src/main.rs repeat them. */
+enum {
+    SPAWNS = 1000000,
+    AWAITS = 1000000,
+    LINKS = 1000000,
+    FIBERS = 100000,
+    YIELDERS = 1000,
+    YIELDS = 2000,
+    TURNS = 1000000, /* of two who yield to each other */
+    TRIPS = 200000,
+    SLEEPERS = 100000,
+    SLEEP_MS = 10,
+    SWITCHES = 20000000,
+    PARKED = 1000000
+};
+
+/* One benchmark: an iteration, which returns how many operations it was. In a fiber; of the floors: on a thread. */
+struct work {
+    const char *name;
+    int64_t (*iterate)(void);
+};
+
+/* Each ends with a NULL name. */
+extern const struct work work_of_spawn[], work_of_yield[], work_of_wake[], work_of_switch[];
+extern const struct work work_of_floor[];
+
+/* Whole measurements, in a fiber; they print their figures themselves. */
+struct memory_work {
+    const char *name;
+    void (*measure)(void);
+};
+extern const struct memory_work work_of_memory[];
+
+/* In a fiber: spawns n futures that count, and waits for all. Returns n. */
+int64_t work_spawn_counted(int64_t n);
+
+/* Ends the process if a count is wrong, as it would be if tasks were lost or ran twice. */
+void work_check(const char *what, int64_t found, int64_t expected);
+void work_must(int rc);
+
+/* A line of the driver's output. "-" is the benchmark's main figure. */
+void work_print(const char *figure, double value, const char *unit);
+
+/* ---- waiting for many ---------------------------------------------------------------------------------------- */
+
+/* Never freed, so that whoever reaches zero may still read it. Made by work_count(), in the fiber that will wait. */
+struct count {
+    int64_t left;
+    skua_waker done;
+};
+
+struct count *work_count(int64_t left);
+
+static inline void count_down(struct count *count)
+{
+    if (__atomic_sub_fetch(&count->left, 1, __ATOMIC_ACQ_REL) == 0)
+        skua_wake(count->done);
+}
+
+static inline void wait_for_zero(struct count *count)
+{
+    while (__atomic_load_n(&count->left, __ATOMIC_ACQUIRE) > 0)
+        skua_park();
+    work_check("tasks left", count->left, 0);
+}
+
+#endif

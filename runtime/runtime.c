@@ -125,9 +125,6 @@ int skua_runtime_destroy(skua_runtime *rt)
         int rc = skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER);
         if (rc == -EBUSY || rc == -EDEADLK || rc == -EPERM)
             return rc;
-        /* Acquire: pairs with skuai_sink_unhold(): late fires from outside are over before the memory goes. */
-        while (skuai_load_32(&sched->holds, SKUAI_ACQUIRE) != 0)
-            skuai_thread_yield();
     }
     free_parts(rt);
     return 0;

@@ -1,13 +1,14 @@
 /* The end of a runtime, in the stages that skua_runtime_shutdown() promises.
  *
  *   1 refuse   stage = REFUSE; spawns from outside count themselves in before they read the stage, so that those that
- *              were not refused are waited for. Litmus: store buffering, { entering; stage } in spawn.c against { stage;
- *              entering } here, all seq_cst. A spawn of a task is drained like the others.
+ *              were not refused are waited for. Litmus: store buffering, { entering; stage } in spawn.c against {
+ *              stage; entering } here, all seq_cst. A spawn of a task is drained like the others.
  *   2 drain    the last worker to go to sleep counts the living tasks and says when there are none (worker.c)
  *   3 cancel   stage = CANCEL; every slot of task memory is gone through, again and again while it lasts, because a
  *              spawn may have slipped in
  *   4 report   the slots once more
- *   5 stop     stage = STOP, every parker gets a token; workers leave their loops; they are joined when all have
+ *   5 stop     stage = STOP, every parker gets a token; workers leave their loops; they are joined when all have. If
+ *              tasks were left, stage = LEFT, and who joins them is told -ESHUTDOWN
  */
 #define _GNU_SOURCE
 #include "runtime/runtime.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 
 #include "runtime/workers.h"
+#include "sched/awaited.h"
 #include "sched/sim.h"
 #include "sched/spawn.h"
 
@@ -69,17 +71,40 @@ static bool cancel_and_wait(struct skuai_scheduler *sched, uint64_t cancel_ns)
     return skuai_scheduler_live(sched) == 0;
 }
 
+struct report {
+    struct skuai_scheduler *sched;
+    bool stopped; /* no worker runs: what belongs to the tasks may be read */
+    const char *awaits;
+};
+
+static void note_awaited(void *context, skua_op *op)
+{
+    struct report *report = context;
+    if (!skuai_op_is_done(op))
+        report->awaits = ((const struct skuai_op_kind *)op->kind)->name;
+}
+
 static void report_task(void *context, skua_task *task)
 {
-    struct skuai_scheduler *sched = context;
+    struct report *report = context;
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* a report */
     const char *state = word & SKUAI_TASK_RUNNING    ? "running or ready"
                         : word & SKUAI_TASK_NOTIFIED ? "ready"
                                                      : "waiting";
     char name[32];
-    skua_task_name(task, name, sizeof name);
-    skuai_log(sched, SKUA_LOG_WARN, "shutdown: left over: task %llu (%s), %s", (unsigned long long)skuai_task_id(task),
-              name, state);
+    report->awaits = NULL;
+    skuai_task_name_from_outside(report->sched, task, name, sizeof name);
+    if (report->stopped)
+        skuai_task_each_awaited(task, note_awaited, report);
+    skuai_log(report->sched, SKUA_LOG_WARN, "shutdown: left over: task %llu (%s), %s%s%s",
+              (unsigned long long)skuai_task_id(task), name, state, report->awaits != NULL ? " in " : "",
+              report->awaits != NULL ? report->awaits : "");
+}
+
+static void abort_joiner(void *context, skua_task *task)
+{
+    (void)context;
+    skuai_join_abort(task, -ESHUTDOWN);
 }
 
 static bool stop(struct skuai_scheduler *sched, uint64_t grace_ns)
@@ -127,12 +152,16 @@ int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_n
                                : again || cancel_ns < STOP_GRACE_MIN_NS ? STOP_GRACE_MIN_NS
                                                                            : cancel_ns);
     if (!clean || skuai_scheduler_live(sched) != 0)
-        skuai_scheduler_each_task(sched, report_task, sched);
+        skuai_scheduler_each_task(sched, report_task, &(struct report){ .sched = sched, .stopped = stopped });
     if (!stopped) {
         skuai_log(sched, SKUA_LOG_ERROR, "shutdown: a task neither waits nor returns; its worker cannot be stopped");
         return -EBUSY;
     }
     rt->was_shut_down = true;
-    rt->shutdown_result = skuai_scheduler_live(sched) == 0 ? 0 : -ETIMEDOUT;
+    if (skuai_scheduler_live(sched) != 0) {
+        rt->shutdown_result = -ETIMEDOUT;
+        enter_stage(sched, SKUAI_STAGE_LEFT);
+        skuai_scheduler_each_task(sched, abort_joiner, NULL); /* J5 (join.c): nobody outside waits for ever */
+    }
     return rt->shutdown_result;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "sched/awaited.h"
 #include "sched/spawn.h"
 
 enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB per size of empty task memory that stays warm */
@@ -72,7 +73,15 @@ int skuai_workers_create(struct skuai_scheduler *sched)
     return 0;
 }
 
-/* A task that a timed-out shutdown abandoned: its stack goes back, unwound by nobody. */
+/* Tasks that a timed-out shutdown left. First all that they wait in forgets them, be it another runtime's; then what
+ * others have begun to fire at them arrives. */
+static void withdraw(void *context, skua_task *task)
+{
+    (void)context;
+    skuai_task_withdraw_awaited(task);
+}
+
+/* Then their stacks go back, unwound by nobody. */
 static void abandon(void *context, skua_task *task)
 {
     struct skuai_scheduler *sched = context;
@@ -93,8 +102,14 @@ static void destroy_worker(struct skuai_scheduler *sched, struct skuai_worker *w
 void skuai_workers_destroy(struct skuai_scheduler *sched)
 {
     uint32_t n = sched->nworkers;
-    if (sched->slabs_made)
+    bool in_child = sched->alive_here != NULL && skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0;
+    if (sched->slabs_made && !in_child) {
+        skuai_scheduler_each_task(sched, withdraw, NULL);
+        /* Acquire: pairs with skuai_sink_unhold(): late fires from outside are over before the memory goes. */
+        while (skuai_load_32(&sched->holds, SKUAI_ACQUIRE) != 0)
+            skuai_thread_yield();
         skuai_scheduler_each_task(sched, abandon, sched);
+    }
     for (uint32_t i = 0; sched->workers != NULL && i < n; i++)
         if (sched->workers[i] != NULL)
             destroy_worker(sched, sched->workers[i]);

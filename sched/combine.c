@@ -169,7 +169,7 @@ static void begin(struct skuai_worker *worker, skua_set *set)
     }
 }
 
-static enum skua_poll poll_set(skua_frame *frame)
+enum skua_poll skuai_set_poll(skua_frame *frame)
 {
     skua_set *set = (skua_set *)(void *)frame;
     struct skuai_worker *worker = skuai_worker_self();
@@ -227,7 +227,7 @@ static skua_frame *start(skua_set *set, skua_child *children, size_t count, enum
     bool wrong = count > INT32_MAX || (count == 0 && (mode == RACE || mode == ANY));
     *set = (skua_set){ .children = children, .mode = mode, .outcome = wrong ? -EINVAL : 0 };
     set->count = set->left = wrong ? 0 : (uint32_t)count;
-    return skua_frame_init(&set->frame, poll_set);
+    return skua_frame_init(&set->frame, skuai_set_poll);
 }
 
 skua_frame *skua_join_all_start(skua_set *set, skua_child *children, size_t count)

@@ -12,6 +12,9 @@ enum skuai_child_flag {
     SKUAI_CHILD_ENDING = 16   /* its future has ended, but fires are still under way to it */
 };
 
+/* What a set's frame is polled by: tells it from other frames. */
+enum skua_poll skuai_set_poll(skua_frame *frame);
+
 /* fired.c. An op of the child has fired; any thread. */
 void skuai_child_fire(skua_child *child);
 /* Takes a task's list of fired children, oldest first, linked by `next`; its runner only. Each is then settled. */

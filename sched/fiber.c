@@ -164,22 +164,29 @@ int64_t skua_await(skua_op *op)
     struct skuai_worker *worker = skuai_worker_self();
     if (worker == NULL)
         return wait_as_thread(op);
-    if (SKUAI_UNLIKELY(worker->task == NULL || worker->polling != 0))
-        return skuai_misuse(op->kind != NULL ? ((const struct skuai_op_kind *)op->kind)->name : "skua_await",
+    if (SKUAI_UNLIKELY(worker->task == NULL || worker->polling != 0)) {
+        int rc = skuai_misuse(op->kind != NULL ? ((const struct skuai_op_kind *)op->kind)->name : "skua_await",
                             worker->task == NULL ? "was waited for in a callback on a worker, outside of any task"
                                                  : "was waited for inside a future's body",
                             worker->task == NULL ? "spawn a task that waits" : "use SKUA_AWAIT with its _start form");
+        while (!skuai_op_is_done(skua_op_cancel(op))) /* nobody will await it: its memory may go */
+            skuai_env_pause(&worker->sched->env);
+        return rc;
+    }
     if (skuai_op_is_done(op)) {
         if (SKUAI_UNLIKELY(worker->budget-- == 0))
             skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
         return op->result;
     }
+    struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
+    fiber->awaits = (uintptr_t)op;
     while (!skuai_op_is_done(op)) {
         if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && skuai_op_is_done(skua_op_cancel(op)))
             break;
         skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
         worker = skuai_worker_self();
     }
+    fiber->awaits = 0;
     return op->result;
 }
 

@@ -29,6 +29,14 @@ static enum skua_poll wait_at(struct skuai_worker *worker, skua_frame *frame)
     return SKUA_PENDING;
 }
 
+static void yield_at(struct skuai_worker *worker, skua_frame *frame)
+{
+    worker->leaf = frame;
+    worker->yielding = true;
+    if (worker->child != NULL)
+        skuai_child_park(worker->child);
+}
+
 enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
 {
     struct skuai_worker *worker = polling_worker();
@@ -42,7 +50,7 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
             worker->budget--;
             return SKUA_DONE;
         }
-        skuai_frame_yield(frame);
+        yield_at(worker, frame); /* it still awaits the op */
         return SKUA_PENDING;
     }
     if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && skuai_op_is_done(skua_op_cancel(op)))
@@ -65,10 +73,8 @@ void skuai_frame_yield(skua_frame *frame)
         skuai_misuse("SKUA_YIELD", "was reached by a poll function that no task runs", "spawn the future");
         return;
     }
-    worker->leaf = frame;
-    worker->yielding = true;
-    if (worker->child != NULL)
-        skuai_child_park(worker->child);
+    frame->awaited = 0;
+    yield_at(worker, frame);
 }
 
 void skuai_frame_park(skua_frame *frame)
@@ -78,8 +84,9 @@ void skuai_frame_park(skua_frame *frame)
         skuai_misuse("SKUA_PARK", "was reached by a poll function that no task runs", "spawn the future");
         return;
     }
+    frame->awaited = 0;
     if (skuai_cancel_pending(worker)) {
-        skuai_frame_yield(frame);
+        yield_at(worker, frame);
         return;
     }
     worker->leaf = frame;
@@ -162,7 +169,10 @@ int64_t skua_await_frame(skua_frame *frame)
         if (poll == SKUA_DONE)
             return frame->result;
         leaf = worker->leaf;
+        struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
+        fiber->awaits = (uintptr_t)leaf | 1u;
         skuai_fiber_suspend(worker, yields ? SKUAI_POST_REQUEUE : SKUAI_POST_PAUSE);
+        fiber->awaits = 0;
         worker = skuai_worker_self();
     }
 }

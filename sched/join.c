@@ -11,6 +11,8 @@
  *               later.
  *   J4 free     a join uses the handle up. E without H frees (J2); E with a joiner whose op was claimed frees (J2,
  *               after DONE); else who holds H frees: by joining after E (J1), or by releasing it (task_word.h).
+ *   J5 abort    a runtime that stops with the task left over takes J away in one exchange and completes the op with an
+ *               error; the handle is kept. A joiner that attaches after that sees the stage LEFT and detaches.
  * Model: tests/model/model_join.c.
  */
 #include "sched/task.h"
@@ -41,6 +43,17 @@ bool skuai_join_detach(skua_task *task, skua_op *op)
             return true;
         skuai_pause();
     }
+}
+
+void skuai_join_abort(skua_task *task, int64_t error)
+{
+    if (!skuai_task_word_abort(&task->word))
+        return;
+    skua_op *op = SKUAI_READ(task->joiner);
+    if (skuai_op_claim(op))
+        skuai_op_finish(op, error);
+    else
+        skuai_op_lose(op);
 }
 
 bool skuai_join_end(skua_task *task)

@@ -85,7 +85,13 @@ struct skuai_reporting {
     void *misuse_context;
 };
 
-enum skuai_stage { SKUAI_STAGE_OPEN, SKUAI_STAGE_REFUSE, SKUAI_STAGE_CANCEL, SKUAI_STAGE_STOP };
+enum skuai_stage {
+    SKUAI_STAGE_OPEN,
+    SKUAI_STAGE_REFUSE,
+    SKUAI_STAGE_CANCEL,
+    SKUAI_STAGE_STOP, /* workers leave their loops */
+    SKUAI_STAGE_LEFT  /* they have, and tasks were left */
+};
 
 struct skuai_scheduler {
     /* fixed once started */
@@ -113,6 +119,7 @@ struct skuai_scheduler {
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */
     skua_word32 entering;                 /* spawns from outside: between the look at stage and the end of the push */
+    skua_word32 name_readers;             /* who reads names of tasks that may end meanwhile (task_more.c) */
     skua_word32 holds;                    /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
 };
@@ -158,13 +165,15 @@ void skuai_op_disarm_here(skua_op *op);
 void skuai_task_locals_destroy(skua_task *task); /* at its end, on its worker */
 void skuai_task_more_free(skua_task *task);
 int skuai_task_rename(skua_task *task, const char *name);
+const char *skuai_task_name(const skua_task *task); /* by the task itself, or when nothing runs any more */
+/* For who has no handle: the task may end meanwhile. */
+void skuai_task_name_from_outside(struct skuai_scheduler *sched, const skua_task *task, char *name, size_t size);
 
 /* memory.c: the application's allocator, else malloc. _lines: zeroed, on a cache line of its own. */
 void *skuai_memory_get(struct skuai_scheduler *sched, size_t size);
 void skuai_memory_put(struct skuai_scheduler *sched, void *memory, size_t size);
 void *skuai_memory_get_lines(const struct skuai_memory *memory, size_t size);
 void skuai_memory_put_lines(const struct skuai_memory *memory, void *lines, size_t size);
-const char *skuai_task_name(const skua_task *task); /* by the task itself, or when nothing runs any more */
 
 /* report.c */
 void skuai_log(struct skuai_scheduler *sched, enum skua_log_level level, const char *format, ...)

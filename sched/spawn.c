@@ -101,7 +101,8 @@ static int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sched, st
 static void leave(struct skuai_scheduler *sched, struct skuai_worker *worker)
 {
     if (SKUAI_UNLIKELY(worker == NULL))
-        skuai_sub_32(&sched->entering, 1, SKUAI_RELEASE); /* pairs with the acquire in shutdown.c: we touch it no more */
+        skuai_sub_32(&sched->entering, 1,
+                     SKUAI_RELEASE); /* pairs with the acquire in shutdown.c: we touch it no more */
 }
 
 /* Names it if asked, counts it and queues it. On error the task is freed. */
@@ -134,6 +135,7 @@ static int spawn_fiber(struct skuai_scheduler *sched, struct skuai_worker *worke
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     fiber->fn = fn;
     fiber->arg = arg;
+    fiber->awaits = 0;
     fiber->started = false;
     fiber->stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
     return launch(sched, worker, task, handle, attr);
@@ -226,6 +228,12 @@ void skuai_join_start_here(skua_join_op *op, skua_task *task)
     skuai_op_arm_here(&op->op, &join_kind, task);
     switch (skuai_join_attach(task, &op->op)) {
     case SKUAI_JOIN_WAITS:
+        /* J5. Relaxed: the attach came after the abort's exchange and acquired it, or the abort finds the op. */
+        if (SKUAI_UNLIKELY(skuai_load_32(&skuai_task_scheduler(task)->stage, SKUAI_RELAXED) == SKUAI_STAGE_LEFT) &&
+            withdraw_join(&op->op)) {
+            skuai_op_disarm_here(&op->op);
+            skuai_op_set_done(&op->op, -ESHUTDOWN);
+        }
         break;
     case SKUAI_JOIN_BUSY:
         skuai_op_disarm_here(&op->op);

@@ -10,6 +10,7 @@ struct skuai_fiber {
     skua_fiber_fn *fn;
     void *arg;
     size_t stack_size;
+    uintptr_t awaits; /* while it waits: the op or, low bit set, the innermost waiting frame of a future in it */
     bool started; /* it has a stack */
 };
 

@@ -46,5 +46,7 @@ enum skuai_join skuai_join_attach(skua_task *task, skua_op *op);
 bool skuai_join_detach(skua_task *task, skua_op *op);
 /* The task has ended with task->result: completes a joiner. True: the caller frees the task. */
 bool skuai_join_end(skua_task *task);
+/* J5, for a task that may or may not have a joiner. */
+void skuai_join_abort(skua_task *task, int64_t error);
 
 #endif

@@ -24,7 +24,8 @@ struct skuai_task_extension {
 
 static struct skuai_task_extension *existing(const skua_task *task)
 {
-    return skuai_load_ptr(&task->more, SKUAI_ACQUIRE); /* pairs with the release below */
+    /* Pairs with the release below. SEQ_CST: the reader's half of skuai_task_more_free(); on x86 it is the same. */
+    return skuai_load_ptr(&task->more, SKUAI_SEQ_CST);
 }
 
 static struct skuai_task_extension *extension(skua_task *task)
@@ -54,6 +55,11 @@ void skuai_task_more_free(skua_task *task)
     struct skuai_task_extension *more = existing(task);
     if (more == NULL)
         return;
+    /* Store buffering, seq_cst: { more; name_readers } against { name_readers; more } of who reads a name from outside.
+     * */
+    skuai_store_ptr(&task->more, NULL, SKUAI_SEQ_CST);
+    while (SKUAI_UNLIKELY(skuai_load_32(&sched->name_readers, SKUAI_SEQ_CST) != 0))
+        skuai_pause(); /* it copies a few bytes */
     if (more->locals != NULL)
         skuai_memory_put(sched, more->locals, more->capacity * sizeof *more->locals);
     skuai_memory_put(sched, more, sizeof *more);
@@ -94,6 +100,13 @@ size_t skua_task_name(const skua_task *task, char *name, size_t size)
         name[length] = '\0';
     }
     return length;
+}
+
+void skuai_task_name_from_outside(struct skuai_scheduler *sched, const skua_task *task, char *name, size_t size)
+{
+    skuai_add_32(&sched->name_readers, 1, SKUAI_SEQ_CST); /* as in skuai_task_more_free() */
+    skua_task_name(task, name, size);
+    skuai_sub_32(&sched->name_readers, 1, SKUAI_RELEASE); /* the copy comes before the end of `more` */
 }
 
 int skua_self_set_name(const char *name)

@@ -152,17 +152,26 @@ SKUAI_INLINE bool skuai_task_word_join(skua_word64 *word)
     return !(skuai_or_64(word, SKUAI_TASK_JOINER, SKUAI_ACQ_REL) & SKUAI_TASK_ENDED);
 }
 
-/* The joiner withdraws. True: nobody will touch its op. False: the end came first and the op will be DONE or LOST; the
- * slot may even be another task's by now, which the generation tells. */
+/* The joiner withdraws. True: nobody will touch its op. False: the end came first, or _abort did, and the op will be
+ * DONE or LOST; the slot may even be another task's by now, which the generation tells. */
 SKUAI_INLINE bool skuai_task_word_unjoin(skua_word64 *word, uint32_t generation)
 {
     uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
     do {
-        if (skuai_task_generation(old) != generation || (old & SKUAI_TASK_ENDED))
+        if (skuai_task_generation(old) != generation ||
+            (old & (SKUAI_TASK_ENDED | SKUAI_TASK_JOINER)) != SKUAI_TASK_JOINER)
             return false;
     } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_RELAXED)); /* publishes
         nothing, and an op that was not withdrawn comes back by DONE or LOST */
     return true;
+}
+
+/* The runtime gives the task up, which no worker runs any more. True: there was a joiner, whose op is the caller's now.
+ * Acquire: that op. Release: a joiner that comes later sees what the caller did before (its stage). */
+SKUAI_INLINE bool skuai_task_word_abort(skua_word64 *word)
+{
+    uint64_t old = skuai_and_64(word, ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_ACQ_REL);
+    return (old & (SKUAI_TASK_ALIVE | SKUAI_TASK_ENDED | SKUAI_TASK_JOINER)) == (SKUAI_TASK_ALIVE | SKUAI_TASK_JOINER);
 }
 
 /* The handle is released. Acquire-release: whoever frees sees all that the other party did. */

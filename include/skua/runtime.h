@@ -80,14 +80,17 @@ SKUA_API int64_t skua_block_on(skua_runtime *runtime, skua_fiber_fn *fn, void *a
  *   5 stop     stops and joins the workers
  * Times: 0 skips the wait of its stage; SKUA_NEVER waits for ever.
  * Threads: one, outside the runtime's workers (-EDEADLK in one of its tasks). Again: returns as before.
- * Returns: 0; -ETIMEDOUT: tasks were left, and their memory stays until skua_runtime_destroy(). A task that never
+ * Returns: 0; -ETIMEDOUT: tasks were left, and their memory stays until skua_runtime_destroy(); who joins one of them,
+ * or waits in skua_block_on(), gets -ESHUTDOWN. A task that never
  * waits and never returns cannot be stopped: then stage 5 is not done, -EBUSY is returned, and it may be called
  * again. */
 SKUA_API int skua_runtime_shutdown(skua_runtime *runtime, uint64_t drain_ns, uint64_t cancel_ns);
 
 /* Frees a runtime; shuts it down first (drain SKUA_NEVER) if that was not done. Tasks that a timed-out shutdown left
- * are abandoned: their stacks are freed without unwinding. After -EBUSY the runtime is not freed: this returns -EBUSY.
- * Threads: one, outside the runtime. NULL is fine. No waker of its tasks may be used any more. */
+ * are abandoned: the op that each awaits is withdrawn, their stacks are freed without unwinding. (Ops that such a task
+ * has started and not come to await yet must not outlive it: end them otherwise.) After -EBUSY the runtime is not
+ * freed: this returns -EBUSY. Threads: one, outside the runtime. NULL is fine. No waker of its tasks may be used any
+ * more. */
 SKUA_API int skua_runtime_destroy(skua_runtime *runtime);
 
 /* The runtime of the calling task, NULL outside of one. */

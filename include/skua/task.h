@@ -54,7 +54,8 @@ SKUA_API SKUA_NODISCARD int skua_go(skua_fiber_fn *fn, void *arg);
  * Threads: fibers, and threads outside the runtime (blocked). One joiner at a time.
  * Cancel: -ECANCELED leaves the task running and the handle yours.
  * Returns: 0, *result (may be NULL) set and the handle released; -ECANCELED; -EDEADLK (a task joining itself);
- *   -EBUSY (somebody else is joining it). On every error the handle is kept. */
+ *   -EBUSY (somebody else is joining it); -ESHUTDOWN (its runtime was shut down and has left it over).
+ *   On every error the handle is kept. */
 SKUA_API SKUA_NODISCARD int skua_join(skua_task *task, int64_t *result);
 
 /* The join as an op. `result` is 0 or the error as of skua_join(), and `value` the task's result. */

@@ -10,13 +10,14 @@
 #include "sched/task.h"
 
 enum { GENERATION = 5, TASK_RESULT = 42, NEXT_RESULT = 43, EVENT_ARM = 0, JOIN_ARM = 1 };
-enum outcome { NOTHING, JOINED, DETACHED, BUSY };
+enum outcome { NOTHING, JOINED, DETACHED, BUSY, ABORTED };
 
 static skua_task task;
 static skua_join_op ops[2];
 static skua_op event_op; /* the other arm of a select */
 static struct skuai_select select_word;
 static skua_word32 sinks[2]; /* who waits: type-stable */
+static skua_word32 stage;    /* 1: the runtime has left the task over */
 static skua_word32 handle;   /* 1: the next task's is there; the event may happen */
 static enum outcome outcome[2]; /* of ops[] */
 static int64_t got[2];
@@ -210,7 +211,7 @@ static void reset(uint64_t flags)
     memset(sinks, 0, sizeof sinks);
     memset(outcome, 0, sizeof outcome);
     memset(got, 0, sizeof got);
-    handle.raw = 0;
+    handle.raw = stage.raw = 0;
     frees = 0;
     task.word.raw = (uint64_t)GENERATION << 32 | SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | flags;
     mc_name(&task.word, "task.word");
@@ -221,6 +222,7 @@ static void reset(uint64_t flags)
     mc_name(&event_op.state, "event_op.state");
     mc_name(&select_word.decided, "decided");
     mc_name(&handle, "handle");
+    mc_name(&stage, "stage");
 }
 
 static void joined_once(void)
@@ -318,3 +320,72 @@ static void select_join_setup(void)
     mc_thread(event_happens, NULL);
 }
 MC_TEST(select_then_join, .setup = select_join_setup, .finish = join_finish, .bound = 2);
+
+/* ---- a runtime that gives the task up, J5 ---- */
+
+enum { ABORT_ERROR = -108 };
+
+static void aborts(void *arg)
+{
+    (void)arg;
+    skuai_store_32(&stage, 1, SKUAI_RELEASE);
+    skuai_join_abort(&task, ABORT_ERROR);
+}
+
+static void wait_for_abort(void)
+{
+    while (!skuai_op_is_done(&ops[0].op))
+        sleep_unless_done(0, &ops[0].op);
+    mc_assert(SKUAI_READ(ops[0].op.result) == ABORT_ERROR, "the error");
+    outcome[0] = ABORTED;
+}
+
+/* As skua_join_start() and skua_join(). */
+static void joins_left_over(void *arg)
+{
+    bool is_cancelled = arg != NULL;
+    mc_assert(start(0, NULL) == SKUAI_JOIN_WAITS, "the task never ends");
+    bool withdraws_now = is_cancelled || skuai_load_32(&stage, SKUAI_RELAXED) == 1;
+    if (withdraws_now && skuai_join_detach(&task, &ops[0].op))
+        outcome[0] = DETACHED;
+    else
+        wait_for_abort();
+    mc_free(&ops[0], sizeof ops[0]);
+}
+
+/* As an arm of a select that an event may decide. */
+static void selects_left_over(void *arg)
+{
+    (void)arg;
+    mc_alloc(&select_word, sizeof select_word);
+    select_word = (struct skuai_select){.number = 1};
+    (void)start(0, &select_word);
+    uint64_t open = SKUAI_SELECT_OPEN;
+    bool event_won = skuai_cas_64(&select_word.decided, &open, EVENT_ARM + SKUAI_SELECT_FIRST, SKUAI_ACQ_REL);
+    if (event_won) {
+        mc_assert(skuai_join_detach(&task, &ops[0].op), "both arms of a select were claimed");
+        outcome[0] = DETACHED;
+    } else {
+        wait_for_abort();
+    }
+    mc_free(&ops[0], sizeof ops[0]);
+    mc_free(&select_word, sizeof select_word);
+}
+
+static void left_over_setup(void (*joiner)(void *), void *arg)
+{
+    reset(SKUAI_TASK_HANDLE);
+    mc_thread(aborts, NULL);
+    mc_thread(joiner, arg);
+}
+static void left_over_finish(void)
+{
+    mc_assert(outcome[0] == DETACHED || outcome[0] == ABORTED, "the joiner was told nothing");
+    mc_assert(frees == 0, "the handle was lost");
+}
+static void abort_setup(void) { left_over_setup(joins_left_over, NULL); }
+static void abort_cancelled_setup(void) { left_over_setup(joins_left_over, &task); }
+static void abort_select_setup(void) { left_over_setup(selects_left_over, NULL); }
+MC_TEST(abort, .setup = abort_setup, .finish = left_over_finish, .bound = MC_UNBOUNDED);
+MC_TEST(abort_cancelled, .setup = abort_cancelled_setup, .finish = left_over_finish, .bound = MC_UNBOUNDED);
+MC_TEST(abort_select, .setup = abort_select_setup, .finish = left_over_finish, .bound = MC_UNBOUNDED);

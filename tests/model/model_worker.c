@@ -1,5 +1,5 @@
-/* A worker (sched/worker.c) whose timers wake more tasks at once than its next-slot and its deque hold, while a thief takes
- * from both: each task runs once. What the worker fetches must find room in the deque.
+/* A worker (sched/worker.c) whose timers wake more tasks at once than its next-slot and its deque hold, while a thief
+ * takes from both: each task runs once. What the worker fetches must find room in the deque.
  */
 /* model-sources: sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */

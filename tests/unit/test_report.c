@@ -214,11 +214,42 @@ TEST(a_fiber_that_ends_in_a_shield)
     CHECK(strstr(lines.texts[0], "came inside a shield") != NULL);
 }
 
+static bool withdraws(skua_op *op) { (void)op; return true; }
+
+/* A wait that is refused leaves no op behind: here the timer would stay in a wheel, in memory that is gone. */
+struct naps_wrongly {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_sleep_op sleep;
+};
+SKUA_ASYNC(naps_wrongly)
+{
+    SKUA_BEGIN(self);
+    CHECK_EQ(skua_await(skua_sleep_start(&self->sleep, SKUA_S)), -EPERM);
+    CHECK(skua_op_is_done(&self->sleep.op));
+    SKUA_END(1);
+}
+static int spawns_wrong_waiter(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(SKUA_SPAWN(&task, naps_wrongly));
+    CHECK_OK(skua_join(task, &result));
+    return (int)result;
+}
+TEST(a_refused_wait_leaves_no_op)
+{
+    struct lines lines = { .count = 0 };
+    CHECK_EQ(run_in(noted_misuse(1, &lines), spawns_wrong_waiter, NULL), 1);
+    CHECK_EQ(lines.count, 1);
+}
+
 /* Values are destroyed on the worker, in no task. */
 static void waits_in_a_destructor(void *value)
 {
     skua_join_op op = { .task = NULL };
-    skuai_op_arm(&op.op, &(struct skuai_op_kind){ .name = "some_wait" }, NULL, 0);
+    skuai_op_arm(&op.op, &(struct skuai_op_kind){ .name = "some_wait", .withdraw = withdraws }, NULL, 0);
     CHECK_EQ(skua_await(&op.op), -EPERM);
     CHECK_EQ(skua_await_frame(NULL), -EPERM);
     CHECK_EQ(skua_yield(), -EPERM);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +121,160 @@ TEST(shutdown_reports_what_is_left)
     CHECK_EQ(skua_runtime_shutdown(rt, 0, SKUA_MS), -ETIMEDOUT);
     CHECK_EQ(log.named, 1);
     CHECK_OK(skua_runtime_destroy(rt)); /* frees what was left, too */
+}
+
+/* A thread that waits for a task which a shutdown leaves over is told so. */
+static void *blocks_on_stubborn(void *rt)
+{
+    return (void *)(intptr_t)skua_block_on(rt, stubborn, NULL);
+}
+
+TEST(who_waits_for_what_is_left_is_told)
+{
+    skua_runtime *rt;
+    pthread_t thread;
+    skua_stats stats = { .live = 0 };
+    void *result;
+    CHECK_OK(
+        skua_runtime_create(&rt, &(skua_config){.workers = 2, .log = keep_log, .log_context = &(struct log){0, 0}}));
+    CHECK_EQ(pthread_create(&thread, NULL, blocks_on_stubborn, rt), 0);
+    while (stats.live == 0)
+        skua_runtime_stats(rt, &stats);
+    int rc = skua_runtime_shutdown(rt, 0, SKUA_MS);
+    CHECK(rc == -ETIMEDOUT || rc == 0); /* 0: it was cancelled before it entered its shield */
+    CHECK_EQ(pthread_join(thread, &result), 0);
+    CHECK_EQ((intptr_t)result, rc == 0 ? -ECANCELED : -ESHUTDOWN);
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+
+/* A task that is left over waits for one of another runtime, in several ways; then that one ends. */
+struct other {
+    skua_runtime *rt;
+    int told, waits;
+};
+
+static int yields_until_told(void *arg)
+{
+    struct other *other = arg;
+    while (!__atomic_load_n(&other->told, __ATOMIC_ACQUIRE))
+        skua_yield();
+    return 0;
+}
+
+struct joiner {
+    SKUA_FRAME;
+    struct {
+        struct other *other;
+        skua_task *task;
+    } in;
+    skua_join_op join;
+};
+SKUA_ASYNC(joiner)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_join_start(&self->join, self->in.task));
+    SKUA_END(0);
+}
+
+static int waits_elsewhere(void *arg)
+{
+    struct other *other = arg;
+    skua_spawn_attr there = { .runtime = other->rt };
+    skua_child children[3];
+    struct joiner joiner;
+    skua_task *tasks[3];
+    SKUA_SHIELD();
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(skua_spawn_with(&tasks[i], &there, yields_until_told, other));
+    skua_child_task(&children[0], tasks[0]);
+    skua_child_future(&children[1], SKUA_FUTURE(&joiner, joiner, .other = other, .task = tasks[1]));
+    skua_child_task(&children[2], tasks[2]);
+    __atomic_fetch_add(&other->waits, 1, __ATOMIC_RELEASE);
+    return (int)skua_join_all(children, 3);
+}
+
+static int waits_elsewhere_as_fiber(void *arg)
+{
+    struct other *other = arg;
+    SKUA_SHIELD();
+    __atomic_fetch_add(&other->waits, 1, __ATOMIC_RELEASE);
+    return (int)skua_block_on(other->rt, yields_until_told, other);
+}
+
+TEST(abandoned_tasks_are_unknown_to_other_runtimes)
+{
+    skua_runtime *rt;
+    struct other other = { .told = 0 };
+    CHECK_OK(skua_runtime_create(&other.rt, &(skua_config){ .workers = 2 }));
+    CHECK_OK(
+        skua_runtime_create(&rt, &(skua_config){.workers = 2, .log = keep_log, .log_context = &(struct log){0, 0}}));
+    skua_spawn_attr here = { .runtime = rt };
+    CHECK_OK(skua_spawn_with(NULL, &here, waits_elsewhere, &other));
+    CHECK_OK(skua_spawn_with(NULL, &here, waits_elsewhere_as_fiber, &other));
+    while (__atomic_load_n(&other.waits, __ATOMIC_ACQUIRE) != 2)
+        sched_yield();
+    CHECK_EQ(skua_runtime_shutdown(rt, 0, SKUA_MS), -ETIMEDOUT);
+    CHECK_OK(skua_runtime_destroy(rt));
+    __atomic_store_n(&other.told, 1, __ATOMIC_RELEASE);
+    CHECK_OK(skua_runtime_destroy(other.rt));
+}
+
+/* A spawn from outside that is under way when a shutdown begins is either refused or drained. */
+struct late {
+    skua_runtime *rt;
+    int inside, ran;
+};
+
+static _Thread_local bool spawns_late;
+
+static void *late_alloc(void *context, size_t size)
+{
+    struct late *late = context;
+    if (spawns_late) { /* the name's memory: between the look at the stage and the queue */
+        spawns_late = false;
+        __atomic_store_n(&late->inside, 1, __ATOMIC_RELEASE);
+        while (skua_spawn_with(NULL, &(skua_spawn_attr){ .runtime = late->rt }, returns, NULL) == 0)
+            sched_yield(); /* until the shutdown has begun */
+    }
+    return malloc(size);
+}
+
+static void late_free(void *context, void *memory, size_t size)
+{
+    (void)context;
+    (void)size;
+    free(memory);
+}
+
+static int runs_late(void *arg)
+{
+    ((struct late *)arg)->ran = 1;
+    return 0;
+}
+
+static void *spawns_late_main(void *arg)
+{
+    struct late *late = arg;
+    skua_task *task;
+    spawns_late = true;
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .runtime = late->rt, .name = "late" }, runs_late, late));
+    CHECK_OK(skua_join(task, NULL));
+    return NULL;
+}
+
+TEST(shutdown_waits_for_spawns_that_are_under_way)
+{
+    struct late late = { .inside = 0 };
+    pthread_t thread;
+    CHECK_OK(skua_runtime_create(&late.rt, &(skua_config){ .workers = 2, .alloc = late_alloc, .free = late_free,
+                                                           .memory_context = &late }));
+    CHECK_EQ(pthread_create(&thread, NULL, spawns_late_main, &late), 0);
+    while (!__atomic_load_n(&late.inside, __ATOMIC_ACQUIRE))
+        sched_yield();
+    CHECK_OK(skua_runtime_shutdown(late.rt, SKUA_NEVER, SKUA_NEVER));
+    CHECK_EQ(late.ran, 1);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_OK(skua_runtime_destroy(late.rt));
 }
 
 static int spins_until_told(void *arg)

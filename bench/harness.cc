@@ -132,7 +132,7 @@ bool measure(bench_report *report, const bench &bench, const options &options)
     if (bench.gives_figures)
         gb->Iterations(1);
     else
-        gb->MinTime(options.quick ? 0.02 : 0.1);
+        gb->MinTime(options.quick ? 0.02 : 0.05);
     collector collected;
     benchmark::RunSpecifiedBenchmarks(&collected, "all");
     return collected.runs.size() == 1 && report_run(report, collected.runs.front(), bench, figures);
@@ -189,7 +189,7 @@ bool parse(options *options, int argc, char **argv)
             return false;
     }
     if (options->rounds == 0)
-        options->rounds = options->quick ? 3 : 11;
+        options->rounds = options->quick ? 3 : 7;
     return options->rounds > 0;
 }
 

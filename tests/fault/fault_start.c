@@ -1,6 +1,7 @@
 /* Starting a runtime, using it a little, and ending it, with each call that this makes failing. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 
 #include "support/faults.h"
 #include "support/test.h"
@@ -87,6 +88,30 @@ TEST(threads)
 TEST(threads_of_many_workers) { LIVE_IN(faults_config(16, true), FAULT_pthread_create); }
 
 TEST(signals) { LIVE_IN(bound(), FAULT_sigaction, FAULT_sigaltstack); }
+
+/* Of the two signals that are handled the first is given back if the second cannot be had. */
+TEST(a_handler_that_is_alone_is_given_back)
+{
+    static const int signals[] = { SIGSEGV, SIGBUS };
+    struct sigaction before[2], after;
+    skua_config config = simulated(true); /* no threads, so that a fault can be armed in between */
+    skua_runtime *rt;
+    int rc = -EINVAL;
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(sigaction(signals[i], NULL, &before[i]), 0);
+    for (uint64_t k = 1; rc < 0; k++) {
+        faults_arm(FAULT_sigaction, 0, k, 1);
+        rc = skua_runtime_create(&rt, &config);
+        faults_disarm();
+        CHECK(rc == 0 || rc == -EINVAL);
+        CHECK_EQ(rc == 0, k == 5); /* for each of the two there is a look and a change */
+        for (int i = 0; i < 2; i++) {
+            CHECK_EQ(sigaction(signals[i], NULL, &after), 0);
+            CHECK_EQ(after.sa_sigaction == before[i].sa_sigaction, rc < 0);
+        }
+    }
+    CHECK_EQ(skua_runtime_destroy(rt), 0);
+}
 
 TEST(files) { LIVE_IN(bound(), FAULT_open, FAULT_read, FAULT_close); }
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "runtime/runtime.h"
+#include "sched/spawn.h"
 #include "support/test.h"
 
 enum verdict { REFUSES, GOES_ON };
@@ -166,6 +168,7 @@ void faults_arm(enum fault call, int way, uint64_t first, uint64_t count)
     plan.way = way;
     plan.first = first;
     plan.count = count;
+    seen = refused = 0;
 }
 
 void faults_disarm(void)
@@ -183,6 +186,21 @@ void faults_always(enum fault call, int way)
 }
 
 void faults_always_none(void) { plan.nalways = 0; }
+
+bool faults_is_armed(enum fault call, int way) { return plan.first != 0 && plan.call == call && plan.way == way; }
+
+static void count_slot(void *context, skua_task *task)
+{
+    (void)task;
+    ++*(uint64_t *)context;
+}
+
+uint64_t faults_slots_held(skua_runtime *rt)
+{
+    uint64_t held = 0;
+    skuai_scheduler_each_task(&rt->sched, count_slot, &held);
+    return held;
+}
 
 bool faults_may_refuse(void) { return __atomic_load_n(&refused, __ATOMIC_RELAXED) != 0; }
 

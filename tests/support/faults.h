@@ -61,6 +61,12 @@ bool faults_may_refuse(void);
 /* What CHECK_OK is without faults: 0, or an error of those that a refusal may lead to. True: 0. */
 bool faults_done(int64_t rc);
 
+/* In a scenario: whether the plan is about this call and way. */
+bool faults_is_armed(enum fault call, int way);
+
+/* After a shutdown, every handle released: the task slots that nobody gave back. */
+uint64_t faults_slots_held(skua_runtime *rt);
+
 /* For skua_config. */
 void *fault_application_alloc(void *context, size_t size);
 void fault_application_free(void *context, void *memory, size_t size);

@@ -134,8 +134,8 @@ static void print_machine(const struct bench_report *report)
     printf("machine: %s, %ld processors, Linux %s; load before the first benchmark: %.2f\n", model, processors, kernel,
            report->load);
     if (report->load > (double)processors / 2)
-        printf("the machine was busy in the minute before (a build counts): if it still is, the least and the processor "
-               "times say more than medians\n");
+        printf("the machine was busy in the minute before (a build counts): if it still is, the least and the "
+               "processor times say more than medians\n");
     printf("built by: %s%s\n", BENCH_COMPILER, __VERSION__);
     printf("values: medians of up to %zu rounds, with the least and the greatest\n",
            report->count > 0 ? report->series[0].count : 0);
@@ -262,11 +262,12 @@ static void print_ours(const struct bench_report *report)
             losses += rows[count++].ratio > 1.0;
         }
     qsort(rows, count, sizeof *rows, by_loss);
-    printf("\nours, and the best of the others with as many workers. Ratios, ours to theirs, so above 1 we lose: medians\n"
-           "(%zu of %zu lost); the least, to who has the least; processor time, to who needs least; medians to the "
-           "floor's\n\n", losses, compared);
+    printf("\nours, and the best of the others with as many workers. Ratios, ours to theirs, so above 1 we lose: of\n"
+           "medians (%zu of %zu lost), of the least, of processor times, each to who has least; of medians to the floor"
+           "\n\n", losses, compared);
     printf("%-44s %-5s %-8s %7s %-15s %7s %9s  %5s %5s %5s %5s %-8s %7s %-15s %7s\n", "benchmark", "unit", "runtime",
-           "median", "min..max", "cpu", "wakes/op", "ratio", "least", "cpu", "floor", "best", "median", "min..max", "cpu");
+           "median", "min..max", "cpu", "wakes/op", "ratio", "least", "cpu", "floor", "best", "median", "min..max",
+           "cpu");
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
         printf("%-44s %-5s", row->ours->bench, row->ours->unit);

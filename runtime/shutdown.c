@@ -20,7 +20,13 @@
 #include "sched/sim.h"
 #include "sched/spawn.h"
 
-enum { CANCEL_AGAIN_NS = 10000000, STOP_GRACE_MIN_NS = 100000000 };
+enum {
+    CANCEL_AGAIN_NS = 10000000,
+    STOP_GRACE_MIN_NS = 100000000,
+    STOP_AGAIN_NS = 20000000,
+    STUCK_CPU_NS = 20000000,
+    BLOCKED_GRACE_NS = 1000000000 /* beyond the grace, for workers that get no processor, or block it in the kernel */
+};
 
 static uint64_t later(uint64_t now_ns, uint64_t by_ns)
 {
@@ -107,13 +113,32 @@ static void abort_joiner(void *context, skua_task *task)
     skuai_join_abort(task, -ESHUTDOWN);
 }
 
+/* Who has not stopped has had the processor since it was told: so it is inside a task, and not merely waiting its turn
+ * on a busy machine. */
+static bool all_have_run(struct skuai_scheduler *sched)
+{
+    for (uint32_t i = 0; i < sched->nworkers; i++) {
+        uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread);
+        if (used_ns != 0 && used_ns - sched->workers[i]->stop_cpu_ns < STUCK_CPU_NS)
+            return false;
+    }
+    return true;
+}
+
 static bool stop(struct skuai_scheduler *sched, uint64_t grace_ns)
 {
     enter_stage(sched, SKUAI_STAGE_STOP);
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < sched->nworkers; i++) {
+        if (sched->env.sim == NULL)
+            sched->workers[i]->stop_cpu_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread);
         skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
-    if (!wait_for_word(sched, &sched->stopped, sched->nworkers, later(skuai_env_now(&sched->env), grace_ns)))
-        return false;
+    }
+    uint64_t until = later(skuai_env_now(&sched->env), grace_ns), blocked_until = later(until, BLOCKED_GRACE_NS);
+    while (!wait_for_word(sched, &sched->stopped, sched->nworkers, until)) {
+        if (sched->env.sim != NULL || until >= blocked_until || all_have_run(sched))
+            return false;
+        until = later(until, STOP_AGAIN_NS);
+    }
     skuai_workers_stop(sched, sched->nworkers);
     return true;
 }

@@ -60,4 +60,13 @@ int skuai_thread_start_real(struct skuai_thread *thread)
     return 0;
 }
 
+uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (pthread_getcpuclockid((pthread_t)thread->handle, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return 0;
+    return (uint64_t)used.tv_sec * SKUA_S + (uint64_t)used.tv_nsec;
+}
+
 void skuai_thread_join_real(struct skuai_thread *thread) { pthread_join((pthread_t)thread->handle, NULL); }

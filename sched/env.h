@@ -59,6 +59,8 @@ void skuai_word_wait_real(skua_word32 *word, uint32_t value, uint64_t deadline_n
 void skuai_word_wake_real(skua_word32 *word);
 int skuai_thread_start_real(struct skuai_thread *thread);
 void skuai_thread_join_real(struct skuai_thread *thread);
+/* Processor time that a real thread has had; 0 if it has exited and was not joined. */
+uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread);
 
 /* The simulated ones. */
 uint64_t skuai_sim_now(struct skuai_sim *sim);

@@ -9,7 +9,7 @@
  *              (task_word.h). REQUEUE: queued as it is, with R. END: stack and task are freed, which could not be done
  *              from on top of them.
  * A fiber gets its stack when it first runs, from its worker's warm ones. If none can be had it goes to the end of the
- * queue and tries again: others end and leave theirs.
+ * queue and tries again: others end and leave theirs. If it is cancelled meanwhile it ends without having begun.
  */
 #include "sched/spawn.h"
 
@@ -18,7 +18,10 @@
 
 #include "sched/overflow.h"
 
-enum { AWAIT_BUDGET = 128 }; /* as in frame.c */
+enum {
+    AWAIT_BUDGET = 128,     /* as in frame.c */
+    STARVED_NS = 5000000    /* between two attempts to get a stack, if there is nothing else to run */
+};
 
 static void fiber_main(void *arg)
 {
@@ -95,12 +98,27 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task)
     skuai_stack_release(&worker->sched->stack_pool, &worker->stacks, &fiber->stack);
 }
 
+/* There is no memory for the fiber's stack. */
+static enum skuai_run starve(struct skuai_worker *worker, skua_task *task)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    if (skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) { /* a look; the next one sees it otherwise */
+        skuai_task_word_run(&task->word);
+        task->result = -ECANCELED;
+        return SKUAI_RUN_ENDED;
+    }
+    if (skuai_exchange_32(&sched->said_starved, 1, SKUAI_RELAXED) == 0) /* once is enough */
+        skuai_log(sched, SKUA_LOG_WARN, "no memory for a fiber's stack: it waits until there is some");
+    skuai_schedule_last(worker, task); /* still queued: its word has not changed */
+    if (skuai_deque_count(&worker->deque) <= 1 && skuai_deque_count(&worker->inbox) == 0)
+        (void)skuai_env_park(&sched->env, &worker->parker, skuai_env_now(&sched->env) + STARVED_NS);
+    return SKUAI_RUN_SETTLED;
+}
+
 enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task)
 {
-    if (SKUAI_UNLIKELY(!prepare(worker, task))) {
-        skuai_schedule_last(worker, task); /* still queued: its word has not changed */
-        return SKUAI_RUN_SETTLED;
-    }
+    if (SKUAI_UNLIKELY(!prepare(worker, task)))
+        return starve(worker, task);
     skuai_context_switch(&worker->base, enter(worker, task));
     worker->flow = &worker->base; /* the base never changes its worker */
     skuai_worker_settle_post(worker);

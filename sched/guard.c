@@ -3,7 +3,9 @@
  * While a worker is inside a task that computes for long, its next-slot, its deque and its timers wait. Idle workers
  * were not woken for what lies in a next-slot (schedule.c), and nobody but its worker looks at timers between tasks.
  * So, as long as anybody works, the guard looks at intervals:
- *   - timers that are late: it expires them itself, whoever's wheel they are in
+ *   - timers that are late: it expires them itself, whoever's wheel they are in; and it looks most often while there
+ *     are timers and no worker keeps the time
+ *   - tasks that lie in the injection queue while workers run long ones: it asks the workers to look after the next
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
  *   - memory that nobody needed for a period: it gives it back (decay.h)
  * and when all workers sleep it sleeps too, but for the end of that period:
@@ -26,8 +28,8 @@
 #include "sched/scheduler.h"
 
 enum {
-    LOOK_MIN_NS = 1000000, /* 1 to 8 ms: untuned */
-    LOOK_MAX_NS = 8000000,
+    LOOK_MIN_NS = 1000000, /* 1 to 2 ms, some 5 µs of processor time each: how late a timer may be while all compute */
+    LOOK_MAX_NS = 2000000,
     LATE_NS = 500000,      /* a timer that late is nobody's: its worker is stuck */
     CALM = 4,
     DECAY_NS = 500000000,  /* untuned: what was freed is back after one to two of these */
@@ -56,7 +58,7 @@ static void kick_timekeeper(struct skuai_scheduler *sched)
         skuai_env_unpark(&sched->env, &sched->workers[keeper]->parker);
 }
 
-/* True: there was something to do. */
+/* True: there was something to do, or is about to be. */
 static bool look(struct skuai_scheduler *sched)
 {
     bool found = false;
@@ -71,7 +73,11 @@ static bool look(struct skuai_scheduler *sched)
         skuai_schedule_wake_one(sched);
         found = true;
     }
-    return found;
+    bool injected = !skuai_inject_is_empty(&sched->inject);
+    if (injected && sched->guard.saw_injected)
+        skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint */
+    sched->guard.saw_injected = injected;
+    return found || injected || (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
 }
 
 /* When to come again if nobody works. */

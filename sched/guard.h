@@ -14,6 +14,7 @@ struct skuai_guard_thread {
     /* the guard's own */
     uint64_t decay_ns;          /* when a period of unused memory ends (decay.h) */
     bool keeps;                 /* there may be some */
+    bool saw_injected;          /* at the last look the injection queue was not empty */
     struct skuai_thread thread;
     struct skuai_context base;
     struct skuai_context *flow;

@@ -60,6 +60,7 @@ struct skuai_worker {
     struct skuai_stack_cache stacks;
     struct skuai_victims *victims;
     struct skuai_thread thread;
+    uint64_t stop_cpu_ns;        /* whoever stops it: its processor time when it was told */
     bool caches_made;
     struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
     /* shared */
@@ -97,6 +98,7 @@ struct skuai_scheduler {
     /* fixed once started */
     struct skuai_env env;
     uint32_t nworkers;
+    skua_word32 hurry; /* not fixed, but rarely written: the guard wants a worker to look around after its task */
     struct skuai_worker **workers;
     size_t stack_size;
     struct skuai_reporting reporting;
@@ -119,6 +121,7 @@ struct skuai_scheduler {
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */
     skua_word32 entering;                 /* spawns from outside: between the look at stage and the end of the push */
+    skua_word32 said_starved;             /* that a fiber waits for memory has been logged */
     skua_word32 name_readers;             /* who reads names of tasks that may end meanwhile (task_more.c) */
     skua_word32 holds;                    /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */

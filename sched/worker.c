@@ -104,12 +104,16 @@ static void look_around(struct skuai_worker *worker)
     }
     uint64_t now = skuai_env_now(&worker->sched->env);
     uint64_t since = now - worker->checked_ns;
-    if (since > CHECK_LATE_NS && worker->check_interval > 1)
-        worker->check_interval /= 2;
+    if (since > CHECK_LATE_NS) /* at once, and not by halves: tasks may have become a thousand times as long */
+        worker->check_interval = (uint32_t)(worker->check_interval * CHECK_LATE_NS / since);
     else if (since < CHECK_SOON_NS && worker->check_interval < CHECK_INTERVAL_MAX)
         worker->check_interval *= 2;
+    if (worker->check_interval == 0)
+        worker->check_interval = 1;
     worker->checked_ns = now;
     worker->until_check = worker->check_interval;
+    if (skuai_load_32(&worker->sched->hurry, SKUAI_RELAXED) != 0)
+        skuai_store_32(&worker->sched->hurry, 0, SKUAI_RELAXED); /* a hint */
     if (now >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* a bound; the wheel's lock decides */
         skuai_timers_run(worker->sched, now);
     fill_inbox(worker);
@@ -120,7 +124,8 @@ skua_task *skuai_worker_next_local(struct skuai_worker *worker)
 {
     skua_task *task;
     skuai_env_point(&worker->sched->env, SKUAI_POINT_TAKE);
-    if (SKUAI_UNLIKELY(--worker->until_check == 0)) {
+    /* Relaxed: a hint, which the guard gives again if need be. */
+    if (SKUAI_UNLIKELY(--worker->until_check == 0 || skuai_load_32(&worker->sched->hurry, SKUAI_RELAXED) != 0)) {
         look_around(worker);
         if (worker->stopping)
             return NULL;

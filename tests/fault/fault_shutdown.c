@@ -107,8 +107,9 @@ static void abandon(struct life *life)
         CHECK_EQ(skua_runtime_shutdown(life->rt, 0, SKUA_NEVER), 0);
         return;
     }
-    CHECK_EQ(skua_runtime_shutdown(life->rt, 0, SKUA_MS), -ETIMEDOUT);
-    CHECK_EQ(skua_runtime_shutdown(life->rt, 0, 0), -ETIMEDOUT);
+    int rc = skua_runtime_shutdown(life->rt, 0, SKUA_MS);
+    CHECK(rc == -ETIMEDOUT || rc == 0); /* 0: it was cancelled before there was memory for its stack */
+    CHECK_EQ(skua_runtime_shutdown(life->rt, 0, 0), rc);
 }
 
 static void live(void *arg)
@@ -138,8 +139,9 @@ static void live(void *arg)
     if (life->ending != ABANDONED) {
         CHECK_EQ(stats.live, 0);
         CHECK_EQ(faults_slots_held(life->rt), 0);
-        CHECK_EQ(life->begun, life->spawned);
-        CHECK_EQ(life->ended, life->spawned);
+        /* A fiber that is cancelled before there is memory for its stack ends without having begun. */
+        CHECK(life->ending == CANCELLED ? life->begun <= life->spawned : life->begun == life->spawned);
+        CHECK_EQ(life->ended, life->begun);
     }
     CHECK_EQ(skua_runtime_destroy(life->rt), 0);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKERS_MAX = 1024 };
 #define STACK_SIZE_MIN ((size_t)16 * 1024)
 #define STACK_SIZE_MAX ((size_t)8 * 1024 * 1024)
 
@@ -17,7 +16,7 @@ static bool parse_number(const char *text, uint64_t *value)
     if (*text < '0' || *text > '9')
         return false;
     errno = 0;
-    unsigned long long number = strtoull(text, &end, 0);
+    unsigned long long number = strtoull(text, &end, 10);
     if (errno != 0)
         return false;
     unsigned shift = *end == 'K' || *end == 'k'   ? 10
@@ -51,7 +50,7 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
     uint64_t value;
     int found;
     if (config->workers == 0) {
-        if ((found = from_environment("SKUA_WORKERS", 1, WORKERS_MAX, &value, reporter)) < 0)
+        if ((found = from_environment("SKUA_WORKERS", 1, SKUAI_WORKERS_MAX, &value, reporter)) < 0)
             return found;
         if (found)
             config->workers = (uint32_t)value;
@@ -108,9 +107,9 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
                   resolved->stack_size);
         return -EINVAL;
     }
-    if (resolved->workers > WORKERS_MAX) {
+    if (resolved->workers > SKUAI_WORKERS_MAX) {
         skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.workers is %u: give at most %d", resolved->workers,
-                  WORKERS_MAX);
+                  SKUAI_WORKERS_MAX);
         return -EINVAL;
     }
     return 0;

@@ -31,12 +31,25 @@ static void connect_config(skua_runtime *rt)
     sched->stack_size = rt->config.stack_size;
 }
 
+/* A task of a bound worker may use more than its worker's processor. */
+static int load_machine(struct skuai_topology *topology)
+{
+    struct skuai_worker *self = skuai_worker_self();
+    bool is_bound = self != NULL && self->sched->bind;
+    if (is_bound)
+        skuai_topology_unbind_self(&self->sched->topology);
+    int rc = skuai_topology_load(topology, NULL, "");
+    if (is_bound)
+        skuai_topology_bind_self(&self->sched->topology, self->sched->cpu_of_worker[self->index]);
+    return rc;
+}
+
 /* A simulated machine is one processor, whatever this one is. */
 static int load_topology(skua_runtime *rt)
 {
     struct skuai_topology *topology = &rt->sched.topology;
     if (!rt->config.simulate)
-        return skuai_topology_load(topology, NULL, "");
+        return load_machine(topology);
     *topology = (struct skuai_topology){ .ncpus = 1, .usable = SIM_WORKERS };
     topology->cpus = calloc(1, sizeof *topology->cpus);
     return topology->cpus != NULL ? 0 : -ENOMEM;
@@ -62,6 +75,10 @@ static int make_parts(skua_runtime *rt)
     if (rc < 0)
         return rc;
     sched->nworkers = rt->config.workers != 0 ? rt->config.workers : sched->topology.usable;
+    if (sched->nworkers > SKUAI_WORKERS_MAX) {
+        skuai_log(sched, SKUA_LOG_INFO, "%u processors: %d workers", sched->nworkers, SKUAI_WORKERS_MAX);
+        sched->nworkers = SKUAI_WORKERS_MAX;
+    }
     sched->bind = rt->config.bind && sched->topology.is_this_machine;
     sched->alive_here = skuai_fork_page_create();
     if (sched->alive_here == NULL)

@@ -5,6 +5,8 @@
 #include "sched/scheduler.h"
 #include "skua/runtime.h"
 
+enum { SKUAI_WORKERS_MAX = 1024 };
+
 struct skua_runtime {
     struct skuai_scheduler sched; /* first: a runtime's address is its scheduler's (sched/spawn.c) */
     skua_config config;           /* with defaults and environment filled in */

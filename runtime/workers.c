@@ -41,7 +41,7 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
                                             .base = &worker->base,
                                             .flow = &worker->flow };
     worker->flow = &worker->base;
-    /* at most WORKERS_MAX; 15 bytes are the kernel's limit */
+    /* at most SKUAI_WORKERS_MAX; 15 bytes are the kernel's limit */
     snprintf(worker->thread.name, sizeof worker->thread.name, "skua-w%u", index % 10000u);
     return make_victims(sched, worker);
 }

@@ -35,9 +35,11 @@ void skuai_inject_push(struct skuai_inject *inject, skua_task *first, skua_task 
 /* I2. Any thread. Returns how many were taken, 0 if it was empty, SKUAI_INJECT_BUSY. */
 int skuai_inject_take(struct skuai_inject *inject, skua_task **tasks, uint32_t max);
 
-/* Whether it was empty at some moment during the call. A push counts from its first step on, so a gap is not empty;
- * and the stub being the newest would prove nothing: a producer may still be in its gap before it. SEQ_CST: the
- * sleeper's half of idle.h's store-buffering shape; the pusher's half is its addition to `pushed`. */
+/* True: as many have been taken as had been pushed when the call began. Something that was pushed meanwhile may be
+ * there, or something older that it overtook: their pushers see a sleeper that asks this in P2 (idle.h), because what
+ * they do afterwards comes after the asking. A push counts from its first step on, so a gap is not empty; and the stub
+ * being the newest would prove nothing: a producer may still be in its gap before it. SEQ_CST: the sleeper's half of
+ * idle.h's store-buffering shape; the pusher's half is its addition to `pushed`. */
 SKUAI_INLINE bool skuai_inject_is_empty(const struct skuai_inject *inject)
 {
     uint64_t pushed = skuai_load_64(&inject->pushed, SKUAI_SEQ_CST);

@@ -18,13 +18,17 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "sched/context.h"
 #include "sched/overflow.h"
 #include "sched/parker.h"
 #include "sched/scheduler.h"
 
-enum { SIM_STACK_BYTES = 512 * 1024, STEP_MIN_NS = 20, STEP_RANGE_NS = 2000 };
+enum { SIM_STACK_BYTES = 512 * 1024, STEP_MIN_NS = 20, STEP_RANGE_NS = 2000, TICK_NS = 20 };
+/* What lies so far ahead never comes: the time does not wrap. */
+static const uint64_t far_ns = UINT64_C(1) << 63;
 /* not 0, so that arithmetic on "now minus a little" is tested as usual */
 static const uint64_t first_instant_ns = SKUA_S;
 
@@ -78,15 +82,34 @@ int skuai_sim_create(struct skuai_sim **out, const struct skuai_sim_config *conf
     return 0;
 }
 
+/* Above a page that nobody may touch. */
+static void *map_stack(void)
+{
+    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
+    char *base = mmap(NULL, guard + SIM_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    (void)mprotect(base, guard, PROT_NONE); /* refused: as good a stack as any, without a guard */
+    return base + guard;
+}
+
+static void unmap_stack(void *stack)
+{
+    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
+    if (stack != NULL)
+        (void)munmap((char *)stack - guard, guard + SIM_STACK_BYTES);
+}
+
 void skuai_sim_destroy(struct skuai_sim *sim)
 {
     for (uint32_t i = 0; i < sim->count; i++)
-        free(sim->threads[i].stack);
+        unmap_stack(sim->threads[i].stack);
     free(sim);
 }
 
 bool skuai_sim_is_owner(const struct skuai_sim *sim) { return pthread_equal(sim->owner, pthread_self()) != 0; }
 uint64_t skuai_sim_now(struct skuai_sim *sim) { return sim->now_ns; }
+void skuai_sim_tick(struct skuai_sim *sim) { sim->now_ns += sim->inside ? TICK_NS : 0; }
 uint64_t skuai_sim_entropy(struct skuai_sim *sim) { return skuai_random_next(&sim->random); }
 uint64_t skuai_sim_steps(const struct skuai_sim *sim) { return sim->steps; }
 
@@ -112,7 +135,7 @@ int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, s
 {
     if (sim->count == sim->config.threads_max)
         return -EAGAIN;
-    void *stack = aligned_alloc(64, SIM_STACK_BYTES);
+    void *stack = map_stack();
     if (stack == NULL)
         return -EAGAIN;
     struct vthread *vthread = &sim->threads[sim->count];
@@ -131,7 +154,7 @@ void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
         /* runs until all have ended or sleep for ever: whoever is joined was told to stop */
         skuai_sim_run(sim, &never, 1);
     skuai_context_fini(thread->base);
-    free(vthread->stack);
+    unmap_stack(vthread->stack);
     vthread->stack = NULL;
 }
 
@@ -151,7 +174,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
     if (skuai_parker_begin(parker))
         return true;
     self->state = PARKED;
-    self->deadline_ns = deadline_ns;
+    self->deadline_ns = deadline_ns < far_ns ? deadline_ns : SKUA_NEVER;
     trace(sim, "park", deadline_ns);
     to_driver(sim);
     return skuai_parker_end(parker);
@@ -207,9 +230,10 @@ static void step(struct skuai_sim *sim)
     sim->now_ns += STEP_MIN_NS + skuai_random_below(&sim->random, STEP_RANGE_NS);
     trace(sim, "step", 0);
     sim->inside = true;
+    struct skuai_worker *outer = skuai_worker_self(); /* a simulation may run inside a task of another runtime */
     skuai_worker_set_self(thread->worker);
     skuai_context_switch(&sim->driver, *thread->flow);
-    skuai_worker_set_self(NULL);
+    skuai_worker_set_self(outer);
     sim->inside = false;
 }
 

@@ -27,6 +27,9 @@ int skuai_sim_run(struct skuai_sim *sim, const skua_word32 *word, uint32_t value
 /* The same until a virtual time, or until nothing is left to do before it. */
 int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t value, uint64_t until_ns);
 
+/* A virtual thread has asked for the time: so that a loop that only waits for it to pass ends. */
+void skuai_sim_tick(struct skuai_sim *sim);
+
 uint64_t skuai_sim_steps(const struct skuai_sim *sim);
 
 #endif

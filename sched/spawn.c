@@ -89,7 +89,9 @@ static int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sched, st
         /* Acquire: pairs with the shutting thread's release. */
         return skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE) >= SKUAI_STAGE_CANCEL ? -ESHUTDOWN : 0;
     }
-    if ((*sched)->env.sim != NULL && !skuai_sim_is_owner((*sched)->env.sim))
+    /* A simulation is one thread's, and what its tasks do must not depend on others. */
+    if ((*sched)->env.sim != NULL ? !skuai_sim_is_owner((*sched)->env.sim)
+                                  : self != NULL && self->sched->env.sim != NULL)
         return -EPERM;
     skuai_add_32(&(*sched)->entering, 1, SKUAI_SEQ_CST); /* the litmus of runtime/shutdown.c, 1 */
     if (SKUAI_LIKELY(skuai_load_32(&(*sched)->stage, SKUAI_SEQ_CST) == SKUAI_STAGE_OPEN)) /* likewise */
@@ -255,6 +257,11 @@ skua_op *skua_join_start(skua_join_op *op, skua_task *task)
         return skuai_op_set_done(&op->op,
                                  skuai_misuse("skua_join", "was called in a callback on a worker, outside of any task",
                                               "spawn a task that joins"));
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    if (SKUAI_UNLIKELY(skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
+        return skuai_op_set_done(&op->op, -ENOTSUP);
+    if (SKUAI_UNLIKELY(worker != NULL && worker->sched->env.sim != NULL && sched->env.sim == NULL))
+        return skuai_op_set_done(&op->op, -EPERM); /* as in enter() */
     if (worker != NULL && skuai_cancel_pending(worker)) {
         op->task = task;
         return skuai_op_set_done(&op->op, -ECANCELED);
@@ -273,7 +280,7 @@ int skua_join(skua_task *task, int64_t *result)
     skua_join_start(&op, task);
     if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
         return (int)op.op.result; /* refused */
-    if (worker == NULL && sched->env.sim != NULL) {
+    if ((worker == NULL || worker->sched != sched) && sched->env.sim != NULL) {
         int rc = skuai_sim_run(sched->env.sim, &op.op.state, SKUAI_OP_DONE);
         if (rc < 0 && withdraw_join(&op.op))
             return rc;

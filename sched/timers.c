@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "sched/scheduler.h"
+#include "sched/sim.h"
 #include "skua/time.h"
 
 #include <errno.h>
@@ -167,6 +168,8 @@ int skua_sleep(uint64_t duration_ns) { return skua_sleep_until(skua_after(durati
 uint64_t skua_now(void)
 {
     struct skuai_worker *worker = skuai_worker_self();
+    if (worker != NULL && worker->sched->env.sim != NULL)
+        skuai_sim_tick(worker->sched->env.sim);
     return worker != NULL ? skuai_env_now(&worker->sched->env) : skuai_clock_now();
 }
 

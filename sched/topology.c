@@ -239,5 +239,15 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
         return -ENOTSUP;
     if (cpu >= t->ncpus)
         return -EINVAL;
-    return skuai_affinity_bind_self(t->cpus[cpu].os_index);
+    return skuai_affinity_bind_self(&t->cpus[cpu], 1, t->cpus[cpu].os_index);
+}
+
+int skuai_topology_unbind_self(const struct skuai_topology *t)
+{
+    uint32_t last = 0;
+    if (!t->is_this_machine)
+        return -ENOTSUP;
+    for (uint32_t i = 0; i < t->ncpus; i++)
+        last = t->cpus[i].os_index > last ? t->cpus[i].os_index : last;
+    return skuai_affinity_bind_self(t->cpus, t->ncpus, last);
 }

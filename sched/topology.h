@@ -72,14 +72,18 @@ int skuai_topology_place(const struct skuai_topology *t, uint32_t nworkers, uint
  * the kernel has taken it away since. */
 int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu);
 
+/* Lets the calling thread run on all of the topology's CPUs again. Returns as skuai_topology_bind_self(), and -ENOMEM.
+ * */
+int skuai_topology_unbind_self(const struct skuai_topology *t);
+
 /* --- What topology.c needs of the operating system (topology_flat.c) --- */
 
 /* The kernel's numbers of the CPUs that the calling thread may use, ascending, for the caller to free. Returns their
  * count (at least 1), -ENOMEM, or another error if the kernel does not say. */
 int skuai_affinity_read(uint32_t **os_indices);
 
-/* Binds the calling thread to one CPU. Returns 0 or a negative errno value. */
-int skuai_affinity_bind_self(uint32_t os_index);
+/* Binds the calling thread to some CPUs, of which `last` is the highest. Returns 0 or a negative errno value. */
+int skuai_affinity_bind_self(const struct skuai_cpu *cpus, uint32_t count, uint32_t last);
 
 /* Fills ncpus and cpus without knowledge of what is shared. Returns 0 or -ENOMEM. */
 int skuai_topology_flat(struct skuai_topology *t);

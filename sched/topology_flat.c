@@ -56,14 +56,15 @@ int skuai_affinity_read(uint32_t **os_indices)
     return status;
 }
 
-int skuai_affinity_bind_self(uint32_t os_index)
+int skuai_affinity_bind_self(const struct skuai_cpu *cpus, uint32_t count, uint32_t last)
 {
-    size_t size = CPU_ALLOC_SIZE(os_index + 1u);
-    cpu_set_t *mask = CPU_ALLOC(os_index + 1u);
+    size_t size = CPU_ALLOC_SIZE(last + 1u);
+    cpu_set_t *mask = CPU_ALLOC(last + 1u);
     if (!mask)
         return -ENOMEM;
     CPU_ZERO_S(size, mask);
-    CPU_SET_S(os_index, size, mask);
+    for (uint32_t i = 0; i < count; i++)
+        CPU_SET_S(cpus[i].os_index, size, mask);
     int status = pthread_setaffinity_np(pthread_self(), size, mask);
     CPU_FREE(mask);
     return -status;

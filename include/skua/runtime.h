@@ -69,7 +69,8 @@ SKUA_API SKUA_NODISCARD int skua_runtime_create(skua_runtime **runtime, const sk
  *   (suspended). Inside a future's body: misuse.
  * Cancel: if the caller is a task and is cancelled, the function's task is cancelled too, and still waited for.
  * Returns: fn's result, or -ENOMEM, -ESHUTDOWN, -EINVAL as of skua_spawn(); in a simulation -EDEADLK if every task
- *   waits and nothing can wake one (logged), and -EPERM if another thread is running the simulation. */
+ *   waits and nothing can wake one (logged), and -EPERM on a thread that did not create it. A task of a
+ *   simulation that blocks on another runtime gets -EPERM, too: what it does must not depend on other threads. */
 SKUA_API int64_t skua_block_on(skua_runtime *runtime, skua_fiber_fn *fn, void *arg);
 
 /* Ends a runtime in stages, each logged if it takes effect:
@@ -79,7 +80,9 @@ SKUA_API int64_t skua_block_on(skua_runtime *runtime, skua_fiber_fn *fn, void *a
  *   4 report   logs each task that is still there: its name, what it waits in, its state
  *   5 stop     stops and joins the workers
  * Times: 0 skips the wait of its stage; SKUA_NEVER waits for ever.
- * Threads: one, outside the runtime's workers (-EDEADLK in one of its tasks). Again: returns as before.
+ * Threads: one, outside the runtime's workers (-EDEADLK in one of its tasks). Again: returns as before. A task of
+ *   another runtime blocks its worker by it: if a task of this one needs that worker, neither comes to an end; a plain
+ *   thread is the safe place. A simulation is ended by the thread that created it (-EPERM).
  * Returns: 0; -ETIMEDOUT: tasks were left, and their memory stays until skua_runtime_destroy(); who joins one of them,
  * or waits in skua_block_on(), gets -ESHUTDOWN. A task that never
  * waits and never returns cannot be stopped: then stage 5 is not done, -EBUSY is returned, and it may be called

@@ -330,10 +330,15 @@ TEST(configuration_is_checked)
         CHECK_EQ(skua_runtime_create(&rt, &config), -EINVAL);
     }
     CHECK_EQ(lines, 3 + (int)(sizeof wrong / sizeof wrong[0]));
+    setenv("SKUA_WORKERS", "08", 1); /* not octal */
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    skua_stats stats;
+    skua_runtime_stats(rt, &stats);
+    CHECK_EQ(stats.workers, 8);
+    CHECK_OK(skua_runtime_destroy(rt));
     setenv("SKUA_WORKERS", "3", 1);
     setenv("SKUA_STACK_SIZE", "128K", 1);
     setenv("SKUA_BIND", "1", 1);
-    skua_stats stats;
     CHECK_OK(skua_runtime_create(&rt, NULL));
     skua_runtime_stats(rt, &stats);
     CHECK_EQ(stats.workers, 3);

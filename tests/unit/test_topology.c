@@ -242,7 +242,9 @@ TEST(topology_bind_refuses)
     CHECK(mask_read(&before));
     CHECK_EQ(skuai_topology_load(&t, NULL, NULL), 0);
     CHECK_EQ(skuai_topology_bind_self(&t, t.ncpus), -EINVAL);
-    CHECK_EQ(skuai_affinity_bind_self(500000), -EINVAL); /* a CPU that is not there */
+    CHECK_EQ(skuai_affinity_bind_self(&(struct skuai_cpu){.os_index = 500000}, 1, 500000), -EINVAL); /* not there */
+    CHECK_OK(skuai_topology_bind_self(&t, t.ncpus - 1));
+    CHECK_OK(skuai_topology_unbind_self(&t));
     struct mask after;
     CHECK(mask_read(&after));
     CHECK(CPU_EQUAL_S(before.size, before.set, after.set));

@@ -83,7 +83,7 @@ static int make_parts(skua_runtime *rt)
     sched->alive_here = skuai_fork_page_create();
     if (sched->alive_here == NULL)
         return -ENOMEM;
-    if ((rc = make_sim(rt)) < 0)
+    if ((rc = skuai_fork_watch()) < 0 || (rc = make_sim(rt)) < 0)
         return rc;
     if ((rc = skuai_overflow_install(skuai_overflow_describe)) < 0)
         return rc;
@@ -133,12 +133,23 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     return 0;
 }
 
+/* Does the caller run on a stack that goes with the runtime? */
+static bool stands_on_its_stack(const struct skuai_scheduler *sched)
+{
+    if (sched->env.sim != NULL && skuai_sim_is_inside(sched->env.sim))
+        return true;
+    return skuai_stack_pool_contains(&sched->stack_pool, __builtin_frame_address(0));
+}
+
 int skua_runtime_destroy(skua_runtime *rt)
 {
     if (rt == NULL)
         return 0;
     struct skuai_scheduler *sched = &rt->sched;
-    if (skuai_load_32(sched->alive_here, SKUAI_RELAXED) != 0) { /* not a fork's child, which has no threads to stop */
+    if (skuai_fork_is_child(sched)) { /* it has no threads to stop, but may stand on one's stack */
+        if (stands_on_its_stack(sched))
+            return -EDEADLK;
+    } else {
         int rc = skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER);
         if (rc == -EBUSY || rc == -EDEADLK || rc == -EPERM)
             return rc;

@@ -18,9 +18,12 @@ struct skua_runtime {
 /* config.c: fills in what is left open. Returns 0 or -EINVAL, logged by the name of the setting. */
 int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct skuai_scheduler *reporter);
 
-/* fork_page.c: a word that a forked child finds zeroed. */
+/* fork.c: a word that a forked child finds zeroed. */
 skua_word32 *skuai_fork_page_create(void);
 void skuai_fork_page_destroy(skua_word32 *word);
+/* From now on a fork's child is no worker. Once per process, again is fine. Returns 0 or -ENOMEM. */
+int skuai_fork_watch(void);
+bool skuai_fork_is_child(const struct skuai_scheduler *sched);
 
 /* overflow_report.c: a skuai_overflow_describe_fn */
 int skuai_overflow_describe(const void *fault_address, char *text, size_t size);

@@ -1,5 +1,6 @@
 /* Making the workers of a scheduler and taking them down. Nothing here runs while a worker does. */
 #define _GNU_SOURCE
+#include "runtime/runtime.h"
 #include "runtime/workers.h"
 
 #include <errno.h>
@@ -90,9 +91,9 @@ static void abandon(void *context, skua_task *task)
     skuai_task_free(task);
 }
 
-static void destroy_worker(struct skuai_scheduler *sched, struct skuai_worker *worker)
+static void destroy_worker(struct skuai_scheduler *sched, struct skuai_worker *worker, bool in_child)
 {
-    if (worker->caches_made)
+    if (worker->caches_made && !in_child)
         skuai_stack_cache_flush(&sched->stack_pool, &worker->stacks);
     if (worker->victims != NULL)
         skuai_memory_put(sched, worker->victims, skuai_victims_size(sched->nworkers));
@@ -102,7 +103,12 @@ static void destroy_worker(struct skuai_scheduler *sched, struct skuai_worker *w
 void skuai_workers_destroy(struct skuai_scheduler *sched)
 {
     uint32_t n = sched->nworkers;
-    bool in_child = sched->alive_here != NULL && skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0;
+    /* A fork's child: what other threads were doing just then stands still, locks included. Mappings go as a whole. */
+    bool in_child = skuai_fork_is_child(sched);
+    if (in_child) {
+        sched->slabs.lock = sched->slabs.shared_lock = sched->stack_pool.lock = (struct skuai_lock){ .word = { 0 } };
+        sched->stack_pool.outside = 0;
+    }
     if (sched->slabs_made && !in_child) {
         skuai_scheduler_each_task(sched, withdraw, NULL);
         /* Acquire: pairs with skuai_sink_unhold(): late fires from outside are over before the memory goes. */
@@ -112,7 +118,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
     }
     for (uint32_t i = 0; sched->workers != NULL && i < n; i++)
         if (sched->workers[i] != NULL)
-            destroy_worker(sched, sched->workers[i]);
+            destroy_worker(sched, sched->workers[i], in_child);
     if (sched->stacks_made)
         skuai_stack_pool_fini(&sched->stack_pool);
     if (sched->slabs_made)

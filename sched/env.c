@@ -48,16 +48,22 @@ static void fill_blocked_signals(sigset_t *set)
 
 int skuai_thread_start_real(struct skuai_thread *thread)
 {
-    sigset_t blocked, before;
+    sigset_t blocked;
     pthread_t handle;
     fill_blocked_signals(&blocked);
-    pthread_sigmask(SIG_BLOCK, &blocked, &before); /* inherited by the new thread: no window in which it is open */
+    /* Inherited by the new thread: no window in which it is open. */
+    pthread_sigmask(SIG_BLOCK, &blocked, &thread->signals);
     int error = pthread_create(&handle, NULL, thread_main, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_SETMASK, &thread->signals, NULL);
     if (error != 0)
         return -error;
     thread->handle = (uintptr_t)handle;
     return 0;
+}
+
+void skuai_thread_restore_signals(const struct skuai_thread *thread)
+{
+    pthread_sigmask(SIG_SETMASK, &thread->signals, NULL);
 }
 
 uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread)

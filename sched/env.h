@@ -8,6 +8,8 @@
 #ifndef SKUAI_ENV_H
 #define SKUAI_ENV_H
 
+#include <signal.h>
+
 #include "sched/atomic.h"
 #include "skua/base.h"
 
@@ -45,6 +47,7 @@ struct skuai_thread {
     void (*entry)(void *arg);
     void *arg;
     char name[16];               /* as `top -H` shows it */
+    sigset_t signals;            /* blocked in who started it */
     struct skuai_worker *worker; /* what skuai_worker_self() is in it */
     struct skuai_context *base;  /* its own flow of control */
     struct skuai_context **flow; /* the flow that it is in at the moment, kept by whoever switches */
@@ -59,6 +62,8 @@ void skuai_word_wait_real(skua_word32 *word, uint32_t value, uint64_t deadline_n
 void skuai_word_wake_real(skua_word32 *word);
 int skuai_thread_start_real(struct skuai_thread *thread);
 void skuai_thread_join_real(struct skuai_thread *thread);
+/* For a thread that is no longer Skua's: unblocks what its starter had open. */
+void skuai_thread_restore_signals(const struct skuai_thread *thread);
 /* Processor time that a real thread has had; 0 if it has exited and was not joined. */
 uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread);
 

@@ -31,6 +31,8 @@ static void fiber_main(void *arg)
     task->result = fiber->fn(fiber->arg);
 
     struct skuai_worker *worker = skuai_worker_self();
+    if (SKUAI_UNLIKELY(worker == NULL))
+        skuai_die_forked();
     if (task->scope != NULL) {
         skuai_misuse("a fiber's end", "came inside a shield", "leave every scope that was entered");
         task->scope = NULL;

@@ -126,10 +126,13 @@ static void give_back(int i)
         sigaction(signals[i], &installed.previous[i], NULL);
 }
 
+void skuai_overflow_lock(void) { pthread_mutex_lock(&installed.lock); }
+void skuai_overflow_unlock(void) { pthread_mutex_unlock(&installed.lock); }
+
 int skuai_overflow_install(skuai_overflow_describe_fn *describe)
 {
     int rc = 0;
-    pthread_mutex_lock(&installed.lock);
+    skuai_overflow_lock();
     if (installed.users == 0) {
         void *function;
         memcpy(&function, &describe, sizeof function);
@@ -140,17 +143,17 @@ int skuai_overflow_install(skuai_overflow_describe_fn *describe)
     }
     if (rc == 0)
         installed.users++;
-    pthread_mutex_unlock(&installed.lock);
+    skuai_overflow_unlock();
     return rc;
 }
 
 void skuai_overflow_uninstall(void)
 {
-    pthread_mutex_lock(&installed.lock);
+    skuai_overflow_lock();
     if (--installed.users == 0)
         for (int i = 0; i < SIGNALS; i++)
             give_back(i);
-    pthread_mutex_unlock(&installed.lock);
+    skuai_overflow_unlock();
 }
 
 static size_t alt_stack_bytes(void)

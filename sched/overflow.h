@@ -34,4 +34,8 @@ void skuai_overflow_thread_fini(struct skuai_overflow_thread *thread); /* on the
 /* For describe: the usual message. Async-signal-safe. `name` may be NULL or empty. Returns its length. */
 int skuai_overflow_message(char *text, size_t size, const char *name, size_t stack_bytes);
 
+/* Around a fork, so that the child finds the installation whole. */
+void skuai_overflow_lock(void);
+void skuai_overflow_unlock(void);
+
 #endif

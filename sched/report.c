@@ -44,6 +44,13 @@ int skuai_misuse(const char *call, const char *what, const char *instead)
     abort();
 }
 
+_Noreturn void skuai_die_forked(void)
+{
+    skuai_log(NULL, SKUA_LOG_ERROR, "a task has forked, and the child has come to the end of it or awaits something: "
+                                    "it must exec or _exit before");
+    abort();
+}
+
 #define TEXT2(x) #x
 #define TEXT(x) TEXT2(x)
 const char *skua_version(void)

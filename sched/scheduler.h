@@ -50,6 +50,7 @@ struct skuai_worker {
     uint32_t check_interval;
     uint64_t checked_ns;
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
+    bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     uint64_t random;
     struct skuai_context *flow;  /* whose stack it is on: the base's or a fiber's */
     enum skuai_post post;
@@ -183,6 +184,8 @@ void skuai_log(struct skuai_scheduler *sched, enum skua_log_level level, const c
     __attribute__((format(printf, 3, 4)));
 /* Returns -EPERM if the application's handler returns. */
 int skuai_misuse(const char *call, const char *what, const char *instead);
+/* A fork's child was about to go on as a worker. */
+_Noreturn void skuai_die_forked(void);
 
 /* spawn.c */
 struct skuai_scheduler *skuai_task_scheduler(const skua_task *task);

@@ -108,6 +108,7 @@ void skuai_sim_destroy(struct skuai_sim *sim)
 }
 
 bool skuai_sim_is_owner(const struct skuai_sim *sim) { return pthread_equal(sim->owner, pthread_self()) != 0; }
+bool skuai_sim_is_inside(const struct skuai_sim *sim) { return sim->inside; }
 uint64_t skuai_sim_now(struct skuai_sim *sim) { return sim->now_ns; }
 void skuai_sim_tick(struct skuai_sim *sim) { sim->now_ns += sim->inside ? TICK_NS : 0; }
 uint64_t skuai_sim_entropy(struct skuai_sim *sim) { return skuai_random_next(&sim->random); }

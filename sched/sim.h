@@ -19,6 +19,9 @@ void skuai_sim_destroy(struct skuai_sim *sim);
 /* Whether the calling thread is the one that created the simulation. No other may touch it. */
 bool skuai_sim_is_owner(const struct skuai_sim *sim);
 
+/* Whether a virtual thread is running, so that the caller is it. */
+bool skuai_sim_is_inside(const struct skuai_sim *sim);
+
 /* Runs the virtual threads until the word has the value.
  * Returns 0; -EPERM: not the owner, or called from inside the simulation; -EDEADLK: all threads sleep and no time-out
  * can wake one. */

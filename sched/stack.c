@@ -402,6 +402,14 @@ enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t 
     return later ? SKUAI_DECAY_LATER : SKUAI_DECAY_NOTHING;
 }
 
+bool skuai_stack_pool_contains(const struct skuai_stack_pool *pool, const void *address)
+{
+    for (const struct skuai_stack_slab *slab = pool->slabs; slab != NULL; slab = slab->next)
+        if ((uintptr_t)address - (uintptr_t)slab < slab->mapped_bytes)
+            return true;
+    return false;
+}
+
 size_t skuai_stack_nominal(const struct skuai_stack *stack) { return class_size(stack->slot->class_index); }
 
 bool skuai_stack_guards(const struct skuai_stack_pool *pool, const struct skuai_stack *stack, const void *address)

@@ -145,6 +145,9 @@ void skuai_stack_release(struct skuai_stack_pool *pool, struct skuai_stack_cache
 /* Makes up to `max` stacks cold that nobody needed for a period (decay.h). Any thread, one at a time. */
 enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t max);
 
+/* Does the address lie in the pool's mappings? By who alone uses the pool. */
+bool skuai_stack_pool_contains(const struct skuai_stack_pool *pool, const void *address);
+
 /* What was asked for when the stack was made, rounded up to its class: for messages. */
 size_t skuai_stack_nominal(const struct skuai_stack *stack);
 

@@ -347,6 +347,8 @@ void skuai_worker_main(void *arg)
             break;
         run(worker, task);
     }
+    if (SKUAI_UNLIKELY(worker->forked))
+        skuai_die_forked();
     if (worker->sched->env.sim == NULL) {
         skuai_overflow_thread_fini(&signal_stack);
         skuai_context_fini(&worker->base);

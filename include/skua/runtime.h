@@ -17,7 +17,10 @@
  *
  * fork: a child process has the memory of the runtime but none of its threads. In the child every call on a runtime
  * made before returns -ENOTSUP (those that give no error do nothing), except skua_runtime_destroy(), which frees the
- * memory. fork followed by exec is always fine, also from a task.
+ * memory (-EDEADLK on one of its stacks, in the child of a fiber). If a task forked, the child is outside of any task,
+ * with the signal mask and the processors of who made the runtime; it must not return from the task's function. fork
+ * followed by exec is always fine, also from a task; so is posix_spawn, but what it starts inherits the worker's signal
+ * mask, in which asynchronous signals are blocked, unless it is told otherwise (POSIX_SPAWN_SETSIGMASK).
  */
 #ifndef SKUA_RUNTIME_H
 #define SKUA_RUNTIME_H

@@ -181,6 +181,11 @@ INSTEAD(int, pthread_setaffinity_np, (pthread_t thread, size_t size, const cpu_s
     return faults_way(FAULT_pthread_setaffinity_np) >= 0 ? EINVAL : pthread_setaffinity_np(thread, size, set);
 }
 
+INSTEAD(int, pthread_atfork, (void (*prepare)(void), void (*parent)(void), void (*child)(void)))
+{
+    return faults_way(FAULT_pthread_atfork) >= 0 ? ENOMEM : pthread_atfork(prepare, parent, child);
+}
+
 INSTEAD(int, pthread_getcpuclockid, (pthread_t thread, clockid_t *clock))
 {
     return faults_way(FAULT_pthread_getcpuclockid) >= 0 ? ENOENT : pthread_getcpuclockid(thread, clock);

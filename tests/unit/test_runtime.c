@@ -1,4 +1,4 @@
-/* Runtimes: creation, configuration, shutdown in stages, many at once, fork. */
+/* Runtimes: creation, configuration, shutdown in stages, many at once. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -357,39 +357,6 @@ TEST(configuration_is_checked)
     unsetenv("SKUA_STACK_SIZE");
     unsetenv("SKUA_BIND");
     unsetenv("SKUA_SIM_SEED");
-}
-
-static int forks(void *arg)
-{
-    skua_runtime *rt = arg;
-    pid_t child = fork();
-    if (child == 0) {
-        skua_spawn_attr attr = { .runtime = rt };
-        bool right = skua_spawn_with(NULL, &attr, returns, NULL) == -ENOTSUP && skua_go(returns, NULL) == -ENOTSUP &&
-                     skua_block_on(rt, returns, NULL) == -ENOTSUP && skua_runtime_shutdown(rt, 0, 0) == -ENOTSUP;
-        _exit(right ? 0 : 1);
-    }
-    int status = -1;
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    return status;
-}
-
-TEST(fork)
-{
-    if (test_under_tsan())
-        TEST_SKIP("ThreadSanitizer does not follow a fork of a process with threads");
-    if (test_under_emulator())
-        TEST_SKIP("the emulator does not wipe pages at fork");
-    skua_runtime *rt;
-    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 2 }));
-    CHECK_EQ(skua_block_on(rt, forks, rt), 0);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(skua_block_on(rt, returns, NULL) == -ENOTSUP && skua_runtime_destroy(rt) == 0 ? 0 : 1);
-    int status = -1;
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
-    CHECK_OK(skua_runtime_destroy(rt));
 }
 
 /* An idle runtime parks each worker for good: seen as parks that no longer grow. The time waited is real, because

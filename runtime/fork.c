@@ -36,10 +36,29 @@ skua_word32 *skuai_fork_page_create(void)
 
 void skuai_fork_page_destroy(skua_word32 *word) { munmap(word, (size_t)sysconf(_SC_PAGESIZE)); }
 
+/* Held by who uses a library with locks of its own, hwloc, so that no other thread does while one forks: the child would
+ * find them locked for ever. */
+static pthread_mutex_t foreign = PTHREAD_MUTEX_INITIALIZER;
+
+void skuai_fork_hold_off(void) { pthread_mutex_lock(&foreign); }
+void skuai_fork_allow(void) { pthread_mutex_unlock(&foreign); }
+
+static void before(void)
+{
+    skuai_fork_hold_off();
+    skuai_overflow_lock();
+}
+
+static void in_parent(void)
+{
+    skuai_overflow_unlock();
+    skuai_fork_allow();
+}
+
 static void in_child(void)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    skuai_overflow_unlock();
+    in_parent();
     if (worker == NULL)
         return;
     skuai_worker_set_self(NULL);
@@ -57,7 +76,7 @@ int skuai_fork_watch(void)
     static skua_word32 watched; /* 1: the handlers are there, or about to be */
     if (skuai_exchange_32(&watched, 1, SKUAI_RELAXED) != 0)
         return 0;
-    int error = pthread_atfork(skuai_overflow_lock, skuai_overflow_unlock, in_child);
+    int error = pthread_atfork(before, in_parent, in_child);
     if (error != 0)
         skuai_store_32(&watched, 0, SKUAI_RELAXED);
     return -error;

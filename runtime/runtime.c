@@ -38,7 +38,9 @@ static int load_machine(struct skuai_topology *topology)
     bool is_bound = self != NULL && self->sched->bind;
     if (is_bound)
         skuai_topology_unbind_self(&self->sched->topology);
+    skuai_fork_hold_off();
     int rc = skuai_topology_load(topology, NULL, "");
+    skuai_fork_allow();
     if (is_bound)
         skuai_topology_bind_self(&self->sched->topology, self->sched->cpu_of_worker[self->index]);
     return rc;
@@ -71,8 +73,8 @@ static int make_sim(skua_runtime *rt)
 static int make_parts(skua_runtime *rt)
 {
     struct skuai_scheduler *sched = &rt->sched;
-    int rc = load_topology(rt);
-    if (rc < 0)
+    int rc = skuai_fork_watch();
+    if (rc < 0 || (rc = load_topology(rt)) < 0)
         return rc;
     sched->nworkers = rt->config.workers != 0 ? rt->config.workers : sched->topology.usable;
     if (sched->nworkers > SKUAI_WORKERS_MAX) {
@@ -83,7 +85,7 @@ static int make_parts(skua_runtime *rt)
     sched->alive_here = skuai_fork_page_create();
     if (sched->alive_here == NULL)
         return -ENOMEM;
-    if ((rc = skuai_fork_watch()) < 0 || (rc = make_sim(rt)) < 0)
+    if ((rc = make_sim(rt)) < 0)
         return rc;
     if ((rc = skuai_overflow_install(skuai_overflow_describe)) < 0)
         return rc;

@@ -23,6 +23,9 @@ skua_word32 *skuai_fork_page_create(void);
 void skuai_fork_page_destroy(skua_word32 *word);
 /* From now on a fork's child is no worker. Once per process, again is fine. Returns 0 or -ENOMEM. */
 int skuai_fork_watch(void);
+/* Around the use of libraries that have locks of their own. */
+void skuai_fork_hold_off(void);
+void skuai_fork_allow(void);
 bool skuai_fork_is_child(const struct skuai_scheduler *sched);
 
 /* overflow_report.c: a skuai_overflow_describe_fn */

@@ -36,8 +36,8 @@ skua_word32 *skuai_fork_page_create(void)
 
 void skuai_fork_page_destroy(skua_word32 *word) { munmap(word, (size_t)sysconf(_SC_PAGESIZE)); }
 
-/* Held by who uses a library with locks of its own, hwloc, so that no other thread does while one forks: the child would
- * find them locked for ever. */
+/* Held by who uses a library with locks of its own, hwloc, so that no other thread does while one forks: the child
+ * would find them locked for ever. */
 static pthread_mutex_t foreign = PTHREAD_MUTEX_INITIALIZER;
 
 void skuai_fork_hold_off(void) { pthread_mutex_lock(&foreign); }

@@ -80,16 +80,30 @@ static bool look(struct skuai_scheduler *sched)
     return found || injected || (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
 }
 
+/* What others have freed of a sleeping worker's task memory only that worker can take in: it does before it sleeps on.
+ * */
+static bool rouse_owners(struct skuai_scheduler *sched)
+{
+    bool roused = false;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if (skuai_slab_cache_is_notified(&sched->workers[i]->slab)) {
+            skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
+            roused = true;
+        }
+    return roused;
+}
+
 /* When to come again if nobody works. */
 static uint64_t give_back(struct skuai_scheduler *sched, uint64_t now)
 {
     struct skuai_guard_thread *guard = &sched->guard;
     if (now >= guard->decay_ns) {
+        bool roused = rouse_owners(sched);
         enum skuai_decay slabs = skuai_slab_set_decay(&sched->slabs, DECAY_MAX);
         enum skuai_decay stacks = skuai_stack_pool_decay(&sched->stack_pool, DECAY_MAX);
         enum skuai_decay decay = slabs > stacks ? slabs : stacks;
         guard->decay_ns = now + (decay == SKUAI_DECAY_NOW ? LOOK_MIN_NS : DECAY_NS);
-        guard->keeps = decay != SKUAI_DECAY_NOTHING;
+        guard->keeps = roused || decay != SKUAI_DECAY_NOTHING;
     }
     return guard->keeps ? guard->decay_ns : SKUA_NEVER;
 }

@@ -27,8 +27,8 @@
  *              pages are given back: mapped, zero, zero meaning dead.
  *
  * The memory of a remote free is out of use until its owner's next drain: when it runs out of slots of that class, or
- * goes to sleep (skuai_slab_cache_trim). A sleeping worker's cache keeps what was freed since; that is bounded by what
- * the worker allocated before, and a wake-up for it would cost more than it brings.
+ * goes to sleep (skuai_slab_cache_trim). To a sleeping worker's cache it comes back when the guard wakes the worker for
+ * it at the end of a period (decay.h).
  * Caches and the set are type-stable too: a cache's memory outlives the set's last free.
  */
 #ifndef SKUAI_SLAB_H
@@ -144,6 +144,12 @@ void skuai_slab_cache_trim(struct skuai_slab_cache *cache);
 
 /* Gives the pages of up to `max` chunks back that nobody needed for a period (decay.h). Any thread, one at a time. */
 enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max);
+
+/* Have others freed slots of this cache's since its last drain? Any thread: a hint. */
+SKUAI_INLINE bool skuai_slab_cache_is_notified(const struct skuai_slab_cache *cache)
+{
+    return skuai_load_ptr(&cache->notified, SKUAI_RELAXED) != NULL;
+}
 
 /* A slot of at least `bytes`, aligned to 64, or NULL: more than SKUAI_SLAB_MAX_BYTES, or no memory (errno is left
  * alone). The upper half of the state word is what the slot's last user left there, or zero: then see

@@ -93,6 +93,19 @@ static void owner_takes(void *arg)
         ;
 }
 
+/* What has been taken is room again, though `seen_top` is old. */
+static void owner_refills(void *arg)
+{
+    unsigned newest = 0;
+    (void)arg;
+    push();
+    push();
+    while (take(CAPACITY, 1, &newest) != 0)
+        ;
+    for (int i = 0; i < CAPACITY; i++)
+        mc_assert(skuai_deque_push(&deque, make(), SKUAI_RELEASE), "full, and all has been taken");
+}
+
 static void owner_batch(void *arg)
 {
     unsigned newest = 0;
@@ -156,6 +169,9 @@ static void finish(void)
 
 static void one_thief_setup(void) { reset(); mc_thread(owner_takes, NULL); mc_thread(thief, NULL); }
 MC_TEST(one_thief, .setup = one_thief_setup, .finish = finish, .bound = 3);
+
+static void refills_setup(void) { reset(); mc_thread(owner_refills, NULL); mc_thread(thief, NULL); }
+MC_TEST(refills, .setup = refills_setup, .finish = finish, .bound = 3);
 
 static void two_thieves_setup(void)
 {

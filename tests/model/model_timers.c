@@ -8,6 +8,7 @@
 
 #include "model/mc_internal.h"
 #include "sched/scheduler.h"
+#include "sched/sim.h"
 #include "skua/time.h"
 
 enum { WORKERS = 2, SLEEPS = 3, DUE = 10, NOW = 15, SOON = 17, LATER = 20 };
@@ -25,6 +26,7 @@ static uint64_t now; /* it does not go back for anybody */
 
 struct skuai_worker *skuai_worker_self(void) { return self[mc.current]; }
 uint64_t skuai_sim_now(struct skuai_sim *sim) { (void)sim; return now; }
+void skuai_sim_tick(struct skuai_sim *sim) { (void)sim; }
 uint64_t skuai_clock_now(void) { return now; }
 uint64_t skuai_entropy(void) { return 1; }
 bool skuai_cancel_pending(struct skuai_worker *worker) { (void)worker; return false; }

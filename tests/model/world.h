@@ -105,6 +105,8 @@ WORLD_UNUSED(void skuai_task_free(skua_task *task __attribute__((unused))))
 WORLD_UNUSED(bool skuai_join_end(skua_task *task __attribute__((unused))))
 WORLD_UNUSED(uint64_t skuai_scheduler_live(struct skuai_scheduler *s __attribute__((unused))))
 
+_Noreturn void skuai_die_forked(void) { mc_fail("nobody forks here"); }
+
 void skuai_log(struct skuai_scheduler *of, enum skua_log_level level, const char *format, ...)
 {
     (void)of;

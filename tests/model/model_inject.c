@@ -79,7 +79,7 @@ static void patient_consumer(void *arg)
 
 static void reset(void)
 {
-    memset(&inject, 0, sizeof inject);
+    memset(&inject, 0xdd, sizeof inject); /* initialization sets all that it goes by */
     memset(tasks, 0, sizeof tasks);
     memset(takes, 0, sizeof takes);
     memset(done, 0, sizeof done);

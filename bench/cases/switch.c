@@ -1,7 +1,7 @@
 /* fiber_switch: the library's context switch between two flows, with no scheduler around it. */
 #include <stdlib.h>
 
-#include "bench/work/work.h"
+#include "bench/cases/work.h"
 #include "sched/context.h"
 
 enum { STACK_BYTES = 16384 };

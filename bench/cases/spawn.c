@@ -1,5 +1,5 @@
 /* spawn_many, spawn_many_cold, fiber_spawn, spawn_await, chained_spawn. */
-#include "bench/work/work.h"
+#include "bench/cases/work.h"
 
 struct tick {
     SKUA_FRAME;

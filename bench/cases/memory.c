@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/work/work.h"
+#include "bench/cases/work.h"
 
 /* What all wait for. Each puts down its waker and then counts itself in `parked`; the wakers' memory is touched before
  * the first measurement. */

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "bench/work/work.h"
+#include "bench/cases/work.h"
 
 static void die(const char *what, const char *why)
 {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/work/work.h"
-#include "bench/work/floor_switch.h"
+#include "bench/cases/work.h"
+#include "bench/cases/floor_switch.h"
 
 /* ---- tasks: take from a free list, queue, run, put back -------------------------------------------------------- */
 

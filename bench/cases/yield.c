@@ -1,5 +1,5 @@
 /* yield_many, fiber_yield_many, fiber_yield_two. */
-#include "bench/work/work.h"
+#include "bench/cases/work.h"
 
 struct yielder {
     SKUA_FRAME;

@@ -1,5 +1,5 @@
 /* pingpong, fiber_pingpong, sleepers. */
-#include "bench/work/work.h"
+#include "bench/cases/work.h"
 
 /* Two tasks take turns; `turn` is whose. Nobody's until both wakers are there. */
 struct game {

@@ -96,9 +96,7 @@ static void report_task(void *context, skua_task *task)
 {
     struct report *report = context;
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* a report */
-    const char *state = word & SKUAI_TASK_RUNNING    ? "running or ready"
-                        : word & SKUAI_TASK_NOTIFIED ? "ready"
-                                                     : "waiting";
+    const char *state = word & SKUAI_TASK_RUNNING ? "running or ready" : "waiting";
     char name[32];
     report->awaits = NULL;
     skuai_task_name_from_outside(report->sched, task, name, sizeof name);

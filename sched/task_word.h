@@ -4,23 +4,24 @@
  *     [ generation   ] [ 0                         ] [J H C E N R A]
  *
  *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
- *   R running    a worker is inside the task, and only that worker takes it away again; or the task is new or has
- *                yielded: then it is in one queue, and whoever takes it from there is the worker inside
- *   N notified   with R: run again afterwards. Without R: the task is in exactly one queue (or on its way there)
+ *   R running    somebody has the task in hand: a worker that is inside it, a queue, or who takes it from one to the
+ *                other. Only a worker inside it takes R away
+ *   N notified   with R only: it has been woken again, so it must run again before it waits
  *   E ended      it has ended; its result stands
  *   C cancel     asked to end; never cleared
  *   H handle     a handle exists; whoever finds the other of {E, H} already settled frees the task
  *   J joiner     task->joiner is set: who takes R to E completes that op
  *
  * so that a living task that has not ended is one of
- *     waiting (-,-)   queued (-,N)   running, new or yielded (R,-)   likewise, and notified (R,N)
+ *     waiting (-,-)   running or queued (R,-)   likewise, and notified (R,N)
  *
- * Each transition is one read-modify-write and returns a verdict that the caller must obey; a yield is none at all.
- * That a task is in at most one queue rests on this: N without R is set by exactly one party, who gets
- * SKUAI_TASK_ENQUEUE for it, and a task with R is queued by its runner only.
+ * Each transition is at most one read-modify-write and returns a verdict that the caller must obey; to yield, and to
+ * begin a run that nobody has asked for again, is none at all.
+ * That a task is in at most one queue rests on this: who sets R alone gets SKUAI_TASK_ENQUEUE for it, and a task with R
+ * is queued again by its runner only.
  *
- * A dead slot's word keeps its generation: a wake that arrives late sets N in it at worst, which the next task's first
- * store overwrites. If it arrives after that store it is a wake too many, which every poll tolerates.
+ * A dead slot's word is its generation and nothing else: a wake that arrives late leaves it alone. If it arrives after
+ * the next task's first store it is a wake too many, which every poll tolerates.
  * Model: tests/model/model_task_word.c.
  */
 #ifndef SKUAI_TASK_WORD_H
@@ -47,55 +48,77 @@ enum skuai_task_verdict {
 
 SKUAI_INLINE uint32_t skuai_task_generation(uint64_t word) { return (uint32_t)(word >> 32); }
 
-/* Spawn: a task that is queued from the start, as one that has yielded. Relaxed: the queue publishes it. */
+/* Spawn: a task that is queued from the start. Relaxed: the queue publishes it. */
 SKUAI_INLINE void skuai_task_word_begin(skua_word64 *word, uint32_t generation, bool with_handle)
 {
     uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | (with_handle ? SKUAI_TASK_HANDLE : 0);
     skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED);
 }
 
-SKUAI_INLINE enum skuai_task_verdict skuai_task_word_waken(uint64_t old)
+SKUAI_INLINE bool skuai_task_word_lives(uint64_t word)
 {
-    const uint64_t all = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_NOTIFIED | SKUAI_TASK_ENDED;
-    return (old & all) == SKUAI_TASK_ALIVE ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
+    return (word & (SKUAI_TASK_ALIVE | SKUAI_TASK_ENDED)) == SKUAI_TASK_ALIVE;
 }
 
-/* A wake. Release: what the waker did before is seen by the run that N leads to (its acquire is in _run or _pause).
- * An RMW even if N is set already: reading N and skipping would be the store-buffering shape { my data; N } against
- * { take N; read data } and lose the wake. Acquire: whoever enqueues must see the task's header as it was left. */
+/* A wake of the task that `old` was read of, and a cancellation if `more` is C: R if it waits, else N. Returns false if
+ * the word has changed, and what it is now. Release: what the waker did before is seen by the run that this leads to
+ * (its acquire is in _run). An exchange even if it changes no bit: reading N and skipping would be the store-buffering
+ * shape { my data; N } against { take N; read data } and lose the wake. Acquire: whoever enqueues must see the task's
+ * header as it was left. */
+SKUAI_INLINE bool skuai_task_word_try_wake(skua_word64 *word, uint64_t *old, uint64_t more)
+{
+    uint64_t mark = *old & SKUAI_TASK_RUNNING ? SKUAI_TASK_NOTIFIED : SKUAI_TASK_RUNNING;
+    return skuai_cas_64(word, old, *old | mark | more, SKUAI_ACQ_REL);
+}
+
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_woken(uint64_t old)
+{
+    return old & SKUAI_TASK_RUNNING ? SKUAI_TASK_NOTHING : SKUAI_TASK_ENQUEUE;
+}
+
+SKUAI_INLINE enum skuai_task_verdict skuai_task_word_notify(skua_word64 *word, uint64_t more)
+{
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange decides; a task that has died stays dead */
+    do {
+        if (!skuai_task_word_lives(old))
+            return SKUAI_TASK_NOTHING;
+    } while (!skuai_task_word_try_wake(word, &old, more));
+    return skuai_task_word_woken(old);
+}
+
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake(skua_word64 *word)
 {
-    return skuai_task_word_waken(skuai_or_64(word, SKUAI_TASK_NOTIFIED, SKUAI_ACQ_REL));
+    return skuai_task_word_notify(word, 0);
 }
 
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel(skua_word64 *word)
 {
-    return skuai_task_word_waken(skuai_or_64(word, SKUAI_TASK_NOTIFIED | SKUAI_TASK_CANCEL, SKUAI_ACQ_REL));
+    return skuai_task_word_notify(word, SKUAI_TASK_CANCEL);
 }
 
 /* Cancels whatever task the slot may hold, for who goes through all slots. True if there is one that has not ended;
  * *verdict as of _cancel. */
 SKUAI_INLINE bool skuai_task_word_cancel_any(skua_word64 *word, enum skuai_task_verdict *verdict)
 {
-    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange decides */
     do {
-        if ((old & (SKUAI_TASK_ALIVE | SKUAI_TASK_ENDED)) != SKUAI_TASK_ALIVE)
+        if (!skuai_task_word_lives(old))
             return false;
-    } while (!skuai_cas_64(word, &old, old | SKUAI_TASK_NOTIFIED | SKUAI_TASK_CANCEL, SKUAI_ACQ_REL)); /* as _wake */
-    *verdict = skuai_task_word_waken(old);
+    } while (!skuai_task_word_try_wake(word, &old, SKUAI_TASK_CANCEL));
+    *verdict = skuai_task_word_woken(old);
     return true;
 }
 
-/* Sets N, and more if asked, only for the task that a public waker was made for. */
+/* Wakes, and cancels if asked, only the task that a public waker was made for. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_notify_exactly(skua_word64 *word, uint32_t generation,
                                                                     uint64_t more)
 {
-    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange below decides */
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange decides */
     do {
-        if (skuai_task_generation(old) != generation || !(old & SKUAI_TASK_ALIVE))
+        if (skuai_task_generation(old) != generation || !skuai_task_word_lives(old))
             return SKUAI_TASK_NOTHING;
-    } while (!skuai_cas_64(word, &old, old | SKUAI_TASK_NOTIFIED | more, SKUAI_ACQ_REL)); /* as _wake */
-    return skuai_task_word_waken(old);
+    } while (!skuai_task_word_try_wake(word, &old, more));
+    return skuai_task_word_woken(old);
 }
 
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_wake_exactly(skua_word64 *word, uint32_t generation)
@@ -108,28 +131,28 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 
     return skuai_task_word_notify_exactly(word, generation, SKUAI_TASK_CANCEL);
 }
 
-/* The worker that took the task from a queue begins to run it: N without R becomes R without N. A task that is
- * new or has yielded has R in the queue and needs no exchange; if N was set meanwhile, this run is what the wake leads
- * to. Acquire: pairs with every wake's release; what others released before stays visible through this exchange, as
- * through any. A wake after the load finds R, and its N is found by _pause. Returns the new word. */
+/* The worker that took the task from a queue begins to run it. Acquire: pairs with the release of the wake that set R,
+ * or of all that set N, which this run answers; what others released before stays visible through their exchanges, as
+ * through any. A wake after the load finds R, and its N is found by _pause. Returns the word. */
 SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
 {
     uint64_t old = skuai_load_64(word, SKUAI_ACQUIRE);
-    uint64_t change = (uint64_t)0 - SKUAI_TASK_NOTIFIED;
-    if ((old & (SKUAI_TASK_RUNNING | SKUAI_TASK_NOTIFIED)) == SKUAI_TASK_RUNNING)
+    if (!(old & SKUAI_TASK_NOTIFIED))
         return old;
-    if (!(old & SKUAI_TASK_RUNNING)) /* who has it in hand alone changes R */
-        change += SKUAI_TASK_RUNNING;
-    return skuai_add_64(word, change, SKUAI_ACQUIRE) + change;
+    return skuai_and_64(word, ~(uint64_t)SKUAI_TASK_NOTIFIED, SKUAI_ACQUIRE) & ~(uint64_t)SKUAI_TASK_NOTIFIED;
 }
 
-/* The run is over and the task waits, unless it was notified meanwhile: then it is queued. For a fiber this is the
- * post-switch step: only the next context may take it, when the fiber's registers lie in its stack. Release: the
+/* The run is over and the task waits, unless it was notified meanwhile: then it is queued as it is. For a fiber this is
+ * the post-switch step: only the next context may take it, when the fiber's registers lie in its stack. Release: the
  * next run, on another worker, sees all that this one did. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
 {
-    uint64_t old = skuai_sub_64(word, SKUAI_TASK_RUNNING, SKUAI_RELEASE);
-    return old & SKUAI_TASK_NOTIFIED ? SKUAI_TASK_ENQUEUE : SKUAI_TASK_NOTHING;
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange decides; N stays until we run it again */
+    do {
+        if (old & SKUAI_TASK_NOTIFIED)
+            return SKUAI_TASK_ENQUEUE;
+    } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_RUNNING, SKUAI_RELEASE));
+    return SKUAI_TASK_NOTHING;
 }
 
 /* The task has ended. Without H, which nobody can set again, nobody waits and nobody asks: wakes that come before the

@@ -4,6 +4,7 @@
  *   woken     goes to the waking worker's next-slot. Thieves may take it, but none is woken for it: most wakers are
  *             about to wait themselves, and a wake costs the waker more than most tasks' run (11 µs). What the slot
  *             held before goes to the deque, and does wake.
+ *             The joiner of a task that ends is run next at once, as often as the slot may be served in a row.
  *   spawned   likewise if the slot is free; else to the deque, which wakes a thief if nobody searches.
  *   last      a task that yielded or spent its budget: behind everything that is ready on its worker. Wakes nobody: it
  *             is no new work.
@@ -78,6 +79,8 @@ void skuai_schedule_woken(skua_task *task)
         inject(sched, task);
         return;
     }
+    if (skuai_worker_hand_over(worker, task))
+        return;
     /* Only this worker fills the slot, so an empty one stays empty. Release: hands the task to whoever takes it. */
     if (skuai_load_ptr(&worker->next, SKUAI_RELAXED) == NULL) {
         skuai_store_ptr(&worker->next, task, SKUAI_RELEASE);

@@ -55,7 +55,8 @@ struct skuai_worker {
     struct skuai_context *flow;  /* whose stack it is on: the base's or a fiber's */
     enum skuai_post post;
     skua_task *post_task;
-    skua_task *handover;         /* a task that a fiber picked and left for the base to run */
+    skua_task *handover;         /* what the base is to run next: a fiber picked it, or an ending task's joiner */
+    bool ending;                 /* inside a task's end: whom that wakes can be handed over */
     struct skuai_context base;
     struct skuai_slab_cache slab;
     struct skuai_stack_cache stacks;
@@ -138,6 +139,7 @@ void skuai_worker_main(void *worker);
 void skuai_worker_settle_post(struct skuai_worker *worker);
 skua_task *skuai_worker_next_local(struct skuai_worker *worker);
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task);
+bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task); /* false: it must be queued */
 
 /* schedule.c: putting tasks into queues */
 void skuai_schedule_woken(skua_task *task);                              /* any thread; ENQUEUE is the caller's */

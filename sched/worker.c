@@ -300,8 +300,22 @@ void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
         skuai_task_locals_destroy(task);
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
     skuai_store_64(&worker->counters.ended, skuai_load_64(&worker->counters.ended, SKUAI_RELAXED) + 1, SKUAI_RELEASE);
-    if (skuai_join_end(task))
+    worker->ending = true;
+    bool last = skuai_join_end(task);
+    worker->ending = false;
+    if (last)
         skuai_task_free(task);
+}
+
+/* A task that is woken by the end of another is run next, without a turn in the slot, where nobody would have had the
+ * time to steal it. It counts as if it had been there. */
+bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task)
+{
+    if (!worker->ending || worker->handover != NULL || worker->next_streak >= NEXT_STREAK)
+        return false;
+    worker->next_streak++;
+    worker->handover = task;
+    return true;
 }
 
 static void run(struct skuai_worker *worker, skua_task *task)

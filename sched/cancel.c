@@ -81,9 +81,8 @@ void skua_scope_leave(skua_scope *scope)
 
 /* ---- who an op wakes ----------------------------------------------------------------------------------------- */
 
-void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner)
+void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
-    struct skuai_worker *worker = skuai_worker_self();
     if (worker == NULL || worker->task == NULL) {
         skuai_op_arm(op, kind, owner, (uintptr_t)&op->state | SKUAI_SINK_THREAD);
     } else if (worker->child != NULL) {

@@ -119,11 +119,11 @@ static void judge(skua_set *set, skua_child *child)
 
 /* Polls a child that is a task's join: the op fires at the task's end. Cancelling the set cancels the task, not the
  * join. */
-static bool poll_task(skua_child *child)
+static bool poll_task(struct skuai_worker *worker, skua_child *child)
 {
     if (!(child->flags & SKUAI_CHILD_STARTED)) {
         child->flags |= SKUAI_CHILD_STARTED;
-        skuai_join_start_here(&child->join, child->task);
+        skuai_join_start_here(worker, &child->join, child->task);
     }
     if (!skuai_op_is_done(&child->join.op))
         return false;
@@ -147,7 +147,7 @@ static void poll_child(struct skuai_worker *worker, skua_set *set, skua_child *c
     unpark(child);
     worker->child = child;
     if (!(child->flags & SKUAI_CHILD_ENDING) &&
-        (child->task != NULL ? poll_task(child) : poll_future(worker, child)))
+        (child->task != NULL ? poll_task(worker, child) : poll_future(worker, child)))
         child->flags |= SKUAI_CHILD_ENDING;
     worker->child = around;
     if (!(child->flags & SKUAI_CHILD_ENDING) || child->armed != 0) /* fired.c, C4 */

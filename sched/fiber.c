@@ -18,10 +18,7 @@
 
 #include "sched/overflow.h"
 
-enum {
-    AWAIT_BUDGET = 128,     /* as in frame.c */
-    STARVED_NS = 5000000    /* between two attempts to get a stack, if there is nothing else to run */
-};
+enum { STARVED_NS = 5000000 }; /* between two attempts to get a stack, if there is nothing else to run */
 
 static void fiber_main(void *arg)
 {
@@ -58,12 +55,12 @@ static bool prepare(struct skuai_worker *worker, skua_task *task)
     return true;
 }
 
-static struct skuai_context *enter(struct skuai_worker *worker, skua_task *task)
+static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *task)
 {
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     skuai_task_word_run(&task->word);
     worker->task = task;
-    worker->budget = AWAIT_BUDGET;
+    worker->budget = SKUAI_AWAIT_BUDGET;
     worker->flow = &fiber->context;
     return &fiber->context;
 }
@@ -121,7 +118,7 @@ enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task)
 {
     if (SKUAI_UNLIKELY(!prepare(worker, task)))
         return starve(worker, task);
-    skuai_context_switch(&worker->base, enter(worker, task));
+    skuai_context_switch(&worker->base, take_in(worker, task));
     worker->flow = &worker->base; /* the base never changes its worker */
     skuai_worker_settle_post(worker);
     return SKUAI_RUN_SETTLED;
@@ -135,7 +132,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
     if (next != NULL && next->run == skuai_fiber_run && prepare(worker, next)) {
         skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
         skuai_count(&worker->counters.polls, 1);
-        return enter(worker, next);
+        return take_in(worker, next);
     }
     worker->handover = next;
     worker->task = NULL;

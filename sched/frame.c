@@ -13,8 +13,6 @@
 
 #include <errno.h>
 
-enum { AWAIT_BUDGET = 128 }; /* as tokio's; awaits that find their op done in one run of a task */
-
 /* ---- the macros' engine -------------------------------------------------------------------------------------- */
 
 static struct skuai_worker *polling_worker(void)
@@ -121,7 +119,7 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
 {
     skuai_task_word_run(&task->word);
     worker->task = task;
-    worker->budget = AWAIT_BUDGET;
+    worker->budget = SKUAI_AWAIT_BUDGET;
     worker->polling = 1;
     /* Acquire: what a firing thread pushed before its wake; the wake's own edge would do, the list is its own
      * anyway. */

@@ -95,10 +95,9 @@ void skuai_schedule_woken(skua_task *task)
     }
 }
 
-void skuai_schedule_spawned(struct skuai_scheduler *sched, skua_task *task)
+void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task)
 {
-    struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL || worker->sched != sched) {
+    if (SKUAI_UNLIKELY(worker == NULL)) {
         inject(sched, task);
         return;
     }

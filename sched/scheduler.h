@@ -29,6 +29,8 @@ struct skuai_scheduler;
  * (fiber.c). Only then does the fiber's stack hold all of it, and only then may others know that it waits. */
 enum skuai_post { SKUAI_POST_NOTHING, SKUAI_POST_PAUSE, SKUAI_POST_REQUEUE, SKUAI_POST_END };
 
+enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run of a task; as tokio\'s */
+
 struct skuai_counters { /* written by their worker, read by anybody; relaxed */
     skua_word64 spawned, ended, polls, steals, stolen, overflows, injected, parks, wakes, timers;
 };
@@ -37,7 +39,7 @@ struct skuai_worker {
     /* the owner only */
     struct skuai_scheduler *sched;
     uint32_t index;
-    uint32_t budget;             /* awaits that may still succeed at once in this run (frame.c) */
+    uint32_t budget;             /* awaits that may still succeed at once in this run */
     skua_task *task;             /* the one that runs, or NULL */
     skua_child *child;           /* the set child being polled, or NULL */
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
@@ -143,7 +145,8 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task); /* fa
 
 /* schedule.c: putting tasks into queues */
 void skuai_schedule_woken(skua_task *task);                              /* any thread; ENQUEUE is the caller's */
-void skuai_schedule_spawned(struct skuai_scheduler *sched, skua_task *task); /* likewise */
+/* Likewise; `worker` is the calling thread's if it is one of the scheduler's, else NULL. */
+void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task);
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
 void skuai_schedule_wake_one(struct skuai_scheduler *sched);
 
@@ -164,7 +167,8 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 
 /* cancel.c */
 bool skuai_cancel_pending(struct skuai_worker *worker);
-void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner);
+/* For the calling flow to wait for; `worker` is the calling thread's, or NULL. */
+void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner);
 void skuai_op_disarm_here(skua_op *op);
 
 /* task_more.c */

@@ -1,5 +1,4 @@
 /* See slab.h. */
-#define _GNU_SOURCE
 #include "sched/slab.h"
 
 #include <errno.h>
@@ -169,7 +168,7 @@ static void list_parked_locked(struct skuai_slab_chunk *chunk, bool with_pages)
 }
 
 /* S5. The caller owns the chunk, which is empty and in no list. */
-static void park(struct skuai_slab_chunk *chunk)
+static void park_chunk(struct skuai_slab_chunk *chunk)
 {
     set_cache(chunk, NULL);
     chunk->state = STATE_PARKED;
@@ -246,7 +245,7 @@ static void place(struct skuai_slab_cache *cache, struct skuai_slab_chunk *chunk
     uint32_t used = get_used(chunk);
     chunk->watch = 0;
     if (used == 0 && bin->spare != NULL) {
-        park(chunk);
+        park_chunk(chunk);
     } else if (used == 0) {
         chunk->state = STATE_SPARE;
         bin->spare = chunk;

@@ -1,5 +1,4 @@
 /* Spawning: a slot from the slab, a header, a body, a queue. And the end of a task's memory. */
-#define _GNU_SOURCE
 #include "sched/spawn.h"
 #include "sched/sim.h"
 
@@ -54,7 +53,8 @@ static skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker 
 void skuai_task_free(skua_task *task)
 {
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
-    skuai_task_more_free(task);
+    if (SKUAI_UNLIKELY(skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL)) /* nobody else knows the task */
+        skuai_task_more_free(task);
     if (task->run == skuai_frame_run_large) {
         struct skuai_large_frame *large = SKUAI_TASK_BODY(task);
         if (large->root != NULL)
@@ -72,9 +72,22 @@ void skua_detach(skua_task *task)
 
 /* ---- spawning ------------------------------------------------------------------------------------------------ */
 
+/* A spawn by a thread that is none of the scheduler's workers. */
+static __attribute__((noinline)) int enter_from_outside(struct skuai_scheduler *sched, const struct skuai_worker *self)
+{
+    /* A simulation is one thread's, and what its tasks do must not depend on others. */
+    if (sched->env.sim != NULL ? !skuai_sim_is_owner(sched->env.sim) : self != NULL && self->sched->env.sim != NULL)
+        return -EPERM;
+    skuai_add_32(&sched->entering, 1, SKUAI_SEQ_CST); /* the litmus of runtime/shutdown.c, 1 */
+    if (SKUAI_LIKELY(skuai_load_32(&sched->stage, SKUAI_SEQ_CST) == SKUAI_STAGE_OPEN)) /* likewise */
+        return 0;
+    skuai_sub_32(&sched->entering, 1, SKUAI_RELEASE); /* as in leave() */
+    return -ESHUTDOWN;
+}
+
 /* A spawn begins: the scheduler to spawn on and, if the caller is one of its workers, that. If it returns 0 the end is
  * leave(): a spawn from outside must not find the runtime gone in between. */
-static int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sched, struct skuai_worker **worker)
+SKUAI_INLINE int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sched, struct skuai_worker **worker)
 {
     struct skuai_worker *self = skuai_worker_self();
     *sched = attr != NULL && attr->runtime != NULL ? (struct skuai_scheduler *)(void *)attr->runtime
@@ -85,19 +98,10 @@ static int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sched, st
     *worker = self != NULL && self->sched == *sched ? self : NULL;
     if (SKUAI_UNLIKELY(skuai_load_32((*sched)->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
         return -ENOTSUP;
-    if (SKUAI_LIKELY(*worker != NULL)) {
-        /* Acquire: pairs with the shutting thread's release. */
-        return skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE) >= SKUAI_STAGE_CANCEL ? -ESHUTDOWN : 0;
-    }
-    /* A simulation is one thread's, and what its tasks do must not depend on others. */
-    if ((*sched)->env.sim != NULL ? !skuai_sim_is_owner((*sched)->env.sim)
-                                  : self != NULL && self->sched->env.sim != NULL)
-        return -EPERM;
-    skuai_add_32(&(*sched)->entering, 1, SKUAI_SEQ_CST); /* the litmus of runtime/shutdown.c, 1 */
-    if (SKUAI_LIKELY(skuai_load_32(&(*sched)->stage, SKUAI_SEQ_CST) == SKUAI_STAGE_OPEN)) /* likewise */
-        return 0;
-    skuai_sub_32(&(*sched)->entering, 1, SKUAI_RELEASE); /* as in leave() */
-    return -ESHUTDOWN;
+    if (SKUAI_UNLIKELY(*worker == NULL))
+        return enter_from_outside(*sched, self);
+    /* Acquire: pairs with the shutting thread's release. */
+    return skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE) >= SKUAI_STAGE_CANCEL ? -ESHUTDOWN : 0;
 }
 
 static void leave(struct skuai_scheduler *sched, struct skuai_worker *worker)
@@ -124,7 +128,7 @@ static int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, sk
         skuai_add_64(&sched->spawned_outside, 1, SKUAI_RELAXED); /* before the push, which orders it for the drain */
     if (handle != NULL)
         *handle = task; /* before it is queued: the task may read the variable that its handle goes to */
-    skuai_schedule_spawned(sched, task);
+    skuai_schedule_spawned(sched, worker, task);
     return 0;
 }
 
@@ -218,16 +222,15 @@ static bool withdraw_join(skua_op *op)
 
 static const struct skuai_op_kind join_kind = { .name = "skua_join", .withdraw = withdraw_join };
 
-void skuai_join_start_here(skua_join_op *op, skua_task *task)
+void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task)
 {
     op->task = task;
     op->value = 0;
-    struct skuai_worker *worker = skuai_worker_self();
     if (worker != NULL && worker->task == task) {
         skuai_op_set_done(&op->op, -EDEADLK);
         return;
     }
-    skuai_op_arm_here(&op->op, &join_kind, task);
+    skuai_op_arm_here(worker, &op->op, &join_kind, task);
     switch (skuai_join_attach(task, &op->op)) {
     case SKUAI_JOIN_WAITS:
         /* J5. Relaxed: the attach came after the abort's exchange and acquired it, or the abort finds the op. */
@@ -250,9 +253,8 @@ void skuai_join_start_here(skua_join_op *op, skua_task *task)
     }
 }
 
-skua_op *skua_join_start(skua_join_op *op, skua_task *task)
+static skua_op *join_start(struct skuai_worker *worker, skua_join_op *op, skua_task *task)
 {
-    struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
         return skuai_op_set_done(&op->op,
                                  skuai_misuse("skua_join", "was called in a callback on a worker, outside of any task",
@@ -266,9 +268,11 @@ skua_op *skua_join_start(skua_join_op *op, skua_task *task)
         op->task = task;
         return skuai_op_set_done(&op->op, -ECANCELED);
     }
-    skuai_join_start_here(op, task);
+    skuai_join_start_here(worker, op, task);
     return &op->op;
 }
+
+skua_op *skua_join_start(skua_join_op *op, skua_task *task) { return join_start(skuai_worker_self(), op, task); }
 
 int skua_join(skua_task *task, int64_t *result)
 {
@@ -277,7 +281,7 @@ int skua_join(skua_task *task, int64_t *result)
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     if (worker != NULL && worker->polling != 0)
         return skuai_misuse("skua_join", "was called inside a future's body", "use SKUA_AWAIT with skua_join_start()");
-    skua_join_start(&op, task);
+    join_start(worker, &op, task);
     if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
         return (int)op.op.result; /* refused */
     if ((worker == NULL || worker->sched != sched) && sched->env.sim != NULL) {

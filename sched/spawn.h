@@ -20,8 +20,9 @@ struct skuai_large_frame {
     size_t size;
 };
 
-/* A join started whether or not the caller is cancelled, for who cancels the task instead (combine.c). */
-void skuai_join_start_here(skua_join_op *op, skua_task *task);
+/* A join started whether or not the caller is cancelled, for who cancels the task instead (combine.c). `worker` is the
+ * calling thread's, or NULL. */
+void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task);
 
 /* Calls back for each task that has a slot, ended ones with a handle included. Any thread; the task may end
  * meanwhile. */

@@ -53,8 +53,6 @@ void skuai_task_more_free(skua_task *task)
 {
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     struct skuai_task_extension *more = existing(task);
-    if (more == NULL)
-        return;
     /* Store buffering, seq_cst: { more; name_readers } against { name_readers; more } of who reads a name from outside.
      * */
     skuai_store_ptr(&task->more, NULL, SKUAI_SEQ_CST);

@@ -118,7 +118,7 @@ skua_op *skua_sleep_until_start(skua_sleep_op *public_op, uint64_t instant_ns)
         return skuai_op_set_done(&sleep->op, -ECANCELED);
     if (instant_ns <= skuai_env_now(&worker->sched->env))
         return skuai_op_set_done(&sleep->op, 0);
-    skuai_op_arm_here(&sleep->op, &sleep_kind, worker);
+    skuai_op_arm_here(worker, &sleep->op, &sleep_kind, worker);
     sleep->timer = (struct skuai_timer){ .wheel = NULL };
     if (instant_ns == SKUA_NEVER)
         return &sleep->op;

@@ -318,7 +318,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task)
     return true;
 }
 
-static void run(struct skuai_worker *worker, skua_task *task)
+static void run_task(struct skuai_worker *worker, skua_task *task)
 {
     skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
     skuai_count(&worker->counters.polls, 1);
@@ -359,7 +359,7 @@ void skuai_worker_main(void *arg)
             task = skuai_worker_next_local(worker);
         if (task == NULL && (task = find(worker)) == NULL)
             break;
-        run(worker, task);
+        run_task(worker, task);
     }
     if (SKUAI_UNLIKELY(worker->forked))
         skuai_die_forked();

@@ -45,7 +45,7 @@ void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
 static void spawn(unsigned i, skuai_run_fn *run)
 {
     tasks[i].run = run;
-    skuai_schedule_spawned(&sched, &tasks[i]);
+    skuai_schedule_spawned(&sched, skuai_worker_self(), &tasks[i]);
 }
 
 /* Computes until its timer has been expired, by whomever. */

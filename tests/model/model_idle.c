@@ -69,7 +69,10 @@ static skua_task *task_of(unsigned i, skuai_run_fn *run)
     SKUAI_WRITE(tasks[i].result, (int64_t)i + 1);
     return &tasks[i];
 }
-static void spawn(unsigned i, skuai_run_fn *run) { skuai_schedule_spawned(&sched, task_of(i, run)); }
+static void spawn(unsigned i, skuai_run_fn *run)
+{
+    skuai_schedule_spawned(&sched, skuai_worker_self(), task_of(i, run));
+}
 
 /* Spawns one for the next-slot, for which nobody is woken, and one that meets this one: a thief must run it. A thief
  * may take what is in the slot, so the other goes to the deque by hand, as schedule.c would do. */

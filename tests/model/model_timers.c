@@ -30,8 +30,9 @@ void skuai_sim_tick(struct skuai_sim *sim) { (void)sim; }
 uint64_t skuai_clock_now(void) { return now; }
 uint64_t skuai_entropy(void) { return 1; }
 bool skuai_cancel_pending(struct skuai_worker *worker) { (void)worker; return false; }
-void skuai_op_arm_here(skua_op *op, const struct skuai_op_kind *kind, void *owner)
+void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
+    (void)worker;
     (void)op;
     (void)kind;
     (void)owner;

@@ -217,7 +217,7 @@ static const struct skuai_op_kind gate_kind = { .name = "gate", .withdraw = gate
 
 static skua_op *gate_start(struct gate *gate, skua_op *op)
 {
-    skuai_op_arm_here(op, &gate_kind, gate);
+    skuai_op_arm_here(skuai_worker_self(), op, &gate_kind, gate);
     skuai_lock_acquire(&gate->lock);
     bool waits = gate->first_spare == gate->posted;
     int64_t token = waits ? 0 : (int64_t)gate->first_spare++;
@@ -553,7 +553,7 @@ static enum offered offer(struct channel *channel, struct offer *mine, struct sk
                           bool mine_first)
 {
     skua_op *partner = NULL;
-    skuai_op_arm_here(&mine->op, &channel_kind, channel);
+    skuai_op_arm_here(skuai_worker_self(), &mine->op, &channel_kind, channel);
     mine->op.select = select;
     mine->op.arm = arm;
     skuai_lock_acquire(&channel->lock);

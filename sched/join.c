@@ -24,14 +24,14 @@ enum skuai_join skuai_join_attach(skua_task *task, skua_op *op)
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED);
     if ((word & (SKUAI_TASK_JOINER | SKUAI_TASK_ENDED)) == SKUAI_TASK_JOINER)
         return SKUAI_JOIN_BUSY;
-    ((skua_join_op *)op)->generation = skuai_task_generation(word); /* fixed: we hold H */
+    op->number = skuai_task_generation(word); /* fixed: we hold H */
     SKUAI_WRITE(task->joiner, op);
     return skuai_task_word_join(&task->word) ? SKUAI_JOIN_WAITS : SKUAI_JOIN_READY;
 }
 
 bool skuai_join_detach(skua_task *task, skua_op *op)
 {
-    if (skuai_task_word_unjoin(&task->word, (uint32_t)((skua_join_op *)op)->generation))
+    if (skuai_task_word_unjoin(&task->word, (uint32_t)op->number))
         return true;
     if (op->select == NULL)
         return false; /* it will be DONE, and its sink fired */

@@ -6,7 +6,7 @@ void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, ui
     op->result = 0;
     op->sink = sink;
     op->next = NULL;
-    op->prev = NULL;
+    op->number = 0;
     op->kind = kind;
     op->select = NULL;
     op->owner = owner;

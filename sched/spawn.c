@@ -217,14 +217,13 @@ int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_
 
 static bool withdraw_join(skua_op *op)
 {
-    return skuai_join_detach(((skua_join_op *)(void *)op)->task, op);
+    return skuai_join_detach(op->owner, op);
 }
 
 static const struct skuai_op_kind join_kind = { .name = "skua_join", .withdraw = withdraw_join };
 
 void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task)
 {
-    op->task = task;
     op->value = 0;
     if (worker != NULL && worker->task == task) {
         skuai_op_set_done(&op->op, -EDEADLK);
@@ -264,10 +263,8 @@ static skua_op *join_start(struct skuai_worker *worker, skua_join_op *op, skua_t
         return skuai_op_set_done(&op->op, -ENOTSUP);
     if (SKUAI_UNLIKELY(worker != NULL && worker->sched->env.sim != NULL && sched->env.sim == NULL))
         return skuai_op_set_done(&op->op, -EPERM); /* as in enter() */
-    if (worker != NULL && skuai_cancel_pending(worker)) {
-        op->task = task;
+    if (worker != NULL && skuai_cancel_pending(worker))
         return skuai_op_set_done(&op->op, -ECANCELED);
-    }
     skuai_join_start_here(worker, op, task);
     return &op->op;
 }

@@ -25,7 +25,10 @@ struct skua_op {
     uint32_t arm;        /* which arm of a select this is */
     uintptr_t sink;      /* whom to wake: a task, a thread, or a child of a set */
     skua_op *next;       /* the queue of the primitive that the op waits in, under that primitive's lock */
-    skua_op *prev;
+    union {
+        skua_op *prev;
+        uint64_t number; /* for a primitive without a queue */
+    };
     const void *kind;    /* how to cancel it and what to call it in a dump */
     void *select;        /* the word that the arms of one select share, or NULL */
     void *owner;         /* the primitive, for cancellation */

@@ -62,9 +62,6 @@ SKUA_API SKUA_NODISCARD int skua_join(skua_task *task, int64_t *result);
 typedef struct skua_join_op {
     SKUA_OP_HEADER;
     int64_t value;
-    skua_task *task;
-    uint64_t generation;
-    void *reserved[2];
 } skua_join_op;
 
 SKUA_API skua_op *skua_join_start(skua_join_op *op, skua_task *task);

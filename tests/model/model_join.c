@@ -77,7 +77,6 @@ static enum skuai_join start(int i, struct skuai_select *select)
     skuai_op_arm(&op->op, &join_kind, &task, (uintptr_t)&sinks[i]);
     op->op.select = select;
     op->op.arm = JOIN_ARM;
-    op->task = &task;
     enum skuai_join join = skuai_join_attach(&task, &op->op);
     if (join == SKUAI_JOIN_READY && skuai_op_claim(&op->op)) {
         got[i] = SKUAI_READ(task.result);

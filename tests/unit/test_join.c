@@ -29,7 +29,6 @@ static enum skuai_join attach(skua_join_op *op, skua_task *task, struct skuai_se
     skuai_op_arm(&op->op, &join_kind, task, (uintptr_t)&op->op.state | SKUAI_SINK_THREAD);
     op->op.select = select;
     op->op.arm = JOIN_ARM;
-    op->task = task;
     op->value = 0;
     return skuai_join_attach(task, &op->op);
 }
@@ -56,7 +55,7 @@ TEST(a_joiner_that_comes_first_waits)
     skua_join_op op;
     begin(&task, GENERATION, true);
     CHECK_EQ(attach(&op, &task, NULL), SKUAI_JOIN_WAITS);
-    CHECK_EQ(op.generation, GENERATION);
+    CHECK_EQ(op.op.number, GENERATION);
     CHECK(word_of(&task) & SKUAI_TASK_JOINER);
     CHECK(!skuai_op_is_done(&op.op));
     CHECK(end(&task)); /* J4: the join uses the handle up */

@@ -248,7 +248,7 @@ TEST(a_refused_wait_leaves_no_op)
 /* Values are destroyed on the worker, in no task. */
 static void waits_in_a_destructor(void *value)
 {
-    skua_join_op op = { .task = NULL };
+    skua_join_op op = { .value = 0 };
     skuai_op_arm(&op.op, &(struct skuai_op_kind){ .name = "some_wait", .withdraw = withdraws }, NULL, 0);
     CHECK_EQ(skua_await(&op.op), -EPERM);
     CHECK_EQ(skua_await_frame(NULL), -EPERM);

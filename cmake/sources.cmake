@@ -51,6 +51,7 @@ if(SKUA_CONTEXT_CHOICE STREQUAL "asm")
     set(context_c "${PROJECT_SOURCE_DIR}/sched/context_asm.c") # what all the assembly switches share
 else()
     set(context_c "${PROJECT_SOURCE_DIR}/sched/context_ucontext.c")
+    add_compile_definitions(SKUAI_UCONTEXT=1) # who switches includes context.h, tests and benchmarks as well
 endif()
 if(EXISTS "${context_c}")
     list(APPEND SKUA_SOURCES "${context_c}")

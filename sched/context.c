@@ -39,7 +39,7 @@ static void find_own_stack(struct skuai_context *ctx)
 
 void skuai_context_init_thread(struct skuai_context *ctx)
 {
-    ctx->sp = NULL;
+    ctx->registers = (struct skuai_registers){ .sp = NULL };
     ctx->stack_low = NULL;
     ctx->stack_size = 0;
     find_own_stack(ctx);

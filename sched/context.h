@@ -1,17 +1,17 @@
 /* Flows of control and switching between them.
  *
  * A context describes one flow: an OS thread's own, or one made on a stack of its own. It is valid while the flow is
- * suspended; the flow that runs on a thread has nothing in `sp`. Who may switch to a context, and when, is the caller's
- * protocol (fiber.c): a context is switched to once for each time that it was left, by any one thread, and all that
- * the flow wrote before it was left must be visible to that thread.
+ * suspended; what it says of registers is old while the flow runs. Who may switch to a context, and when, is the
+ * caller's protocol (fiber.c): a context is switched to once for each time that it was left, by any one thread, and all
+ * that the flow wrote before it was left must be visible to that thread.
  *
  * A switch keeps what the ABI lets a function keep: callee-saved registers, and on x86-64 and aarch64 each flow's
  * floating-point modes (rounding, exception masks, flush to zero). It keeps neither errno nor the signal mask. A new
  * flow starts with the ABI's initial floating-point modes, whatever its maker's are: flows are made by whoever comes
  * by.
  *
- *   context_x86_64.S, context_aarch64.S   the switch, where it is hand-written; context_asm.c is what they share
- *   context_ucontext.c                    elsewhere: swapcontext, two system calls each
+ *   context_x86_64.h, context_x86_64.S, context_aarch64.S   where it is hand-written; context_asm.c is what they share
+ *   context_ucontext.c                                      elsewhere: swapcontext, two system calls each
  *
  * The hand-written ones do not switch hardware shadow stacks (x86 SHSTK, arm64 GCS), and say so in their object files:
  * a program linked with them runs without. They are fine with branch tracking (IBT, BTI).
@@ -23,8 +23,19 @@
 
 #include "sched/sanitize.h"
 
+#if defined(__x86_64__) && !defined(SKUAI_UCONTEXT)
+#include "sched/context_x86_64.h"
+#else
+struct skuai_registers {
+    void *sp; /* where they are saved, on the flow's own stack */
+};
+
+/* Saves the registers in *save and continues the flow whose registers are *to. */
+void skuai_registers_swap(struct skuai_registers *save, const struct skuai_registers *to);
+#endif
+
 struct skuai_context {
-    void *sp;         /* while suspended: where the registers are saved, on its own stack */
+    struct skuai_registers registers;
     void *stack_low;  /* usable stack; NULL and 0 if this OS thread's is not known */
     size_t stack_size;
     struct skuai_flow_tools tools;
@@ -44,16 +55,13 @@ void skuai_context_make(struct skuai_context *ctx, void *stack_low, size_t size,
  * locals of a flow that never exited stay behind in AddressSanitizer's memory if it looks for use after return. */
 void skuai_context_fini(struct skuai_context *ctx);
 
-/* Behind the inline functions: saves the registers on the stack and that stack pointer in *save, goes to `sp`. */
-void skuai_context_swap(void **save, void *sp);
-
 /* Suspends the calling flow in `from` and continues `to`. Returns when somebody switches back to `from`, maybe on
  * another OS thread. */
 SKUAI_INLINE void skuai_context_switch(struct skuai_context *from, struct skuai_context *to)
 {
     skuai_asan_leave(&from->tools.asan, to->stack_low, to->stack_size);
     skuai_tsan_leave(&to->tools.tsan);
-    skuai_context_swap(&from->sp, to->sp);
+    skuai_registers_swap(&from->registers, &to->registers);
     skuai_asan_arrive(&from->tools.asan);
 }
 
@@ -62,7 +70,7 @@ __attribute__((noreturn)) SKUAI_INLINE void skuai_context_exit(struct skuai_cont
 {
     skuai_asan_leave(NULL, to->stack_low, to->stack_size);
     skuai_tsan_leave(&to->tools.tsan);
-    skuai_context_swap(&from->sp, to->sp);
+    skuai_registers_swap(&from->registers, &to->registers);
     __builtin_trap(); /* somebody switched to a flow that has exited */
 }
 

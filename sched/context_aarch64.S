@@ -1,9 +1,9 @@
 /* The context switch for aarch64, AAPCS64 (Linux, the BSDs, macOS).
  *
- * A suspended flow's stack pointer points to what skuai_context_swap has saved there:
+ * A suspended flow's stack pointer points to what skuai_registers_swap has saved there:
  *      0  x19, x20 ... x27, x28      80  x29, x30      96  d8 ... d15      160  FPCR      168  nothing
  * x18 is the platform's or a scratch register. FPCR is only written if it changes: a write serialises on some cores.
- * A debugger shows a suspended flow's call stack with sp = context.sp and pc = skuai_context_resume: the call frame
+ * A debugger shows a suspended flow's call stack with sp = registers.sp and pc = skuai_context_resume: the call frame
  * information there says where the rest is.
  */
 #if defined(__APPLE__)
@@ -26,8 +26,8 @@
 
     .text
 
-/* void skuai_context_swap(void **save, void *sp) */
-FUNCTION(skuai_context_swap)
+/* void skuai_registers_swap(struct skuai_registers *save, const struct skuai_registers *to) */
+FUNCTION(skuai_registers_swap)
     .cfi_startproc
     BTI_CALL
     sub sp, sp, #FRAME_BYTES
@@ -58,6 +58,7 @@ FUNCTION(skuai_context_swap)
     str x9, [sp, #160]
     mov x10, sp
     str x10, [x0]
+    ldr x1, [x1]
     mov sp, x1                 /* from here on another flow, whose frame looks the same */
 LABEL(skuai_context_resume)
     ldr x11, [sp, #160]
@@ -91,7 +92,7 @@ LABEL(skuai_context_resume)
     .cfi_restore x30
     ret
     .cfi_endproc
-END(skuai_context_swap)
+END(skuai_registers_swap)
 
 /* Where a new flow starts: entry is in x19, arg in x20. Nobody called it, so a backtrace ends here: the return address
  * is undefined, and for those who follow frame pointers x29 is zero. */
@@ -106,25 +107,26 @@ start:
     brk #1
     .cfi_endproc
 
-/* void *skuai_context_prepare(void *top, skuai_context_entry *entry, void *arg): the stack pointer of a flow that
- * starts with entry(arg) on the stack below `top`. FPCR 0: round to nearest, no traps. */
+/* void skuai_context_prepare(struct skuai_registers *to, void *top, skuai_context_entry *entry, void *arg): those of a
+ * flow that starts with entry(arg) on the stack below `top`. FPCR 0: round to nearest, no traps. */
 FUNCTION(skuai_context_prepare)
     .cfi_startproc
     BTI_CALL
-    and x0, x0, #-16
-    sub x0, x0, #FRAME_BYTES
-    stp x1, x2, [x0, #0]
-    stp xzr, xzr, [x0, #16]
-    stp xzr, xzr, [x0, #32]
-    stp xzr, xzr, [x0, #48]
-    stp xzr, xzr, [x0, #64]
+    and x1, x1, #-16
+    sub x1, x1, #FRAME_BYTES
+    str x1, [x0]
+    stp x2, x3, [x1, #0]
+    stp xzr, xzr, [x1, #16]
+    stp xzr, xzr, [x1, #32]
+    stp xzr, xzr, [x1, #48]
+    stp xzr, xzr, [x1, #64]
     adr x9, start
-    stp xzr, x9, [x0, #80]
-    stp xzr, xzr, [x0, #96]
-    stp xzr, xzr, [x0, #112]
-    stp xzr, xzr, [x0, #128]
-    stp xzr, xzr, [x0, #144]
-    stp xzr, xzr, [x0, #160]
+    stp xzr, x9, [x1, #80]
+    stp xzr, xzr, [x1, #96]
+    stp xzr, xzr, [x1, #112]
+    stp xzr, xzr, [x1, #128]
+    stp xzr, xzr, [x1, #144]
+    stp xzr, xzr, [x1, #160]
     ret
     .cfi_endproc
 END(skuai_context_prepare)

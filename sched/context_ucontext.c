@@ -1,7 +1,7 @@
 /* The context switch where there is no hand-written one: ucontext. Two system calls per switch, for the signal mask,
  * which therefore goes with the flow.
  *
- * While a flow is suspended, its ucontext lies in the frame of the skuai_context_swap() that suspended it; that of a
+ * While a flow is suspended, its ucontext lies in the frame of the skuai_registers_swap() that suspended it; that of a
  * flow that has not started yet lies at the top of its stack.
  */
 #define _GNU_SOURCE
@@ -61,14 +61,14 @@ void skuai_context_make(struct skuai_context *ctx, void *stack_low, size_t size,
                 low_half((uintptr_t)arg));
     ctx->stack_low = stack_low;
     ctx->stack_size = size;
-    ctx->sp = flow;
+    ctx->registers.sp = flow;
     skuai_tools_make(&ctx->tools, stack_low, size);
 }
 
-void skuai_context_swap(void **save, void *sp)
+void skuai_registers_swap(struct skuai_registers *save, const struct skuai_registers *to)
 {
     ucontext_t self;
-    *save = &self;
-    if (swapcontext(&self, sp) != 0)
+    save->sp = &self;
+    if (swapcontext(&self, to->sp) != 0)
         abort(); /* only for lack of stack, which the target's own frame disproves */
 }

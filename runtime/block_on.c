@@ -5,19 +5,34 @@
 
 #include "sched/sim.h"
 
-/* In a fiber: the function's task is cancelled with its caller, and waited for all the same. */
+/* In a fiber: the function's task is cancelled with its caller, and waited for all the same, as a set's child is. */
 static int64_t join_as_fiber(skua_task *task)
+{
+    skua_child child;
+    skua_child_task(&child, task);
+    (void)skua_all_settled(&child, 1);
+    return child.result;
+}
+
+/* A simulation is driven meanwhile, and can find that nothing will ever happen any more. */
+static int64_t join_simulated(skua_runtime *rt, skua_task *task)
 {
     int64_t result;
     int rc = skua_join(task, &result);
+    if (rc == -ECANCELED) { /* the caller is */
+        skua_cancel(task);
+        skua_scope shield;
+        skua_shield_enter(&shield);
+        rc = skua_join(task, &result);
+        skua_scope_leave(&shield);
+    }
     if (rc == 0)
         return result;
-    skua_cancel(task);
-    skua_scope shield;
-    skua_shield_enter(&shield);
-    rc = skua_join(task, &result);
-    skua_scope_leave(&shield);
-    return rc == 0 ? result : rc;
+    if (rc == -EDEADLK)
+        skuai_log(&rt->sched, SKUA_LOG_ERROR, "simulation, seed %llu: every task waits and nothing can wake one",
+                  (unsigned long long)rt->config.sim_seed);
+    skua_detach(task);
+    return rc;
 }
 
 int64_t skua_block_on(skua_runtime *rt, skua_fiber_fn *fn, void *arg)
@@ -31,16 +46,13 @@ int64_t skua_block_on(skua_runtime *rt, skua_fiber_fn *fn, void *arg)
     int rc = skua_spawn_with(&task, &attr, fn, arg);
     if (rc < 0)
         return rc;
+    if (rt != NULL && rt->sched.env.sim != NULL && (worker == NULL || worker->sched != &rt->sched))
+        return join_simulated(rt, task);
     if (worker != NULL)
         return join_as_fiber(task);
     int64_t result;
-    rc = skua_join(task, &result);
-    if (rc == 0)
-        return result;
-    if (rc == -EDEADLK)
-        skuai_log(&rt->sched, SKUA_LOG_ERROR, "simulation, seed %llu: every task waits and nothing can wake one",
-                  (unsigned long long)rt->config.sim_seed);
-    return rc;
+    rc = skua_join(task, &result); /* its one error is -ESHUTDOWN, after which the handle may be gone */
+    return rc == 0 ? result : rc;
 }
 
 int skua_main(skua_fiber_fn *fn, void *arg)

@@ -96,6 +96,8 @@ static void report_task(void *context, skua_task *task)
 {
     struct report *report = context;
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* a report */
+    if (word & SKUAI_TASK_ENDED) /* it is there for its handle's sake */
+        return;
     const char *state = word & SKUAI_TASK_RUNNING ? "running or ready" : "waiting";
     char name[32];
     report->awaits = NULL;

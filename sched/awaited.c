@@ -13,7 +13,7 @@ static void visit_leaf(const struct visitor *visitor, skua_frame *leaf);
 
 static void visit_child(const struct visitor *visitor, skua_child *child)
 {
-    if (child->ended)
+    if (child->ended || (child->flags & SKUAI_CHILD_ENDING))
         return;
     if (child->task == NULL)
         visit_leaf(visitor, child->leaf);
@@ -24,6 +24,8 @@ static void visit_child(const struct visitor *visitor, skua_child *child)
 /* The innermost frame that waits. */
 static void visit_leaf(const struct visitor *visitor, skua_frame *leaf)
 {
+    if (leaf->flags & SKUAI_FRAME_ENDED) /* `awaited` is its result now */
+        return;
     if (leaf->poll == skuai_set_poll && leaf->resume != 0) {
         skua_set *set = (skua_set *)(void *)leaf;
         for (uint32_t i = 0; i < set->count; i++)

@@ -79,6 +79,12 @@ void skua_scope_leave(skua_scope *scope)
     *innermost_scope(worker) = scope->outer;
 }
 
+skua_scope *skuai_scope_left_open(skua_scope *around)
+{
+    skuai_misuse("the end of a task or future", "came inside a shield", "leave every scope that was entered");
+    return around;
+}
+
 /* ---- who an op wakes ----------------------------------------------------------------------------------------- */
 
 void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner)

@@ -52,19 +52,43 @@ void skuai_child_park(skua_child *child)
     if (child->flags & SKUAI_CHILD_PARKED)
         return;
     child->flags |= SKUAI_CHILD_PARKED;
-    child->set->parked++;
-    if (child->set->outer != NULL)
-        skuai_child_park(child->set->outer);
+    skua_set *set = child->set;
+    if (!(child->flags & SKUAI_CHILD_LISTED)) {
+        child->flags |= SKUAI_CHILD_LISTED;
+        child->next_parked = NULL;
+        if (set->parked_first == NULL)
+            set->parked_first = child;
+        else
+            set->parked_last->next_parked = child;
+        set->parked_last = child;
+    }
+    if (set->outer != NULL)
+        skuai_child_park(set->outer);
+}
+
+/* The set is polled, for whatever reason: so are those that any wake of the task may mean. */
+static void push_parked(skua_set *set)
+{
+    skua_child *next;
+    for (skua_child *child = set->parked_first; child != NULL; child = next) {
+        next = child->next_parked;
+        child->flags &= ~(uint32_t)SKUAI_CHILD_LISTED;
+        if (child->flags & SKUAI_CHILD_PARKED)
+            push_ready(child);
+    }
+    set->parked_first = NULL;
 }
 
 /* ---- polling ------------------------------------------------------------------------------------------------- */
 
-static void unpark(skua_child *child)
+/* A task that ends uses the handle up, and its runtime may end with it: so exactly that task, if it still runs. */
+static void cancel_joined(skua_child *child)
 {
-    if (child->flags & SKUAI_CHILD_PARKED) {
-        child->flags &= ~(uint32_t)SKUAI_CHILD_PARKED;
-        child->set->parked--;
-    }
+    skua_op *op = &child->join.op;
+    if (skuai_op_is_done(op) || !skuai_join_pin(op))
+        return;
+    skua_waker_cancel((skua_waker){ .task = child->task, .generation = skuai_join_generation(op) });
+    skuai_join_unpin(op);
 }
 
 static void cancel_child(skua_child *child)
@@ -72,10 +96,12 @@ static void cancel_child(skua_child *child)
     if (child->ended || (child->flags & SKUAI_CHILD_CANCELED))
         return;
     child->flags |= SKUAI_CHILD_CANCELED;
-    if (child->task != NULL)
+    if (child->task == NULL)
+        push_ready(child);
+    else if (!(child->flags & SKUAI_CHILD_STARTED))
         skua_cancel(child->task);
     else
-        push_ready(child);
+        cancel_joined(child);
 }
 
 static void cancel_children(skua_set *set)
@@ -133,18 +159,20 @@ static bool poll_task(struct skuai_worker *worker, skua_child *child)
 
 static bool poll_future(struct skuai_worker *worker, skua_child *child)
 {
-    if (skuai_frame_climb(child->leaf, child->future) == SKUA_PENDING) {
+    if (skuai_frame_climb(worker, child->leaf, child->future) == SKUA_PENDING) {
         child->leaf = worker->leaf;
         return false;
     }
     child->result = child->future->result;
+    if (SKUAI_UNLIKELY(child->scope != NULL))
+        child->scope = skuai_scope_left_open(NULL);
     return true;
 }
 
 static void poll_child(struct skuai_worker *worker, skua_set *set, skua_child *child)
 {
     skua_child *around = worker->child;
-    unpark(child);
+    child->flags &= ~(uint32_t)SKUAI_CHILD_PARKED;
     worker->child = child;
     if (!(child->flags & SKUAI_CHILD_ENDING) &&
         (child->task != NULL ? poll_task(worker, child) : poll_future(worker, child)))
@@ -181,11 +209,7 @@ enum skua_poll skuai_set_poll(skua_frame *frame)
         set->flags |= CANCEL_SEEN;
         cancel_children(set);
     }
-    for (uint32_t i = 0; set->parked != 0 && i < set->count; i++)
-        if (set->children[i].flags & SKUAI_CHILD_PARKED) {
-            unpark(&set->children[i]);
-            push_ready(&set->children[i]);
-        }
+    push_parked(set);
     while (set->ready_first != NULL) {
         skua_child *child = set->ready_first;
         set->ready_first = child->next_ready;

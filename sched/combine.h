@@ -9,7 +9,8 @@ enum skuai_child_flag {
     SKUAI_CHILD_CANCELED = 2, /* its set has cancelled it */
     SKUAI_CHILD_PARKED = 4,   /* inside SKUA_PARK or SKUA_YIELD: polled whenever its task is */
     SKUAI_CHILD_STARTED = 8,
-    SKUAI_CHILD_ENDING = 16   /* its future has ended, but fires are still under way to it */
+    SKUAI_CHILD_ENDING = 16,  /* its future has ended, but fires are still under way to it */
+    SKUAI_CHILD_LISTED = 32   /* in its set's list of those that have parked, and may not be parked any more */
 };
 
 /* What a set's frame is polled by: tells it from other frames. */

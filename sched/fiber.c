@@ -30,10 +30,8 @@ static void fiber_main(void *arg)
     struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_UNLIKELY(worker == NULL))
         skuai_die_forked();
-    if (task->scope != NULL) {
-        skuai_misuse("a fiber's end", "came inside a shield", "leave every scope that was entered");
-        task->scope = NULL;
-    }
+    if (SKUAI_UNLIKELY(task->scope != NULL))
+        task->scope = skuai_scope_left_open(NULL);
     worker->task = NULL;
     worker->post = SKUAI_POST_END;
     worker->post_task = task;

@@ -35,14 +35,18 @@ static void yield_at(struct skuai_worker *worker, skua_frame *frame)
         skuai_child_park(worker->child);
 }
 
+static enum skua_poll refuse_stray_poll(void)
+{
+    skuai_misuse("SKUA_AWAIT", "was reached by a poll function that no task runs",
+                 "spawn the future, or run it with skua_await_future() in a fiber");
+    return SKUA_PENDING;
+}
+
 enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
 {
     struct skuai_worker *worker = polling_worker();
-    if (SKUAI_UNLIKELY(worker == NULL)) {
-        skuai_misuse("SKUA_AWAIT", "was reached by a poll function that no task runs",
-                     "spawn the future, or run it with skua_await_future() in a fiber");
-        return SKUA_PENDING;
-    }
+    if (SKUAI_UNLIKELY(worker == NULL))
+        return refuse_stray_poll();
     if (skuai_op_is_done(op)) {
         if (SKUAI_LIKELY(worker->budget > 0)) {
             worker->budget--;
@@ -56,12 +60,29 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
     return wait_at(worker, frame);
 }
 
+/* A poll function that was written by hand knows nothing of leaves: it is one, to be polled at any wake. */
+static enum skua_poll poll_frame(struct skuai_worker *worker, skua_frame *frame)
+{
+    enum skua_poll poll = frame->poll(frame);
+    if (poll == SKUA_DONE) {
+        frame->flags |= SKUAI_FRAME_ENDED;
+    } else if (SKUAI_UNLIKELY(worker->leaf == NULL)) {
+        worker->leaf = frame;
+        if (worker->child != NULL)
+            skuai_child_park(worker->child);
+    }
+    return poll;
+}
+
 enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child)
 {
     if (child->flags & SKUAI_FRAME_ENDED)
         return SKUA_DONE;
+    struct skuai_worker *worker = polling_worker();
+    if (SKUAI_UNLIKELY(worker == NULL))
+        return refuse_stray_poll();
     child->parent = frame;
-    return child->poll(child);
+    return poll_frame(worker, child);
 }
 
 void skuai_frame_yield(skua_frame *frame)
@@ -95,15 +116,14 @@ void skuai_frame_park(skua_frame *frame)
 /* ---- running ------------------------------------------------------------------------------------------------- */
 
 /* Resumes a leaf and climbs up to `top`. SKUA_PENDING: worker->leaf is the new leaf. */
-enum skua_poll skuai_frame_climb(skua_frame *leaf, skua_frame *top)
+enum skua_poll skuai_frame_climb(struct skuai_worker *worker, skua_frame *leaf, skua_frame *top)
 {
-    for (skua_frame *frame = leaf;;) {
-        skua_frame *above = frame->parent; /* read before the poll: a frame that ends may free what holds it */
-        if (frame->poll(frame) == SKUA_PENDING)
+    worker->leaf = NULL;
+    for (skua_frame *frame = leaf;; frame = frame->parent) {
+        if (poll_frame(worker, frame) == SKUA_PENDING)
             return SKUA_PENDING;
         if (frame == top)
             return SKUA_DONE;
-        frame = above;
     }
 }
 
@@ -125,7 +145,7 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
      * anyway. */
     if (skuai_load_ptr(&task->fired, SKUAI_ACQUIRE) != NULL)
         skuai_sets_deliver(task);
-    enum skua_poll poll = skuai_frame_climb(root->parent, root);
+    enum skua_poll poll = skuai_frame_climb(worker, root->parent, root);
     worker->polling = 0;
     if (poll == SKUA_PENDING) {
         root->parent = worker->leaf;
@@ -134,6 +154,8 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
     }
     worker->yielding = false;
     task->result = root->result;
+    if (SKUAI_UNLIKELY(task->scope != NULL))
+        task->scope = skuai_scope_left_open(NULL);
     worker->task = NULL;
     return SKUAI_RUN_ENDED;
 }
@@ -157,15 +179,19 @@ int64_t skua_await_frame(skua_frame *frame)
                                 ? "inside a future use SKUA_AWAIT"
                                 : "call it in a fiber, or run one with skua_block_on()");
     skua_frame *leaf = frame;
+    skua_scope *around = worker->task->scope;
     for (;;) {
         worker->polling = 1;
         if (skuai_load_ptr(&worker->task->fired, SKUAI_ACQUIRE) != NULL) /* as in run_root */
             skuai_sets_deliver(worker->task);
-        enum skua_poll poll = skuai_frame_climb(leaf, frame);
+        enum skua_poll poll = skuai_frame_climb(worker, leaf, frame);
         worker->polling = 0;
         bool yields = take_yield(worker);
-        if (poll == SKUA_DONE)
+        if (poll == SKUA_DONE) {
+            if (SKUAI_UNLIKELY(worker->task->scope != around))
+                worker->task->scope = skuai_scope_left_open(around);
             return frame->result;
+        }
         leaf = worker->leaf;
         struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
         fiber->awaits = (uintptr_t)leaf | 1u;

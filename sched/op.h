@@ -25,7 +25,14 @@
 #include "sched/atomic.h"
 #include "skua/op.h"
 
-enum skuai_op_state { SKUAI_OP_IDLE, SKUAI_OP_ARMED, SKUAI_OP_CLAIMED, SKUAI_OP_DONE, SKUAI_OP_LOST };
+enum skuai_op_state {
+    SKUAI_OP_IDLE,
+    SKUAI_OP_ARMED,
+    SKUAI_OP_CLAIMED,
+    SKUAI_OP_DONE,
+    SKUAI_OP_LOST,
+    SKUAI_OP_PINNED /* ARMED, and its owner is looking at the primitive, which stays until it has done so (join.c) */
+};
 
 /* What a primitive's ops have in common. */
 struct skuai_op_kind {

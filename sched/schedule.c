@@ -66,6 +66,8 @@ void skuai_schedule_last(struct skuai_worker *worker, skua_task *task)
 
 static void inject(struct skuai_scheduler *sched, skua_task *task)
 {
+    if (SKUAI_UNLIKELY(skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child: nobody would run it */
+        return;
     skuai_inject_push(&sched->inject, task, task, 1);
     skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
     skuai_schedule_wake_one(sched);

@@ -157,7 +157,7 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns);
 /* frame.c, combine.c */
 enum skuai_run skuai_frame_run(struct skuai_worker *worker, skua_task *task);
 enum skuai_run skuai_frame_run_large(struct skuai_worker *worker, skua_task *task);
-enum skua_poll skuai_frame_climb(skua_frame *leaf, skua_frame *top);
+enum skua_poll skuai_frame_climb(struct skuai_worker *worker, skua_frame *leaf, skua_frame *top);
 void skuai_sets_deliver(skua_task *task);
 
 /* fiber.c */
@@ -170,6 +170,8 @@ bool skuai_cancel_pending(struct skuai_worker *worker);
 /* For the calling flow to wait for; `worker` is the calling thread's, or NULL. */
 void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner);
 void skuai_op_disarm_here(skua_op *op);
+/* What ends came inside a scope of its own: reports it. Returns `around`, the scope outside of it. */
+skua_scope *skuai_scope_left_open(skua_scope *around);
 
 /* task_more.c */
 void skuai_task_locals_destroy(skua_task *task); /* at its end, on its worker */

@@ -40,10 +40,14 @@ struct skua_task {
 /* Notifies and, if that is the caller's duty, queues it (schedule.c). Any thread. */
 void skuai_task_wake(skua_task *task);
 
-/* Joins (join.c; steps J1..J4 there). `op` is armed by the caller. */
+/* Joins (join.c; steps J1..J6 there). `op` is armed by the caller; `foreign`: who is not of the task's runtime. */
 enum skuai_join { SKUAI_JOIN_READY, SKUAI_JOIN_WAITS, SKUAI_JOIN_BUSY };
-enum skuai_join skuai_join_attach(skua_task *task, skua_op *op);
+enum skuai_join skuai_join_attach(skua_task *task, skua_op *op, bool foreign);
 bool skuai_join_detach(skua_task *task, skua_op *op);
+/* J6, by the owner of an op that was attached. False: it has been claimed, and the task may be gone. */
+bool skuai_join_pin(skua_op *op);
+void skuai_join_unpin(skua_op *op);
+uint32_t skuai_join_generation(const skua_op *op); /* the task's */
 /* The task has ended with task->result: completes a joiner. True: the caller frees the task. */
 bool skuai_join_end(skua_task *task);
 /* J5, for a task that may or may not have a joiner. */

@@ -38,7 +38,7 @@ static struct skuai_task_extension *extension(skua_task *task)
     return more;
 }
 
-/* A destructor may set values again: those are destroyed as well, the last set first. */
+/* The last set first. A destructor runs outside of the task, so it sets none. */
 void skuai_task_locals_destroy(skua_task *task)
 {
     struct skuai_task_extension *more = existing(task);
@@ -68,6 +68,8 @@ int skuai_task_rename(skua_task *task, const char *name)
     struct skuai_task_extension *more = extension(task);
     if (more == NULL)
         return -ENOMEM;
+    if (name == NULL)
+        name = "";
     size_t length = strnlen(name, NAME_MAX_BYTES - 1);
     skuai_lock_acquire(&more->lock);
     memcpy(more->name, name, length);

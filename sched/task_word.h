@@ -184,8 +184,8 @@ SKUAI_INLINE bool skuai_task_word_unjoin(skua_word64 *word, uint32_t generation)
         if (skuai_task_generation(old) != generation ||
             (old & (SKUAI_TASK_ENDED | SKUAI_TASK_JOINER)) != SKUAI_TASK_JOINER)
             return false;
-    } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_RELAXED)); /* publishes
-        nothing, and an op that was not withdrawn comes back by DONE or LOST */
+    } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_JOINER, SKUAI_RELEASE)); /* pairs with _abort's
+        acquire, after which the task's memory goes; an op that was not withdrawn comes back by DONE or LOST */
     return true;
 }
 

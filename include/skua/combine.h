@@ -11,7 +11,8 @@
  *     first = SKUA_RESULT(&self->set);
  *
  * Nothing outlives the wait: losers are cancelled and waited for, and every task given to a set has been joined and
- * its handle released when the set ends, whatever happened. Only the children that something happened to are
+ * its handle released when the set ends, whatever happened. (A task that may not be joined makes its child end with the
+ * error of skua_join_start(); its handle is kept.) Only the children that something happened to are
  * polled, so a set of hundreds costs no more per event than a set of two. Cancelling the waiter cancels all children
  * and waits for them; the set's result is then what they made of it (a race still has a first to end): ask
  * skua_interrupted(). Nothing is allocated.
@@ -43,7 +44,8 @@ struct skua_child {
     uint32_t flags;
     bool ended;
     skua_join_op join;      /* how a task child is waited for */
-    void *reserved[3];
+    skua_child *next_parked; /* link of the set's list of parked children */
+    void *reserved[2];
 };
 
 struct skua_set {
@@ -54,13 +56,13 @@ struct skua_set {
     skua_child *outer;       /* the child of another set that this set runs in, or NULL */
     uint32_t count;
     uint32_t left;           /* not ended yet */
-    uint32_t parked;         /* children inside SKUA_PARK */
     uint32_t mode;
-    uint32_t winner;
     uint32_t flags;
     int64_t outcome;
     skua_task *runner;       /* the task that polls it */
-    void *reserved[2];
+    skua_child *parked_first; /* children that have entered SKUA_PARK or SKUA_YIELD since it was last polled */
+    skua_child *parked_last;
+    void *reserved[1];
 };
 
 /* Makes `child` stand for a task (takes over the handle at once) or for a future that has been placed but not

@@ -43,7 +43,10 @@ SKUA_BEGIN_DECLS
 
 enum skua_poll { SKUA_PENDING = 0, SKUA_DONE = 1 };
 
-/* A future's poll function: runs it on until it waits (SKUA_PENDING) or has ended (SKUA_DONE, result set). */
+/* A future's poll function: runs it on until it waits (SKUA_PENDING) or has ended (SKUA_DONE, result set). One written
+ * by hand is polled again whenever its task is woken, by an op that it has started or by a waker, maybe in vain. It may
+ * not free its frame; a wait that it has begun when the task is cancelled is its own to end (skua_interrupted(),
+ * skua_op_cancel()). To await a frame inside another takes the macros. */
 typedef enum skua_poll skua_poll_fn(skua_frame *frame);
 
 /* The first member of every future. 32 bytes; the fields belong to the runtime and the macros. */
@@ -84,7 +87,8 @@ static inline skua_frame *skua_frame_init(skua_frame *frame, skua_poll_fn *poll)
 }
 
 /* Starts a future as a task of its own: allocates `size` bytes, a frame with this poll function and a copy of the
- * arguments at in_offset. The macros SKUA_SPAWN and SKUA_GO are the usual way. Errors as skua_spawn(). */
+ * arguments at in_offset, behind the frame. The macros SKUA_SPAWN and SKUA_GO are the usual way. Errors as
+ * skua_spawn(). */
 SKUA_API SKUA_NODISCARD int skua_spawn_frame(skua_task **task, const skua_spawn_attr *attr, skua_poll_fn *poll,
                                              size_t size, size_t in_offset, const void *in, size_t in_size);
 

@@ -92,7 +92,7 @@ SKUA_API int skua_yield(void);
 /* The calling task, NULL outside of one. A borrowed pointer, not a handle: valid while that task runs. */
 SKUA_API skua_task *skua_self(void);
 
-/* Names the calling task (copied, cut to 31 bytes). Returns 0, -ENOMEM, or -EPERM outside of a task. */
+/* Names the calling task (copied, cut to 31 bytes; NULL: no name). Returns 0, -ENOMEM, or -EPERM outside of a task. */
 SKUA_API int skua_self_set_name(const char *name);
 /* Copies the name of a task whose handle the caller has ("" if it has none), cut to size - 1 bytes and terminated;
  * 32 bytes hold every name. Returns its length. Threads: any. */

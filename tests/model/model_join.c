@@ -19,6 +19,9 @@ static struct skuai_select select_word;
 static skua_word32 sinks[2]; /* who waits: type-stable */
 static skua_word32 stage;    /* 1: the runtime has left the task over */
 static skua_word32 handle;   /* 1: the next task's is there; the event may happen */
+static bool foreign;         /* the joiner is not of the task's runtime, which is destroyed after the task's end */
+static bool counted;         /* the joiner has counted itself into `holds` before all that is looked at */
+static skua_word32 holds;    /* the runtime's */
 static enum outcome outcome[2]; /* of ops[] */
 static int64_t got[2];
 static unsigned frees;
@@ -50,6 +53,17 @@ static void ends(void *arg)
         free_task(GENERATION);
 }
 
+/* If that was the handle's last use somebody destroys the runtime. */
+static void ends_and_destroys(void *arg)
+{
+    ends(arg);
+    if (frees != 1)
+        return;
+    while (skuai_load_32(&holds, SKUAI_ACQUIRE) != 0)
+        skuai_pause();
+    mc_free(&task, sizeof task);
+}
+
 /* If the end freed the slot the next task begins in it, is joined by somebody else, and ends. */
 static void ends_and_next(void *arg)
 {
@@ -69,15 +83,17 @@ static void ends_and_next(void *arg)
 
 static const struct skuai_op_kind join_kind = {.name = "join"};
 
-/* As skua_join_start(). As an arm of a select, READY counts only if it decides the select. */
-static enum skuai_join start(int i, struct skuai_select *select)
+/* As skua_join_start(), which ends by let_go(). As an arm of a select, READY counts only if it decides the select. */
+static enum skuai_join start_and_hold(int i, struct skuai_select *select)
 {
     skua_join_op *op = &ops[i];
     mc_alloc(op, sizeof *op);
     skuai_op_arm(&op->op, &join_kind, &task, (uintptr_t)&sinks[i]);
     op->op.select = select;
     op->op.arm = JOIN_ARM;
-    enum skuai_join join = skuai_join_attach(&task, &op->op);
+    if (foreign && !counted)
+        skuai_add_32(&holds, 1, SKUAI_RELAXED);
+    enum skuai_join join = skuai_join_attach(&task, &op->op, foreign);
     if (join == SKUAI_JOIN_READY && skuai_op_claim(&op->op)) {
         got[i] = SKUAI_READ(task.result);
         free_task(GENERATION + (uint32_t)i);
@@ -85,6 +101,19 @@ static enum skuai_join start(int i, struct skuai_select *select)
     } else if (join == SKUAI_JOIN_BUSY) {
         outcome[i] = BUSY;
     }
+    return join;
+}
+
+static void let_go(void)
+{
+    if (foreign)
+        skuai_sub_32(&holds, 1, SKUAI_RELEASE);
+}
+
+static enum skuai_join start(int i, struct skuai_select *select)
+{
+    enum skuai_join join = start_and_hold(i, select);
+    let_go();
     return join;
 }
 
@@ -210,7 +239,8 @@ static void reset(uint64_t flags)
     memset(sinks, 0, sizeof sinks);
     memset(outcome, 0, sizeof outcome);
     memset(got, 0, sizeof got);
-    handle.raw = stage.raw = 0;
+    handle.raw = stage.raw = holds.raw = 0;
+    foreign = counted = false;
     frees = 0;
     task.word.raw = (uint64_t)GENERATION << 32 | SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | flags;
     mc_name(&task.word, "task.word");
@@ -222,6 +252,7 @@ static void reset(uint64_t flags)
     mc_name(&select_word.decided, "decided");
     mc_name(&handle, "handle");
     mc_name(&stage, "stage");
+    mc_name(&holds, "holds");
 }
 
 static void joined_once(void)
@@ -343,9 +374,10 @@ static void wait_for_abort(void)
 static void joins_left_over(void *arg)
 {
     bool is_cancelled = arg != NULL;
-    mc_assert(start(0, NULL) == SKUAI_JOIN_WAITS, "the task never ends");
-    bool withdraws_now = is_cancelled || skuai_load_32(&stage, SKUAI_RELAXED) == 1;
-    if (withdraws_now && skuai_join_detach(&task, &ops[0].op))
+    mc_assert(start_and_hold(0, NULL) == SKUAI_JOIN_WAITS, "the task never ends");
+    bool is_left = skuai_load_32(&stage, SKUAI_RELAXED) == 1 && skuai_join_detach(&task, &ops[0].op);
+    let_go();
+    if (is_left || (is_cancelled && skuai_join_detach(&task, &ops[0].op)))
         outcome[0] = DETACHED;
     else
         wait_for_abort();
@@ -388,3 +420,62 @@ static void abort_select_setup(void) { left_over_setup(selects_left_over, NULL);
 MC_TEST(abort, .setup = abort_setup, .finish = left_over_finish, .bound = MC_UNBOUNDED);
 MC_TEST(abort_cancelled, .setup = abort_cancelled_setup, .finish = left_over_finish, .bound = MC_UNBOUNDED);
 MC_TEST(abort_select, .setup = abort_select_setup, .finish = left_over_finish, .bound = MC_UNBOUNDED);
+
+/* ---- a joiner that is not of the task's runtime, which may be gone after the end: J6 ---- */
+
+static void aborts_and_destroys(void *arg)
+{
+    aborts(arg);
+    while (skuai_load_32(&holds, SKUAI_ACQUIRE) != 0)
+        skuai_pause();
+    mc_free(&task, sizeof task);
+}
+
+static void foreign_setup(void (*end)(void *), void (*joiner)(void *), void *arg)
+{
+    reset(SKUAI_TASK_HANDLE);
+    foreign = true;
+    mc_alloc(&task, sizeof task);
+    mc_thread(end, NULL);
+    mc_thread(joiner, arg);
+}
+
+/* Cancels the task when it is cancelled itself, and goes on waiting (combine.c). */
+static void cancels_and_waits(void *arg)
+{
+    (void)arg;
+    if (start(0, NULL) == SKUAI_JOIN_WAITS) {
+        if (skuai_join_pin(&ops[0].op)) {
+            (void)skuai_task_word_cancel_exactly(&task.word, skuai_join_generation(&ops[0].op));
+            skuai_join_unpin(&ops[0].op);
+        }
+        wait_for_done(0);
+    }
+    mc_free(&ops[0], sizeof ops[0]);
+}
+
+static void foreign_withdraw_setup(void) { foreign_setup(ends_and_destroys, withdraws, NULL); }
+static void foreign_cancel_setup(void) { foreign_setup(ends_and_destroys, cancels_and_waits, NULL); }
+/* To join a task whose runtime may be gone already is wrong; to join one that goes meanwhile is not. */
+static void foreign_abort_setup(void)
+{
+    foreign_setup(aborts_and_destroys, joins_left_over, NULL);
+    holds.raw = counted = 1;
+}
+static void foreign_abort_cancelled_setup(void)
+{
+    foreign_setup(aborts_and_destroys, joins_left_over, &task);
+    holds.raw = counted = 1;
+}
+MC_TEST(foreign_withdraw, .setup = foreign_withdraw_setup, .finish = withdraw_finish, .bound = 4);
+MC_TEST(foreign_cancel, .setup = foreign_cancel_setup, .finish = join_finish, .bound = 4);
+MC_TEST(foreign_abort, .setup = foreign_abort_setup, .finish = left_over_finish, .bound = 4);
+MC_TEST(foreign_abort_cancelled, .setup = foreign_abort_cancelled_setup, .finish = left_over_finish, .bound = 4);
+
+/* Known wrong: one of the task's own runtime needs no pin, and so has none. */
+static void unpinned_setup(void)
+{
+    foreign_setup(ends_and_destroys, withdraws, NULL);
+    foreign = false;
+}
+MC_TEST_MUST_FAIL(withdraw_unpinned, "use after free", .setup = unpinned_setup, .finish = withdraw_finish);

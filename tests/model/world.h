@@ -17,6 +17,7 @@
 enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_NAPS = 16, WORLD_LONELY_NAPS = 5 };
 
 static struct skuai_scheduler sched;
+static skua_word32 world_alive; /* no fork's child */
 static struct world_worker {
     struct skuai_worker worker;
     unsigned rounds; /* through the sleepers' set since the last sleep */
@@ -144,6 +145,8 @@ static void world_reset(uint32_t nworkers)
     world_naps = WORLD_NAPS;
     world_lonely_naps = 0;
     sched.env.sim = (struct skuai_sim *)(void *)&sched; /* not NULL: the environment is ours */
+    world_alive.raw = 1;
+    sched.alive_here = &world_alive;
     sched.nworkers = nworkers;
     sched.workers = world_pointers;
     skuai_store_64(&sched.timer_next, SKUA_NEVER, SKUAI_RELAXED);

@@ -1,5 +1,8 @@
 /* Sets: join_all, race, any, all_settled, over futures, tasks and sets. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "sched/atomic.h"
 #include "support/with_runtime.h"
@@ -210,6 +213,151 @@ static int waits_for_a_set(void *arg)
     for (int i = 0; i < 4; i++)
         skua_child_future(&kids[i], SKUA_FUTURE(&futures[i], timed, .after_ns = LATER, .result = 0));
     return (int)skua_join_all(kids, 4);
+}
+
+/* ---- the slots of children that have ended ------------------------------------------------------------------- */
+
+struct innocents {
+    skua_task *first[2], *next[8];
+    bool over;
+};
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int innocent(void *arg)
+{
+    const struct innocents *all = arg;
+    while (!all->over)
+        skua_yield();
+    return skua_interrupted();
+}
+
+static int spawns_innocents(void *arg)
+{
+    struct innocents *all = arg;
+    for (int i = 0; i < 8; i++)
+        CHECK_OK(skua_spawn(&all->next[i], innocent, all));
+    return 0;
+}
+
+struct yields_then_sleeps {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_sleep_op sleep;
+};
+SKUA_ASYNC(yields_then_sleeps)
+{
+    SKUA_BEGIN(self);
+    SKUA_YIELD();
+    SKUA_AWAIT(skua_sleep_start(&self->sleep, SKUA_S));
+    SKUA_END(0);
+}
+
+/* On one worker: both tasks have ended, and others have their slots, when the set looks at the first and decides. */
+static int reused_slots(void *arg)
+{
+    struct innocents all = { .over = false };
+    skua_child kids[3];
+    struct yields_then_sleeps sleeper;
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(skua_spawn(&all.first[i], nothing, NULL));
+        skua_child_task(&kids[i], all.first[i]);
+    }
+    CHECK_OK(skua_go(spawns_innocents, &all));
+    skua_child_future(&kids[2], SKUA_FUTURE(&sleeper, yields_then_sleeps));
+    CHECK(skua_race(kids, 3) < 2);
+    all.over = true;
+    for (int i = 0; i < 8; i++) {
+        int64_t result = -1;
+        CHECK_OK(skua_join(all.next[i], &result));
+        CHECK_EQ(result, 0);
+    }
+    return 0;
+}
+TEST(a_loser_that_has_ended_is_not_cancelled)
+{
+    run_on(1, reused_slots, NULL);
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        run_seeded(seed, 1, reused_slots, NULL);
+}
+
+/* ---- a child that has ended while a fire is under way to it, in a task that is given up ---------------------- */
+
+enum { NO_ADDRESS = 4242 }; /* a result that would be an op's address, if it were one */
+
+struct ends_early {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_sleep_op sleep;
+};
+SKUA_ASYNC(ends_early)
+{
+    SKUA_BEGIN(self);
+    skua_sleep_start(&self->sleep, 1000000);
+    while (!skua_op_is_done(&self->sleep.op))
+        ; /* computes; the guard ends the sleep, and its fire is delivered when this task runs again */
+    SKUA_AWAIT(&self->sleep.op);
+    SKUA_END(NO_ADDRESS);
+}
+
+struct given_up {
+    struct ends_early future;
+    skua_child kid;
+    skua_word32 state;
+};
+
+static int keeps_the_worker(void *arg)
+{
+    struct given_up *given_up = arg;
+    skuai_store_32(&given_up->state, 1, SKUAI_RELEASE);
+    while (skuai_load_32(&given_up->state, SKUAI_ACQUIRE) == 1)
+        skuai_pause();
+    return 0;
+}
+
+static int waits_for_the_fire(void *arg)
+{
+    struct given_up *given_up = arg;
+    CHECK_OK(skua_go(keeps_the_worker, arg)); /* runs when the set waits */
+    skua_child_future(&given_up->kid, SKUA_FUTURE(&given_up->future, ends_early));
+    return (int)skua_join_all(&given_up->kid, 1);
+}
+
+static void no_log(void *context, enum skua_log_level level, const char *text)
+{
+    (void)context, (void)level, (void)text;
+}
+
+static void *lets_the_worker_go(void *arg)
+{
+    struct given_up *given_up = arg;
+    struct timespec a_while = { .tv_nsec = 20000000 }; /* the shutdown has seen by then that tasks are left */
+    nanosleep(&a_while, NULL);
+    skuai_store_32(&given_up->state, 2, SKUAI_RELEASE);
+    return NULL;
+}
+
+TEST(a_child_that_has_ended_is_not_asked_what_it_waits_for)
+{
+    static struct given_up given_up;
+    skua_runtime *rt;
+    skua_config config = { .workers = 1, .ignore_environment = true, .log = no_log };
+    skua_spawn_attr there;
+    pthread_t thread;
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    there = (skua_spawn_attr){ .runtime = rt };
+    CHECK_OK(skua_spawn_with(NULL, &there, waits_for_the_fire, &given_up));
+    while (skuai_load_32(&given_up.state, SKUAI_ACQUIRE) == 0)
+        sched_yield();
+    CHECK_EQ(pthread_create(&thread, NULL, lets_the_worker_go, &given_up), 0);
+    (void)skua_runtime_shutdown(rt, 0, 0); /* reports what the tasks wait for */
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_OK(skua_runtime_destroy(rt));
 }
 
 static int cancelled_from_outside(void *arg)

@@ -279,3 +279,75 @@ TEST(waiting_in_a_future_is_misuse)
     CHECK_EQ(run_in(config, waits_in_a_future, NULL), 0);
     test_expect_abort(misuse, NULL, "culprit): use SKUA_AWAIT with skua_sleep_start()");
 }
+
+/* ---- poll functions written by hand -------------------------------------------------------------------------- */
+
+struct by_hand {
+    skua_frame frame;
+    int64_t polls_wanted;
+    int64_t polls;
+    bool sleeping;
+    skua_sleep_op sleep;
+};
+
+/* Wakes itself a few times, then waits for an op. */
+static enum skua_poll by_hand_poll(skua_frame *frame)
+{
+    struct by_hand *self = (struct by_hand *)(void *)frame;
+    if (self->polls++ < self->polls_wanted) {
+        skua_wake(skua_waker_self());
+        return SKUA_PENDING;
+    }
+    if (!self->sleeping) {
+        self->sleeping = true;
+        skua_sleep_start(&self->sleep, 1000);
+    }
+    if (!skua_op_is_done(&self->sleep.op))
+        return SKUA_PENDING;
+    frame->result = self->sleep.result == 0 ? self->polls_wanted : self->sleep.result;
+    return SKUA_DONE;
+}
+
+static skua_frame *by_hand(struct by_hand *self, int64_t polls_wanted)
+{
+    *self = (struct by_hand){ .polls_wanted = polls_wanted };
+    return skua_frame_init(&self->frame, by_hand_poll);
+}
+
+struct awaits_by_hand {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    struct by_hand child;
+};
+SKUA_ASYNC(awaits_by_hand)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(by_hand(&self->child, 3));
+    SKUA_END(self->child.frame.result);
+}
+
+static int hand_written(void *arg)
+{
+    struct by_hand futures[3];
+    skua_child kids[3];
+    skua_task *task, *other;
+    int64_t result = 0;
+    const int64_t in[3] = { 5, 0, 0 }; /* polls_wanted, polls, sleeping */
+    (void)arg;
+    CHECK_OK(SKUA_SPAWN(&other, awaits_by_hand)); /* another leaf on the same worker */
+    CHECK_OK(skua_spawn_frame(&task, NULL, by_hand_poll, sizeof(struct by_hand), offsetof(struct by_hand, polls_wanted),
+                              in, sizeof in));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, 5);
+    CHECK_OK(skua_join(other, &result));
+    CHECK_EQ(result, 3);
+    CHECK_EQ(skua_await_frame(by_hand(&futures[0], 2)), 2);
+    for (int i = 0; i < 3; i++)
+        skua_child_frame(&kids[i], by_hand(&futures[i], i));
+    CHECK_EQ(skua_all_settled(kids, 3), 3);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(kids[i].result, i);
+    CHECK_EQ(skua_spawn_frame(NULL, NULL, by_hand_poll, sizeof(struct by_hand), 8, in, sizeof in), -EINVAL);
+    return 0;
+}
+TEST(poll_functions_by_hand) { run_everywhere(hand_written, NULL); }

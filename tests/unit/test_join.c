@@ -30,7 +30,7 @@ static enum skuai_join attach(skua_join_op *op, skua_task *task, struct skuai_se
     op->op.select = select;
     op->op.arm = JOIN_ARM;
     op->value = 0;
-    return skuai_join_attach(task, &op->op);
+    return skuai_join_attach(task, &op->op, false);
 }
 
 static bool end(skua_task *task)

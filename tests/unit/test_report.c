@@ -214,6 +214,53 @@ TEST(a_fiber_that_ends_in_a_shield)
     CHECK(strstr(lines.texts[0], "came inside a shield") != NULL);
 }
 
+struct enters_a_shield {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_scope scope;
+};
+SKUA_ASYNC(enters_a_shield)
+{
+    SKUA_BEGIN(self);
+    skua_shield_enter(&self->scope);
+    SKUA_END(0);
+}
+
+static int awaits_one_that_enters_a_shield(void *arg)
+{
+    struct enters_a_shield future;
+    (void)arg;
+    CHECK_EQ(skua_await_future(SKUA_FUTURE(&future, enters_a_shield)), 0);
+    skua_cancel(skua_self());
+    return skua_interrupted();
+}
+
+static int futures_end_in_shields(void *arg)
+{
+    struct lines *lines = arg;
+    struct enters_a_shield future;
+    skua_child child;
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(SKUA_SPAWN(&task, enters_a_shield));
+    CHECK_OK(skua_join(task, NULL));
+    CHECK_EQ(lines->count, 1);
+    skua_child_future(&child, SKUA_FUTURE(&future, enters_a_shield));
+    CHECK_EQ(skua_join_all(&child, 1), 0);
+    CHECK_EQ(lines->count, 2);
+    CHECK_OK(skua_spawn(&task, awaits_one_that_enters_a_shield, NULL));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, -ECANCELED); /* nothing shields the fiber any more */
+    CHECK_EQ(lines->count, 3);
+    return 0;
+}
+
+TEST(a_future_that_ends_in_a_shield)
+{
+    struct lines lines = { .count = 0 };
+    CHECK_EQ(run_in(noted_misuse(1, &lines), futures_end_in_shields, &lines), 0);
+}
+
 static bool withdraws(skua_op *op) { (void)op; return true; }
 
 /* A wait that is refused leaves no op behind: here the timer would stay in a wheel, in memory that is gone. */

@@ -2,16 +2,17 @@
 #define _GNU_SOURCE
 #include "sched/context.h"
 
+#if SKUAI_ASAN
 #include <pthread.h>
 #if defined(__FreeBSD__) || defined(__OpenBSD__)
 #include <pthread_np.h>
 #endif
 
 #if defined(__APPLE__)
-static void find_own_stack(struct skuai_context *ctx)
+void skuai_asan_init_thread(struct skuai_flow_asan *self)
 {
-    ctx->stack_size = pthread_get_stacksize_np(pthread_self());
-    ctx->stack_low = (char *)pthread_get_stackaddr_np(pthread_self()) - ctx->stack_size;
+    self->stack_size = pthread_get_stacksize_np(pthread_self());
+    self->stack_low = (char *)pthread_get_stackaddr_np(pthread_self()) - self->stack_size;
 }
 #else
 #if defined(__FreeBSD__) || defined(__DragonFly__)
@@ -24,25 +25,22 @@ static int own_attributes(pthread_attr_t *attr)
 static int own_attributes(pthread_attr_t *attr) { return pthread_getattr_np(pthread_self(), attr); }
 #endif
 
-static void find_own_stack(struct skuai_context *ctx)
+void skuai_asan_init_thread(struct skuai_flow_asan *self)
 {
     pthread_attr_t attr;
+    *self = (struct skuai_flow_asan){ .stack_low = NULL };
     if (own_attributes(&attr) != 0)
         return;
-    if (pthread_attr_getstack(&attr, &ctx->stack_low, &ctx->stack_size) != 0) {
-        ctx->stack_low = NULL;
-        ctx->stack_size = 0;
-    }
+    if (pthread_attr_getstack(&attr, &self->stack_low, &self->stack_size) != 0)
+        *self = (struct skuai_flow_asan){ .stack_low = NULL };
     pthread_attr_destroy(&attr);
 }
+#endif
 #endif
 
 void skuai_context_init_thread(struct skuai_context *ctx)
 {
     ctx->registers = (struct skuai_registers){ .sp = NULL };
-    ctx->stack_low = NULL;
-    ctx->stack_size = 0;
-    find_own_stack(ctx);
     skuai_tools_init_thread(&ctx->tools);
 }
 

@@ -36,16 +36,14 @@ void skuai_registers_swap(struct skuai_registers *save, const struct skuai_regis
 
 struct skuai_context {
     struct skuai_registers registers;
-    void *stack_low;  /* usable stack; NULL and 0 if this OS thread's is not known */
-    size_t stack_size;
     struct skuai_flow_tools tools;
 };
 
 /* Must not return: a flow ends by skuai_context_exit(). */
 typedef void skuai_context_entry(void *arg);
 
-/* Describes the calling OS thread's own flow. Asks the system for the stack's place, which on the main thread means
- * reading /proc/self/maps (35 µs measured): once per thread, not per call. */
+/* Describes the calling OS thread's own flow. For AddressSanitizer it asks the system for the stack's place, which on
+ * the main thread means reading /proc/self/maps: once per thread, not per call. */
 void skuai_context_init_thread(struct skuai_context *ctx);
 
 /* A flow that will call entry(arg) when it is first switched to. At least 1 KiB of stack; none of it is kept. */
@@ -59,7 +57,7 @@ void skuai_context_fini(struct skuai_context *ctx);
  * another OS thread. */
 SKUAI_INLINE void skuai_context_switch(struct skuai_context *from, struct skuai_context *to)
 {
-    skuai_asan_leave(&from->tools.asan, to->stack_low, to->stack_size);
+    skuai_asan_leave(&from->tools.asan, &to->tools.asan);
     skuai_tsan_leave(&to->tools.tsan);
     skuai_registers_swap(&from->registers, &to->registers);
     skuai_asan_arrive(&from->tools.asan);
@@ -68,7 +66,7 @@ SKUAI_INLINE void skuai_context_switch(struct skuai_context *from, struct skuai_
 /* The last switch away from `from`, whose stack may be reused once `to` runs. */
 __attribute__((noreturn)) SKUAI_INLINE void skuai_context_exit(struct skuai_context *from, struct skuai_context *to)
 {
-    skuai_asan_leave(NULL, to->stack_low, to->stack_size);
+    skuai_asan_leave(NULL, &to->tools.asan);
     skuai_tsan_leave(&to->tools.tsan);
     skuai_registers_swap(&from->registers, &to->registers);
     __builtin_trap(); /* somebody switched to a flow that has exited */

@@ -7,8 +7,6 @@ void skuai_context_prepare(struct skuai_registers *registers, void *top, skuai_c
 
 void skuai_context_make(struct skuai_context *ctx, void *stack_low, size_t size, skuai_context_entry *entry, void *arg)
 {
-    ctx->stack_low = stack_low;
-    ctx->stack_size = size;
     skuai_context_prepare(&ctx->registers, (char *)stack_low + size, entry, arg);
     skuai_tools_make(&ctx->tools, stack_low, size);
 }

@@ -59,8 +59,6 @@ void skuai_context_make(struct skuai_context *ctx, void *stack_low, size_t size,
     reset_floating_point(flow);
     makecontext(flow, function, 4, high_half((uintptr_t)entry), low_half((uintptr_t)entry), high_half((uintptr_t)arg),
                 low_half((uintptr_t)arg));
-    ctx->stack_low = stack_low;
-    ctx->stack_size = size;
     ctx->registers.sp = flow;
     skuai_tools_make(&ctx->tools, stack_low, size);
 }

@@ -138,8 +138,9 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
     return &worker->base;
 }
 
-/* Where no guard could be had an overflow is found at the next switch. */
-static _Noreturn void die_of_overflow(const skua_task *task)
+/* Where no guard could be had an overflow is found at the next switch. Not inlined, or each suspended fiber would have
+ * room for the text on its stack. */
+static _Noreturn __attribute__((noinline, cold)) void die_of_overflow(const skua_task *task)
 {
     char text[256];
     const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);

@@ -51,13 +51,24 @@
 #include <sanitizer/common_interface_defs.h>
 
 struct skuai_flow_asan {
-    void *fake_stack; /* of a suspended flow; where its locals are if use after return is looked for */
+    void *stack_low;   /* usable stack; NULL and 0 if it is this OS thread's and not known */
+    size_t stack_size;
+    void *fake_stack;  /* of a suspended flow; where its locals are if use after return is looked for */
 };
 
-/* `from` is NULL on the last switch away, which frees the fake stack. */
-SKUAI_INLINE void skuai_asan_leave(struct skuai_flow_asan *from, const void *to_low, size_t to_size)
+/* context.c. The calling OS thread's. */
+void skuai_asan_init_thread(struct skuai_flow_asan *self);
+
+SKUAI_INLINE void skuai_asan_make(struct skuai_flow_asan *self, void *low, size_t size)
 {
-    __sanitizer_start_switch_fiber(from != NULL ? &from->fake_stack : NULL, to_low, to_size);
+    self->stack_low = low;
+    self->stack_size = size;
+}
+
+/* `from` is NULL on the last switch away, which frees the fake stack. */
+SKUAI_INLINE void skuai_asan_leave(struct skuai_flow_asan *from, const struct skuai_flow_asan *to)
+{
+    __sanitizer_start_switch_fiber(from != NULL ? &from->fake_stack : NULL, to->stack_low, to->stack_size);
 }
 
 /* NULL: a flow that starts. */
@@ -72,9 +83,14 @@ SKUAI_INLINE void skuai_asan_free(void *low, size_t size) { __asan_poison_memory
 struct skuai_flow_asan {
     char nothing[0];
 };
-SKUAI_INLINE void skuai_asan_leave(struct skuai_flow_asan *from, const void *to_low, size_t to_size)
+SKUAI_INLINE void skuai_asan_init_thread(struct skuai_flow_asan *self) { (void)self; }
+SKUAI_INLINE void skuai_asan_make(struct skuai_flow_asan *self, void *low, size_t size)
 {
-    (void)from, (void)to_low, (void)to_size;
+    (void)self, (void)low, (void)size;
+}
+SKUAI_INLINE void skuai_asan_leave(struct skuai_flow_asan *from, const struct skuai_flow_asan *to)
+{
+    (void)from, (void)to;
 }
 SKUAI_INLINE void skuai_asan_arrive(struct skuai_flow_asan *self) { (void)self; }
 SKUAI_INLINE void skuai_asan_taken(void *low, size_t size) { (void)low, (void)size; }
@@ -174,12 +190,14 @@ struct skuai_flow_tools {
 
 SKUAI_INLINE void skuai_tools_init_thread(struct skuai_flow_tools *self)
 {
+    skuai_asan_init_thread(&self->asan);
     skuai_tsan_init_thread(&self->tsan);
     skuai_valgrind_init_thread(&self->valgrind);
 }
 
 SKUAI_INLINE void skuai_tools_make(struct skuai_flow_tools *self, void *low, size_t size)
 {
+    skuai_asan_make(&self->asan, low, size);
     skuai_tsan_make(&self->tsan);
     skuai_valgrind_make(&self->valgrind, low, size);
 }

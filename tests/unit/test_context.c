@@ -107,15 +107,17 @@ TEST(flows_switch_to_each_other)
     skuai_context_fini(&self);
 }
 
+#if SKUAI_ASAN
 TEST(own_stack_is_found)
 {
     struct skuai_context self;
     skuai_context_init_thread(&self);
-    if (self.stack_low == NULL)
+    if (self.tools.asan.stack_low == NULL)
         TEST_SKIP("this system does not tell");
-    CHECK((uintptr_t)__builtin_frame_address(0) - (uintptr_t)self.stack_low < self.stack_size);
+    CHECK((uintptr_t)__builtin_frame_address(0) - (uintptr_t)self.tools.asan.stack_low < self.tools.asan.stack_size);
     skuai_context_fini(&self);
 }
+#endif
 
 /* ---- migration ------------------------------------------------------------------------------------------------ */
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "sched/atomic.h"
+#include "support/parks.h"
 #include "support/with_runtime.h"
 
 struct timed {
@@ -375,43 +376,6 @@ static int cancelled_from_outside(void *arg)
 TEST(cancelling_the_waiter_cancels_the_children) { run_everywhere(cancelled_from_outside, NULL); }
 
 /* ---- sets whose children park ---------------------------------------------------------------------------------- */
-
-enum { RESULT = 5 };
-
-struct stage {
-    skua_word32 ready, go; /* how many have come to their first park; the condition */
-    skua_waker waker;
-};
-
-struct parks {
-    SKUA_FRAME;
-    struct {
-        struct stage *stage;
-    } in;
-};
-
-SKUA_ASYNC(parks)
-{
-    SKUA_BEGIN(self);
-    self->in.stage->waker = skua_waker_self();
-    skuai_add_32(&self->in.stage->ready, 1, SKUAI_RELEASE);
-    while (skuai_load_32(&self->in.stage->go, SKUAI_ACQUIRE) == 0 && skua_interrupted() == 0)
-        SKUA_PARK();
-    SKUA_END(skua_interrupted() < 0 ? skua_interrupted() : RESULT);
-}
-
-static void wait_until_ready(struct stage *stage, uint32_t count)
-{
-    while (skuai_load_32(&stage->ready, SKUAI_ACQUIRE) != count)
-        skua_yield();
-}
-
-static void go(struct stage *stage)
-{
-    skua_wake(stage->waker); /* too early: the condition is tested again */
-    skuai_store_32(&stage->go, 1, SKUAI_RELEASE);
-    skua_wake(stage->waker);
-}
 
 /* A set of a set of two and a third: the task's one waker is for all who are parked. */
 struct two {

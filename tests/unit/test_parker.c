@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "support/parks.h"
 #include "support/with_runtime.h"
 
 static uint32_t token_of(const struct skuai_parker *parker) { return skuai_load_32(&parker->token, SKUAI_RELAXED); }
@@ -228,43 +229,6 @@ TEST(a_word_is_waited_for)
 }
 
 /* ---- tasks --------------------------------------------------------------------------------------------------- */
-
-enum { RESULT = 5 };
-
-struct stage {
-    skua_word32 ready, go; /* how many have come to their first park; the condition */
-    skua_waker waker;
-};
-
-struct parks {
-    SKUA_FRAME;
-    struct {
-        struct stage *stage;
-    } in;
-};
-
-SKUA_ASYNC(parks)
-{
-    SKUA_BEGIN(self);
-    self->in.stage->waker = skua_waker_self();
-    skuai_add_32(&self->in.stage->ready, 1, SKUAI_RELEASE);
-    while (skuai_load_32(&self->in.stage->go, SKUAI_ACQUIRE) == 0 && skua_interrupted() == 0)
-        SKUA_PARK();
-    SKUA_END(skua_interrupted() < 0 ? skua_interrupted() : RESULT);
-}
-
-static void wait_until_ready(struct stage *stage, uint32_t count)
-{
-    while (skuai_load_32(&stage->ready, SKUAI_ACQUIRE) != count)
-        skua_yield();
-}
-
-static void go(struct stage *stage)
-{
-    skua_wake(stage->waker); /* too early: the condition is tested again */
-    skuai_store_32(&stage->go, 1, SKUAI_RELEASE);
-    skua_wake(stage->waker);
-}
 
 static int park_futures(void *arg)
 {

@@ -46,7 +46,8 @@ bool skuai_deque_push(struct skuai_deque *deque, void *item, enum skuai_order or
 void skuai_deque_push_many(struct skuai_deque *deque, void *const *items, uint32_t count);
 
 /* Owner only, to make room: takes all but the older half (of the capacity) out and visits it, newest first. Returns how
- * many were visited: none if thieves have made enough room meanwhile. */
+ * many were visited: none if thieves have made enough room meanwhile. What it publishes again counts as pushed with
+ * SKUAI_SEQ_CST: who looked in between may have seen nothing. */
 typedef void skuai_deque_visit(void *item, void *arg);
 uint32_t skuai_deque_shed(struct skuai_deque *deque, skuai_deque_visit *visit, void *arg);
 
@@ -54,10 +55,10 @@ uint32_t skuai_deque_shed(struct skuai_deque *deque, skuai_deque_visit *visit, v
  * up). Returns the count; 0: empty; -1: lost a race, and something may still be there. */
 int skuai_deque_take(struct skuai_deque *deque, void **items, uint32_t max, uint32_t share);
 
-/* How many are there, at some moment during the call. SEQ_CST: the sleeper's half of the shape above. */
+/* How many are there, or some more. SEQ_CST: the sleeper's half of the shape above. */
 SKUAI_INLINE uint64_t skuai_deque_count(const struct skuai_deque *deque)
 {
-    uint64_t top = skuai_load_64(&deque->top, SKUAI_SEQ_CST);
+    uint64_t top = skuai_load_64(&deque->top, SKUAI_RELAXED); /* an old value errs towards "not empty" */
     uint64_t bottom = skuai_load_64(&deque->bottom, SKUAI_SEQ_CST);
     return bottom > top ? bottom - top : 0;
 }

@@ -217,6 +217,14 @@ static void pusher_looks(enum skuai_order order, bool many)
 static void pusher(void *arg) { (void)arg; pusher_looks(SKUAI_SEQ_CST, false); }
 static void pusher_of_many(void *arg) { (void)arg; pusher_looks(SKUAI_SEQ_CST, true); }
 static void quiet_pusher(void *arg) { (void)arg; pusher_looks(SKUAI_RELEASE, false); }
+/* What stays is out of sight between the claim and its publication. */
+static void shedder(void *arg)
+{
+    unsigned newest = made + 1;
+    (void)arg;
+    skuai_deque_shed(&deque, run_shed, &newest);
+    saw_sleeper = skuai_load_32(&asleep, SKUAI_SEQ_CST) != 0;
+}
 static void sleeper(void *arg)
 {
     (void)arg;
@@ -238,7 +246,16 @@ static void look_finish(void) { mc_assert(saw_sleeper || !saw_nothing, "neither 
 static void look_push_setup(void) { look_setup(pusher); }
 static void look_push_many_setup(void) { look_setup(pusher_of_many); }
 static void look_quiet_setup(void) { look_setup(quiet_pusher); }
+static void look_shed_setup(void)
+{
+    reset();
+    push();
+    push();
+    mc_thread(shedder, NULL);
+    mc_thread(sleeper, NULL);
+}
 MC_TEST(look_push, .setup = look_push_setup, .finish = look_finish, .bound = MC_UNBOUNDED);
 MC_TEST(look_push_many, .setup = look_push_many_setup, .finish = look_finish, .bound = MC_UNBOUNDED);
+MC_TEST(look_shed, .setup = look_shed_setup, .finish = look_finish, .bound = MC_UNBOUNDED);
 /* A push that only releases may be missed: who pushes so must not rely on the sleeper. */
 MC_TEST_MUST_FAIL(look_quiet, "neither has seen the other", .setup = look_quiet_setup, .finish = look_finish);

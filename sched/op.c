@@ -20,9 +20,9 @@ void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, ui
 static bool select_take(struct skuai_select *select, uint64_t value)
 {
     uint64_t seen = SKUAI_SELECT_OPEN;
-    /* That one claimer decides needs no order, and the model tests need none: ops are published by their primitives'
-     * locks and come back by DONE or LOST. Acquire-release all the same, for a select whose owner reads the word itself
-     * and then what the claimer did before; on x86 it is the same instruction. */
+    /* That one claimer decides needs no order. No model test needs the acquire and release: ops are published by their
+     * primitives' locks and come back by DONE or LOST. They stay for a select whose owner reads the word itself and
+     * then what the claimer did before; on x86 it is the same instruction. */
     while (!skuai_cas_64(&select->decided, &seen, value, SKUAI_ACQ_REL)) {
         if (seen >= SKUAI_SELECT_FIRST)
             return false;
@@ -56,11 +56,12 @@ static enum skuai_claim claim_two_selects(skua_op *first, skua_op *second)
     if (!select_take(low, SKUAI_SELECT_TENTATIVE))
         return in_order ? SKUAI_CLAIM_LOST_FIRST : SKUAI_CLAIM_LOST_SECOND;
     if (!select_take(high, arm_value(high_op))) {
-        /* Nobody saw more than TENTATIVE; release for the next taker's acquire. */
+        /* Nobody saw more than TENTATIVE. Release for the next taker's acquire; no model test needs the release: as in
+         * select_take. */
         skuai_store_64(&low->decided, SKUAI_SELECT_OPEN, SKUAI_RELEASE);
         return in_order ? SKUAI_CLAIM_LOST_SECOND : SKUAI_CLAIM_LOST_FIRST;
     }
-    /* pairs with the owner's acquire, as in select_take */
+    /* For an owner who reads the word; no model test needs the release: as in select_take. */
     skuai_store_64(&low->decided, arm_value(low_op), SKUAI_RELEASE);
     return SKUAI_CLAIM_WON;
 }

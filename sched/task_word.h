@@ -204,12 +204,12 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_release(skua_word64 *word)
     return old & SKUAI_TASK_ENDED ? SKUAI_TASK_FREE : SKUAI_TASK_NOTHING;
 }
 
-/* The slot becomes a dead one; wakers of its generation do nothing from now on. Release: a wake that finds the slot
- * dead finds it wholly so; the slab publishes it to the next user. */
+/* The slot becomes a dead one; wakers of its generation do nothing from now on. Relaxed: who finds it dead looks no
+ * further, and the slab publishes it to the next user. */
 SKUAI_INLINE void skuai_task_word_bury(skua_word64 *word)
 {
     uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the generation is the freeing thread's alone */
-    skuai_store_64(word, (uint64_t)(uint32_t)(skuai_task_generation(old) + 1) << 32, SKUAI_RELEASE);
+    skuai_store_64(word, (uint64_t)(uint32_t)(skuai_task_generation(old) + 1) << 32, SKUAI_RELAXED);
 }
 
 #endif

@@ -11,10 +11,10 @@ enum { SKUAI_PARKER_EMPTY, SKUAI_PARKER_TOKEN, SKUAI_PARKER_PARKED };
 SKUAI_INLINE bool skuai_parker_begin(struct skuai_parker *parker)
 {
     uint32_t seen = SKUAI_PARKER_EMPTY;
-    /* Acquire: pairs with give's release: what the waker did before is visible to who takes its token. */
-    if (skuai_cas_32(&parker->token, &seen, SKUAI_PARKER_PARKED, SKUAI_ACQUIRE))
+    if (skuai_cas_32(&parker->token, &seen, SKUAI_PARKER_PARKED, SKUAI_RELAXED)) /* takes nothing */
         return false;
-    /* An exchange: with a store, a token given since the look above would go unseen, and with it what its giver did. */
+    /* Acquire: pairs with give's release: what the waker did before is visible to who takes its token. An exchange:
+     * with a store, a token given since the look above would go unseen, and with it what its giver did. */
     skuai_exchange_32(&parker->token, SKUAI_PARKER_EMPTY, SKUAI_ACQUIRE);
     return true;
 }

@@ -102,12 +102,14 @@ static struct skuai_slab_chunk *make_chunk_locked(struct skuai_slab_set *set, ui
 {
     if ((set->regions == NULL || set->region_chunks == CHUNKS) && !add_region_locked(set))
         return NULL;
-    uint32_t index = set->region_chunks++;
+    uint32_t index = SKUAI_READ(set->region_chunks), id = SKUAI_READ(set->chunks);
+    SKUAI_WRITE(set->region_chunks, index + 1);
+    SKUAI_WRITE(set->chunks, id + 1);
     struct skuai_slab_chunk *chunk = &set->regions->chunks[index]; /* zero, being new */
     char *base = (char *)set->regions + (size_t)index * SKUAI_SLAB_CHUNK_BYTES;
     size_t offset = index == 0 ? REGION_HEADER_BYTES : 0;
     chunk->set = set;
-    chunk->id = set->chunks++;
+    chunk->id = id;
     chunk->class_index = class_index;
     chunk->slot_bytes = class_units[class_index] * (uint32_t)UNIT;
     chunk->slots = chunk->fresh = chunk->touched_end = base + offset;
@@ -120,10 +122,10 @@ static struct skuai_slab_chunk *make_chunk_locked(struct skuai_slab_set *set, ui
 static struct skuai_slab_chunk *unpark_locked(struct skuai_slab_set *set, uint32_t class_index)
 {
     for (uint32_t with_pages = 2; with_pages-- > 0;) {
-        struct skuai_slab_chunk *chunk = set->parked[class_index][with_pages];
+        struct skuai_slab_chunk *chunk = SKUAI_READ(set->parked[class_index][with_pages]);
         if (chunk == NULL)
             continue;
-        set->parked[class_index][with_pages] = chunk->next;
+        SKUAI_WRITE(set->parked[class_index][with_pages], chunk->next);
         chunk->next = NULL;
         if (with_pages)
             skuai_kept_remove(&set->kept[class_index]);
@@ -157,8 +159,8 @@ static void list_parked_locked(struct skuai_slab_chunk *chunk, bool with_pages)
 {
     struct skuai_slab_set *set = chunk->set;
     struct skuai_slab_chunk **list = &set->parked[chunk->class_index][with_pages];
-    chunk->next = *list;
-    *list = chunk;
+    chunk->next = SKUAI_READ(*list);
+    SKUAI_WRITE(*list, chunk);
     if (with_pages) {
         skuai_kept_add(&set->kept[chunk->class_index]);
     } else {
@@ -187,8 +189,8 @@ static bool give_back_one(struct skuai_slab_set *set, uint32_t class_index)
     struct skuai_slab_chunk *chunk = NULL;
     skuai_lock_acquire(&set->lock);
     if (skuai_kept_unneeded(&set->kept[class_index], set->options.keep_chunks) != 0) {
-        chunk = set->parked[class_index][1];
-        set->parked[class_index][1] = chunk->next;
+        chunk = SKUAI_READ(set->parked[class_index][1]);
+        SKUAI_WRITE(set->parked[class_index][1], chunk->next);
         skuai_kept_give_back(&set->kept[class_index], 1);
     }
     skuai_lock_release(&set->lock);
@@ -209,6 +211,7 @@ enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max)
             max--;
     if (max == 0)
         return SKUAI_DECAY_NOW;
+    /* No model test needs the step: what it guards here are plain counts, with no step of another thread between. */
     skuai_lock_acquire(&set->lock);
     for (uint32_t class_index = 0; class_index < SKUAI_SLAB_CLASSES; class_index++)
         later |= skuai_kept_renew(&set->kept[class_index], set->options.keep_chunks);
@@ -312,7 +315,8 @@ static void take_notified(struct skuai_slab_cache *cache, struct skuai_slab_cach
     /* Acquire: pairs with notify's release: the links, and that each remote list has something in it. */
     struct skuai_slab_chunk *chunk = skuai_exchange_ptr(&at->notified, NULL, SKUAI_ACQUIRE), *next;
     for (; chunk != NULL; chunk = next) {
-        next = skuai_load_ptr(&chunk->notify_next, SKUAI_RELAXED); /* first: the next notifier overwrites it */
+        /* Before the list is taken: the next notifier overwrites it. No model test needs the sequence: with `owner`. */
+        next = skuai_load_ptr(&chunk->notify_next, SKUAI_RELAXED);
         struct skuai_slab_cache *owner = get_cache(chunk);
         if (owner == cache)
             collect(cache, chunk);
@@ -461,7 +465,7 @@ static void for_each_chunk(struct skuai_slab_set *set, void (*visit)(struct skua
 {
     skuai_lock_acquire(&set->lock);
     struct skuai_slab_region *region = set->regions; /* older ones are full and stay */
-    uint32_t count = set->region_chunks;
+    uint32_t count = SKUAI_READ(set->region_chunks);
     skuai_lock_release(&set->lock);
     for (; region != NULL; region = region->older, count = CHUNKS)
         for (uint32_t i = 0; i < count; i++)
@@ -481,7 +485,7 @@ static void hand_to_shared(struct skuai_slab_chunk *chunk, void *arg)
 void skuai_slab_cache_retire(struct skuai_slab_cache *cache)
 {
     struct skuai_slab_set *set = cache->set;
-    drain(cache);
+    drain(cache); /* no model test needs the step: what has arrived is found at a retired cache, too, but later */
     skuai_lock_acquire(&set->shared_lock);
     memset(cache->bins, 0, sizeof cache->bins);
     for_each_chunk(set, hand_to_shared, cache);
@@ -511,7 +515,7 @@ struct skuai_slab_stats skuai_slab_set_stats(struct skuai_slab_set *set)
     struct skuai_slab_stats stats = {0};
     for_each_chunk(set, count_used, &stats.live);
     skuai_lock_acquire(&set->lock);
-    stats.chunks = set->chunks;
+    stats.chunks = SKUAI_READ(set->chunks);
     stats.bytes_mapped = set->bytes_mapped;
     stats.bytes_given_back = set->bytes_given_back;
     stats.give_backs = set->give_backs;
@@ -541,8 +545,8 @@ static void count_leaks(struct skuai_slab_chunk *chunk, void *arg)
 {
     uint64_t *leaks = arg;
     *leaks += get_used(chunk);
-    /* Acquire: pairs with free_remote's release, as in collect. */
-    for (void *slot = skuai_load_ptr(&chunk->remote, SKUAI_ACQUIRE); slot != NULL; slot = get_link(slot))
+    /* Relaxed: those who freed do not use the set any more. */
+    for (void *slot = skuai_load_ptr(&chunk->remote, SKUAI_RELAXED); slot != NULL; slot = get_link(slot))
         --*leaks;
 }
 

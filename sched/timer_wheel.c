@@ -18,7 +18,8 @@ void skuai_wheel_init(struct skuai_wheel *wheel, uint64_t now_ns)
     memset(wheel, 0, sizeof *wheel);
     wheel->position_ns = now_ns;
     wheel->seen_ns = now_ns;
-    skuai_store_64(&wheel->next_ns, UINT64_MAX, SKUAI_RELAXED); /* published with the wheel itself */
+    /* Published with the wheel itself. No model test needs the step: a bound that is too low only costs a look. */
+    skuai_store_64(&wheel->next_ns, UINT64_MAX, SKUAI_RELAXED);
 }
 
 /* Where a deadline belongs (W1, W2, W3). */
@@ -104,6 +105,7 @@ bool skuai_wheel_cancel_locked(struct skuai_timer *timer)
     return true;
 }
 
+/* No model test runs this: it is the two before it, under one lock. */
 bool skuai_wheel_rearm_locked(struct skuai_wheel *wheel, struct skuai_timer *timer, uint64_t deadline_ns)
 {
     assert(timer->place == 0 || timer->wheel == wheel);

@@ -1,6 +1,7 @@
 /* Timers (sched/timers.c, T1 and T2; timer_wheel.c): sleepers arm in their workers' wheels while two scanners expire.
  * No timer is forgotten: when all is over each has fired, or timer_next is no later than its deadline; none fires early
- * or twice; a scanner that sees a sleep's op sees what its sleeper wrote.
+ * or twice; a scanner that sees a sleep's op sees what its sleeper wrote; a sleep that was withdrawn never fires (op.h,
+ * O5).
  */
 /* model-sources: sched/timers.c sched/timer_wheel.c */
 /* model-defines: NDEBUG=1 */
@@ -19,6 +20,7 @@ static struct skuai_worker *pointers[WORKERS], *self[MC_THREADS];
 static skua_sleep_op sleeps[SLEEPS];
 static uint64_t deadlines[SLEEPS];
 static unsigned fired[SLEEPS];
+static bool withdrawn[SLEEPS];
 static int plain[SLEEPS]; /* what the sleeper wrote before it slept */
 static uint64_t now; /* it does not go back for anybody */
 
@@ -33,11 +35,15 @@ bool skuai_cancel_pending(struct skuai_worker *worker) { (void)worker; return fa
 void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
     (void)worker;
-    (void)op;
-    (void)kind;
     (void)owner;
+    op->kind = kind;
+    skuai_store_32(&op->state, SKUAI_OP_ARMED, SKUAI_RELAXED);
 }
-bool skuai_op_claim(skua_op *op) { (void)op; return true; }
+bool skuai_op_claim(skua_op *op)
+{
+    skuai_store_32(&op->state, SKUAI_OP_CLAIMED, SKUAI_RELAXED);
+    return true;
+}
 int64_t skua_await(skua_op *op) { (void)op; mc_fail("nobody waits here"); }
 int skuai_misuse(const char *call, const char *what, const char *instead)
 {
@@ -67,6 +73,15 @@ static void arm(unsigned worker, unsigned i, uint64_t deadline)
 }
 static void armer_of_soon(void *arg) { arm(0, (unsigned)(uintptr_t)arg, SOON); }
 static void armer_of_later(void *arg) { arm(1, (unsigned)(uintptr_t)arg, LATER); }
+static void withdrawer(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    const struct skuai_op_kind *kind = sleeps[i].op.kind;
+    if (!kind->withdraw(&sleeps[i].op))
+        return; /* it will fire */
+    withdrawn[i] = true;
+    mc_free(&sleeps[i], sizeof sleeps[i]);
+}
 static void scanner(void *arg)
 {
     (void)arg;
@@ -84,6 +99,7 @@ static void reset(void)
     memset(deadlines, 0, sizeof deadlines);
     memset(fired, 0, sizeof fired);
     memset(plain, 0, sizeof plain);
+    memset(withdrawn, 0, sizeof withdrawn);
     memset(self, 0, sizeof self);
     now = 0;
     sched.nworkers = WORKERS;
@@ -104,14 +120,14 @@ static void finish(void)
 {
     uint64_t next = skuai_load_64(&sched.timer_next, SKUAI_RELAXED);
     for (unsigned i = 0; i < SLEEPS; i++)
-        if (deadlines[i] != 0 && fired[i] == 0)
+        if (deadlines[i] != 0 && fired[i] == 0 && !withdrawn[i])
             mc_assert(next <= deadlines[i], "a timer is armed, and nobody will look when it has come");
     /* Whoever goes by timer_next finds them all. */
     now = LATER;
     while (skuai_load_64(&sched.timer_next, SKUAI_RELAXED) <= now)
         skuai_timers_run(&sched, now);
     for (unsigned i = 0; i < SLEEPS; i++)
-        mc_assert(deadlines[i] == 0 || fired[i] == 1, "a timer was forgotten");
+        mc_assert(deadlines[i] == 0 || fired[i] == !withdrawn[i], "a timer was forgotten, or fired when withdrawn");
 }
 
 static void scanners_setup(void)
@@ -144,3 +160,13 @@ static void armers_setup(void)
     mc_thread(armer_of_later, (void *)2);
 }
 MC_TEST(armers, .setup = armers_setup, .finish = finish, .bound = 3, .stale = 3);
+
+static void withdrawn_setup(void)
+{
+    reset();
+    arm(0, 0, DUE);
+    mc_thread(scanner, NULL);
+    mc_thread(withdrawer, (void *)0);
+    mc_thread(armer_of_soon, (void *)1);
+}
+MC_TEST(withdrawn, .setup = withdrawn_setup, .finish = finish, .stale = 3);

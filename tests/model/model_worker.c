@@ -1,5 +1,6 @@
 /* A worker (sched/worker.c) whose timers wake more tasks at once than its next-slot and its deque hold, while a thief
- * takes from both: each task runs once. What the worker fetches must find room in the deque.
+ * takes from both: each task runs once. What the worker fetches must find room in the deque. And tasks that end, with
+ * somebody who waits for all of them (runtime/shutdown.c, stage 2).
  */
 /* model-sources: sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
@@ -48,3 +49,84 @@ static void wave_finish(void)
     world_check_asleep();
 }
 MC_TEST(wave, .setup = wave_setup, .finish = wave_finish, .stale = 1, .max_executions = 60000, .random = 20000);
+
+/* ---- ends ---- */
+
+static unsigned steps[WAVE], ended;
+static int effect[WAVE]; /* plain: what each task did */
+
+static enum skuai_run run_ends(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    unsigned i = (unsigned)(task - tasks);
+    skuai_task_word_run(&task->word);
+    SKUAI_WRITE(effect[i], 1);
+    ended++;
+    return SKUAI_RUN_ENDED;
+}
+/* Yields, waits for what has happened already, and ends. */
+static enum skuai_run run_in_steps(struct skuai_worker *worker, skua_task *task)
+{
+    switch (steps[task - tasks]++) {
+    case 0:
+        skuai_task_word_run(&task->word);
+        return SKUAI_RUN_YIELDS;
+    case 1:
+        skuai_task_word_run(&task->word);
+        skuai_task_wake(task);
+        return SKUAI_RUN_WAITS;
+    default:
+        return run_ends(worker, task);
+    }
+}
+static void begin(unsigned i, skuai_run_fn *run)
+{
+    tasks[i].run = run;
+    skuai_task_word_begin(&tasks[i].word, 1, false);
+    skuai_schedule_spawned(&sched, skuai_worker_self(), &tasks[i]);
+}
+/* Its spawn counts before its end does. */
+static enum skuai_run run_spawns_and_ends(struct skuai_worker *worker, skua_task *task)
+{
+    skuai_count(&worker->counters.spawned, 1);
+    begin(1, run_in_steps);
+    return run_ends(worker, task);
+}
+
+/* As wait_drained(). */
+static void drainer(void *arg)
+{
+    (void)arg;
+    skuai_store_32(&sched.drain, 1, SKUAI_SEQ_CST);
+    skuai_fence(SKUAI_SEQ_CST);
+    if (skuai_scheduler_live(&sched) != 0)
+        while (skuai_load_32(&sched.drain, SKUAI_ACQUIRE) != 2)
+            mc_yield();
+    mc_assert(ended == 2 && world_locals == 1, "drained, and a task lives");
+    mc_assert(SKUAI_READ(effect[0]) == 1 && SKUAI_READ(effect[1]) == 1, "what the tasks did");
+}
+static void drain_setup(void)
+{
+    world_reset(2);
+    memset(tasks, 0, sizeof tasks);
+    memset(steps, 0, sizeof steps);
+    memset(effect, 0, sizeof effect);
+    ended = 0;
+    sched.spawned_outside.raw = 1;
+    tasks[1].more.raw = tasks; /* it has locals */
+    mc_name(&sched.drain, "drain");
+    for (unsigned i = 0; i < 2; i++) {
+        mc_name(&world_pointers[i]->counters.ended, "w%u.ended", i);
+        mc_name(&world_pointers[i]->counters.spawned, "w%u.spawned", i);
+        mc_name(&effect[i], "effect %u", i);
+    }
+    begin(0, run_spawns_and_ends);
+    world_start_workers();
+    mc_thread(drainer, NULL);
+}
+static void drain_finish(void)
+{
+    mc_assert(world_frees == 2, "the tasks were freed once each");
+    world_check_asleep();
+}
+MC_TEST(drain, .setup = drain_setup, .finish = drain_finish, .stale = 1, .max_executions = 40000, .random = 10000);

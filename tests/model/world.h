@@ -87,6 +87,29 @@ struct skuai_worker *skuai_worker_self(void) { return world_self[mc.current]; }
 void skuai_worker_set_self(struct skuai_worker *worker) { world_self[mc.current] = worker; }
 struct skuai_scheduler *skuai_task_scheduler(const skua_task *task) { (void)task; return &sched; }
 
+/* ---- tasks' ends: nobody joins them ---- */
+
+static unsigned world_frees, world_locals; /* tasks' that were destroyed */
+bool skuai_join_end(skua_task *task) { return skuai_task_word_end(&task->word) == SKUAI_TASK_FREE; }
+void skuai_task_free(skua_task *task) { (void)task; world_frees++; }
+void skuai_task_locals_destroy(skua_task *task)
+{
+    mc_assert(skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL, "the task has no locals");
+    world_locals++;
+}
+
+/* As spawn.c's. */
+uint64_t skuai_scheduler_live(struct skuai_scheduler *of)
+{
+    uint64_t ended = 0, spawned = 0;
+    for (uint32_t i = 0; i < of->nworkers; i++)
+        ended += skuai_load_64(&of->workers[i]->counters.ended, SKUAI_ACQUIRE);
+    for (uint32_t i = 0; i < of->nworkers; i++)
+        spawned += skuai_load_64(&of->workers[i]->counters.spawned, SKUAI_RELAXED);
+    spawned += skuai_load_64(&of->spawned_outside, SKUAI_RELAXED);
+    return spawned > ended ? spawned - ended : 0;
+}
+
 /* ---- what is not asked for here ---- */
 
 #define WORLD_UNUSED(declaration) \
@@ -101,10 +124,6 @@ WORLD_UNUSED(void skuai_context_init_thread(struct skuai_context *context __attr
 WORLD_UNUSED(void skuai_context_fini(struct skuai_context *context __attribute__((unused))))
 WORLD_UNUSED(int skuai_overflow_thread_init(struct skuai_overflow_thread *thread __attribute__((unused))))
 WORLD_UNUSED(void skuai_overflow_thread_fini(struct skuai_overflow_thread *thread __attribute__((unused))))
-WORLD_UNUSED(void skuai_task_locals_destroy(skua_task *task __attribute__((unused))))
-WORLD_UNUSED(void skuai_task_free(skua_task *task __attribute__((unused))))
-WORLD_UNUSED(bool skuai_join_end(skua_task *task __attribute__((unused))))
-WORLD_UNUSED(uint64_t skuai_scheduler_live(struct skuai_scheduler *s __attribute__((unused))))
 
 _Noreturn void skuai_die_forked(void) { mc_fail("nobody forks here"); }
 
@@ -143,7 +162,7 @@ static void world_reset(uint32_t nworkers)
     memset(world_self, 0, sizeof world_self);
     world_now = 1000;
     world_naps = WORLD_NAPS;
-    world_lonely_naps = 0;
+    world_lonely_naps = world_frees = world_locals = 0;
     sched.env.sim = (struct skuai_sim *)(void *)&sched; /* not NULL: the environment is ours */
     world_alive.raw = 1;
     sched.alive_here = &world_alive;

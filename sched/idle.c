@@ -25,34 +25,45 @@ bool skuai_idle_search(struct skuai_idle *idle)
 bool skuai_idle_found(struct skuai_idle *idle)
 {
     /* SEQ_CST: in one order with producers' reads of counts (P1): a producer that still saw us search is followed by
-     * our own pick. */
+     * our own pick. No model test needs the seq_cst: that pick begins with a seq_cst load of the same word. */
     return searching_of(skuai_sub_64(&idle->counts, SEARCHING, SKUAI_SEQ_CST)) == 1;
+}
+
+static void take_out_locked(struct skuai_idle *idle, uint32_t at)
+{
+    uint32_t depth = SKUAI_READ(idle->depth) - 1;
+    if (idle->stack[at] == SKUAI_READ(idle->timekeeper))
+        SKUAI_WRITE(idle->timekeeper, SKUAI_IDLE_NOBODY);
+    for (; at < depth; at++)
+        idle->stack[at] = idle->stack[at + 1];
+    SKUAI_WRITE(idle->depth, depth);
 }
 
 /* Takes a sleeper out, the timekeeper only if it is alone. Lock held. */
 static uint32_t take_sleeper_locked(struct skuai_idle *idle)
 {
-    if (idle->depth == 0)
+    uint32_t depth = SKUAI_READ(idle->depth), keeper = SKUAI_READ(idle->timekeeper);
+    if (depth == 0)
         return SKUAI_IDLE_NOBODY;
-    uint32_t at = idle->depth - 1;
-    if (idle->stack[at] == idle->timekeeper && at > 0)
+    uint32_t at = depth - 1;
+    if (idle->stack[at] == keeper && at > 0)
         at--;
     uint32_t worker = idle->stack[at];
-    for (idle->depth--; at < idle->depth; at++)
-        idle->stack[at] = idle->stack[at + 1];
-    if (worker == idle->timekeeper)
-        idle->timekeeper = SKUAI_IDLE_NOBODY;
+    take_out_locked(idle, at);
     return worker;
 }
 
 uint32_t skuai_idle_pick(struct skuai_idle *idle)
 {
     uint64_t counts = skuai_load_64(&idle->counts, SKUAI_SEQ_CST); /* P1, the read half of its litmus */
+    /* Spares the lock; no model test needs the check: it is asked again. */
     if (SKUAI_LIKELY(sleeping_of(counts) == 0 || searching_of(counts) != 0))
         return SKUAI_IDLE_NOBODY;
     skuai_lock_acquire(&idle->lock);
     uint32_t worker = SKUAI_IDLE_NOBODY;
-    counts = skuai_load_64(&idle->counts, SKUAI_SEQ_CST); /* again: another producer may have woken one */
+    /* Again: another producer may have woken one. Relaxed: by the first look our work comes before whatever takes a
+     * searcher away that is seen here. */
+    counts = skuai_load_64(&idle->counts, SKUAI_RELAXED);
     if (searching_of(counts) == 0) {
         worker = take_sleeper_locked(idle);
         if (worker != SKUAI_IDLE_NOBODY)
@@ -65,10 +76,12 @@ uint32_t skuai_idle_pick(struct skuai_idle *idle)
 void skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next)
 {
     skuai_lock_acquire(&idle->lock);
-    idle->stack[idle->depth++] = worker;
+    uint32_t depth = SKUAI_READ(idle->depth);
+    idle->stack[depth] = worker;
+    SKUAI_WRITE(idle->depth, depth + 1);
     uint64_t until_ns = skuai_load_64(timer_next, SKUAI_RELAXED); /* own timers: program order; others': the lock */
-    if (idle->timekeeper == SKUAI_IDLE_NOBODY || until_ns < idle->timekeeper_until_ns) {
-        idle->timekeeper = worker;
+    if (SKUAI_READ(idle->timekeeper) == SKUAI_IDLE_NOBODY || until_ns < idle->timekeeper_until_ns) {
+        SKUAI_WRITE(idle->timekeeper, worker);
         idle->timekeeper_until_ns = until_ns;
     }
     /* SEQ_CST: P2, the store half of its litmus; the caller's look at the queues follows. */
@@ -80,7 +93,7 @@ uint64_t skuai_idle_sleep_until(struct skuai_idle *idle, uint32_t worker, const 
 {
     uint64_t until_ns = UINT64_MAX;
     skuai_lock_acquire(&idle->lock);
-    if (idle->timekeeper == worker) {
+    if (SKUAI_READ(idle->timekeeper) == worker) {
         until_ns = skuai_load_64(timer_next, SKUAI_RELAXED); /* as in settle */
         idle->timekeeper_until_ns = until_ns;
     }
@@ -92,13 +105,10 @@ bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker)
 {
     bool left = false;
     skuai_lock_acquire(&idle->lock);
-    for (uint32_t at = 0; at < idle->depth; at++) {
+    for (uint32_t at = 0; at < SKUAI_READ(idle->depth); at++) {
         if (idle->stack[at] != worker)
             continue;
-        for (idle->depth--; at < idle->depth; at++)
-            idle->stack[at] = idle->stack[at + 1];
-        if (idle->timekeeper == worker)
-            idle->timekeeper = SKUAI_IDLE_NOBODY;
+        take_out_locked(idle, at);
         skuai_sub_64(&idle->counts, SLEEPING, SKUAI_SEQ_CST); /* in one order with P1 and P2 */
         left = true;
         break;
@@ -110,7 +120,7 @@ bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker)
 uint32_t skuai_idle_timekeeper(struct skuai_idle *idle)
 {
     skuai_lock_acquire(&idle->lock);
-    uint32_t worker = idle->timekeeper;
+    uint32_t worker = SKUAI_READ(idle->timekeeper);
     skuai_lock_release(&idle->lock);
     return worker;
 }

@@ -131,12 +131,13 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_cancel_exactly(skua_word64 
     return skuai_task_word_notify_exactly(word, generation, SKUAI_TASK_CANCEL);
 }
 
-/* The worker that took the task from a queue begins to run it. Acquire: pairs with the release of the wake that set R,
- * or of all that set N, which this run answers; what others released before stays visible through their exchanges, as
- * through any. A wake after the load finds R, and its N is found by _pause. Returns the word. */
+/* The worker that took the task from a queue begins to run it. Relaxed: what the waker that set R did came with the
+ * task, by the queue. Acquire: pairs with the release of all wakes that set N, which this run answers; what others
+ * released before stays visible through their exchanges, as through any. A wake after the load finds R, and its N is
+ * found by _pause. Returns the word. */
 SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
 {
-    uint64_t old = skuai_load_64(word, SKUAI_ACQUIRE);
+    uint64_t old = skuai_load_64(word, SKUAI_RELAXED);
     if (!(old & SKUAI_TASK_NOTIFIED))
         return old;
     return skuai_and_64(word, ~(uint64_t)SKUAI_TASK_NOTIFIED, SKUAI_ACQUIRE) & ~(uint64_t)SKUAI_TASK_NOTIFIED;

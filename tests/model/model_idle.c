@@ -299,3 +299,22 @@ static void bare_chain_setup(void) { bare(2, 2); }
 MC_TEST(bare_one, .setup = bare_one_setup, .finish = bare_finish_1, .bound = 4);
 MC_TEST(bare_two, .setup = bare_two_setup, .finish = bare_finish_1, SEARCH);
 MC_TEST(bare_chain, .setup = bare_chain_setup, .finish = bare_finish_2, SEARCH);
+
+/* ---- wakes that are needed ------------------------------------------------------------------------------------- */
+
+static unsigned picked[2];
+static void picks(void *arg)
+{
+    picked[(uintptr_t)arg] = skuai_idle_pick(&sched.idle) != SKUAI_IDLE_NOBODY;
+}
+static void two_picks_setup(void)
+{
+    reset(2);
+    for (uint32_t i = 0; i < 2; i++)
+        skuai_idle_settle(&sched.idle, i, false, &sched.timer_next);
+    mc_thread(picks, (void *)(uintptr_t)0);
+    mc_thread(picks, (void *)(uintptr_t)1);
+}
+/* Whom the first has picked searches, and wakes the next if need be (P3). */
+static void two_picks_finish(void) { mc_assert(picked[0] + picked[1] == 1, "not one sleeper picked"); }
+MC_TEST(two_picks, .setup = two_picks_setup, .finish = two_picks_finish, .bound = MC_UNBOUNDED);

@@ -73,6 +73,7 @@ uint32_t skuai_idle_pick(struct skuai_idle *idle)
     return worker;
 }
 
+/* No model test needs the sequence: all of it is under the lock, which pickers take. */
 void skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next)
 {
     skuai_lock_acquire(&idle->lock);
@@ -108,7 +109,7 @@ bool skuai_idle_leave(struct skuai_idle *idle, uint32_t worker)
     for (uint32_t at = 0; at < SKUAI_READ(idle->depth); at++) {
         if (idle->stack[at] != worker)
             continue;
-        take_out_locked(idle, at);
+        take_out_locked(idle, at); /* no model test needs the sequence: as above */
         skuai_sub_64(&idle->counts, SLEEPING, SKUAI_SEQ_CST); /* in one order with P1 and P2 */
         left = true;
         break;

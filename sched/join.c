@@ -43,8 +43,8 @@ enum skuai_join skuai_join_attach(skua_task *task, skua_op *op, bool foreign)
 bool skuai_join_pin(skua_op *op)
 {
     uint32_t armed = SKUAI_OP_ARMED;
-    /* Acquire: pairs with J2's, which waits for unpin: what we do to the task comes in between. */
-    return !is_foreign(op) || skuai_cas_32(&op->state, &armed, SKUAI_OP_PINNED, SKUAI_ACQUIRE);
+    /* Relaxed: if it succeeds no claim has come before, and those that come find unpin's release. */
+    return !is_foreign(op) || skuai_cas_32(&op->state, &armed, SKUAI_OP_PINNED, SKUAI_RELAXED);
 }
 
 void skuai_join_unpin(skua_op *op)

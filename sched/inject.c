@@ -28,10 +28,13 @@ void skuai_inject_push(struct skuai_inject *inject, skua_task *first, skua_task 
     link_behind(inject, first, last);
 }
 
-/* Takes one; NULL at the end or at a gap. */
+/* Takes one; NULL at the end or at a gap. Its link is most likely in another processor's cache, as are those behind it,
+ * and each is only known when the one before has come: so what lies a few places behind is fetched by the hint. */
 static skua_task *take_one(struct skuai_inject *inject)
 {
     skua_task *oldest = SKUAI_READ(inject->oldest);
+    __builtin_prefetch(oldest->ahead);
+    __builtin_prefetch((char *)oldest->ahead + SKUAI_CACHE_LINE);
     skua_task *next = skuai_load_ptr(&oldest->next, SKUAI_ACQUIRE); /* pairs with link_behind's release */
     if (oldest == &inject->stub) {
         if (next == NULL)

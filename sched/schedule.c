@@ -27,9 +27,12 @@ void skuai_schedule_wake_one(struct skuai_scheduler *sched)
         skuai_add_64(&sched->wakes_outside, 1, SKUAI_RELAXED); /* a counter */
 }
 
+enum { AHEAD = 8 }; /* as in slab.h */
+
 struct shed_chain {
     skua_task *first;
     uint64_t count;
+    skua_task *latest[AHEAD]; /* by count */
 };
 
 static void chain_shed(void *item, void *arg)
@@ -37,6 +40,8 @@ static void chain_shed(void *item, void *arg)
     struct shed_chain *chain = arg;
     skua_task *task = item;
     skuai_store_ptr(&task->next, chain->first, SKUAI_RELAXED); /* published by the push */
+    task->ahead = chain->latest[chain->count % AHEAD];
+    chain->latest[chain->count % AHEAD] = task;
     chain->first = task;
     chain->count++;
 }

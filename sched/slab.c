@@ -43,6 +43,7 @@ static skua_word64 *word_of(void *slot) { return slot; }
 static skua_wordptr *link_of(void *slot) { return (skua_wordptr *)(void *)((char *)slot + 24); }
 
 /* A dead slot's link, and `used`, are the owner's (or were handed to it by the acquire of S3): relaxed. */
+static void **ahead_of(void *slot) { return (void **)(void *)((char *)slot + 16); }
 static void *get_link(void *slot) { return skuai_load_ptr(link_of(slot), SKUAI_RELAXED); }
 static void set_link(void *slot, void *next) { skuai_store_ptr(link_of(slot), next, SKUAI_RELAXED); }
 static uint32_t get_used(const struct skuai_slab_chunk *chunk) { return skuai_load_32(&chunk->used, SKUAI_RELAXED); }
@@ -283,8 +284,13 @@ static void notify(struct skuai_slab_cache *cache, struct skuai_slab_chunk *chun
 }
 
 /* S2, by a thread that does not own the chunk. */
-static void free_remote(struct skuai_slab_chunk *chunk, void *slot)
+static void free_remote(struct skuai_slab_cache *cache, struct skuai_slab_chunk *chunk, void *slot)
 {
+    if (cache != NULL) {
+        void **latest = &cache->freed_remotely[cache->nfreed_remotely++ % SKUAI_SLAB_AHEAD];
+        *ahead_of(slot) = *latest;
+        *latest = slot;
+    }
     void *head = skuai_load_ptr(&chunk->remote, SKUAI_RELAXED); /* the exchange below decides */
     do
         set_link(slot, head);
@@ -299,8 +305,10 @@ static void collect(struct skuai_slab_cache *cache, struct skuai_slab_chunk *chu
      * threads last did to the slots. */
     void *first = skuai_exchange_ptr(&chunk->remote, NULL, SKUAI_ACQUIRE), *last = first, *next;
     uint32_t count = 1;
-    for (; (next = get_link(last)) != NULL; last = next)
+    for (; (next = get_link(last)) != NULL; last = next) {
+        __builtin_prefetch(*ahead_of(last), 1);
         count++;
+    }
     set_link(last, chunk->free);
     chunk->free = first;
     set_used(chunk, get_used(chunk) - count);
@@ -440,7 +448,7 @@ void skuai_slab_free(struct skuai_slab_cache *cache, void *slot)
     struct skuai_slab_chunk *chunk = skuai_slab_chunk_of(slot);
     POISON((char *)slot + SKUAI_SLAB_HEADER_BYTES, chunk->slot_bytes - SKUAI_SLAB_HEADER_BYTES);
     if (SKUAI_UNLIKELY(get_cache(chunk) != cache)) {
-        free_remote(chunk, slot);
+        free_remote(cache, chunk, slot);
         return;
     }
     uint32_t used = get_used(chunk) - 1;

@@ -6,11 +6,14 @@
  *
  * Headers lie together and not in their chunks: at a stride of 64 KiB they would all fall into one set of the cache.
  *
- * Of a slot's header the slab knows two words (sched/task.h):
+ * Of a slot's header the slab knows three words (sched/task.h):
  *   offset 0   the state word. Its upper half is a generation, which the caller raises before it frees. A late wake
  *              may set low bits of a dead slot's word at any time: the slab never writes the word and never reads the
  *              low half.
  *   offset 24  the link, the slab's own while the slot is dead.
+ *   offset 16  likewise: a hint, if it was freed remotely, of what lies a few places behind it in the remote list. That
+ *              list is walked through memory that others have written last, and each link is only known when the slot
+ *              before has come from the other processor's cache.
  *
  * Protocol:
  *   S1 alloc   from the cache's current chunk: its free list, then its never used slots; no atomic operation. A chunk
@@ -45,7 +48,8 @@ enum {
     SKUAI_SLAB_CLASSES = 15,
     SKUAI_SLAB_CHUNK_BYTES = 1 << 16,
     SKUAI_SLAB_REGION_BYTES = 1 << 21,
-    SKUAI_SLAB_INDEX_BITS = 9      /* slots per chunk: 512 of 128 bytes */
+    SKUAI_SLAB_INDEX_BITS = 9,     /* slots per chunk: 512 of 128 bytes */
+    SKUAI_SLAB_AHEAD = 8           /* places; 4 is slower, 16 the same */
 };
 
 struct skuai_slab_set;
@@ -85,6 +89,8 @@ struct skuai_slab_bin {
 struct skuai_slab_cache {
     struct skuai_slab_set *set;
     struct skuai_slab_bin bins[SKUAI_SLAB_CLASSES];
+    void *freed_remotely[SKUAI_SLAB_AHEAD]; /* the latest that this thread has freed and others own, round robin */
+    uint32_t nfreed_remotely;
     /* guarded by the set's shared_lock */
     struct skuai_slab_cache *next_retired;
     bool was_retired;

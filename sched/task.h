@@ -30,7 +30,10 @@ struct skua_task {
     skua_scope *scope;                    /* its runner only: the innermost scope outside any set's child */
     skua_wordptr next;                    /* whoever holds it in a queue; the slab's link while dead */
     skua_op *joiner;                      /* the joiner, before J is set in the word */
-    int64_t result;                       /* its runner, before E is set in the word */
+    union {
+        int64_t result;                   /* its runner, before E is set in the word */
+        skua_task *ahead;                 /* a hint, before that: a task a few places behind it in a queue, or stale */
+    };
     skua_wordptr fired;                   /* any thread: the set children whose ops have fired (combine.c) */
     skua_wordptr more;                    /* its runner makes it, handles read it: task_more.c; NULL until needed */
 };

@@ -29,11 +29,14 @@ void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
 
 /* ---- tasks ---- */
 
+/* What a task has in its header, for the queues to keep. */
+static skua_scope *content_of(unsigned i) { return (skua_scope *)(uintptr_t)(i + 1); }
+
 static unsigned count_run(skua_task *task)
 {
     unsigned i = (unsigned)(task - tasks);
     mc_assert(runs[i]++ == 0, "a task ran twice");
-    mc_assert(SKUAI_READ(task->result) == (int64_t)i + 1, "the task's content was lost");
+    mc_assert(SKUAI_READ(task->scope) == content_of(i), "the task's content was lost");
     return i;
 }
 static enum skuai_run run_plain(struct skuai_worker *worker, skua_task *task)
@@ -66,7 +69,7 @@ static enum skuai_run run_until_fired(struct skuai_worker *worker, skua_task *ta
 static skua_task *task_of(unsigned i, skuai_run_fn *run)
 {
     tasks[i].run = run;
-    SKUAI_WRITE(tasks[i].result, (int64_t)i + 1);
+    SKUAI_WRITE(tasks[i].scope, content_of(i));
     return &tasks[i];
 }
 static void spawn(unsigned i, skuai_run_fn *run)

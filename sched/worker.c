@@ -66,21 +66,6 @@ static skua_task *take_from(struct skuai_deque *deque)
     return count == 1 ? task : NULL;
 }
 
-/* Deque and inbox by turns, so that what had to go through the injection queue is served like what had not. */
-static skua_task *take_own(struct skuai_worker *worker)
-{
-    skua_task *task;
-    if (SKUAI_UNLIKELY(worker->inbox_filled)) {
-        worker->inbox_turn = !worker->inbox_turn;
-        if (!worker->inbox_turn && (task = take_from(&worker->deque)) != NULL)
-            return task;
-        if ((task = take_from(&worker->inbox)) != NULL)
-            return task;
-        worker->inbox_filled = false;
-    }
-    return take_from(&worker->deque);
-}
-
 static void fill_inbox(struct skuai_worker *worker)
 {
     skua_task *batch[INJECT_MAX];
@@ -92,6 +77,32 @@ static void fill_inbox(struct skuai_worker *worker)
         worker->inbox_filled = true;
         skuai_schedule_wake_one(worker->sched); /* P5 */
     }
+}
+
+/* An inbox that is empty is filled at once: until the next look the deque alone would be served, and that more often
+ * than once around. */
+static skua_task *take_from_inbox(struct skuai_worker *worker)
+{
+    skua_task *task = take_from(&worker->inbox);
+    if (task != NULL)
+        return task;
+    worker->inbox_filled = false;
+    fill_inbox(worker);
+    return worker->inbox_filled ? take_from(&worker->inbox) : NULL;
+}
+
+/* Deque and inbox by turns, so that what had to go through the injection queue is served like what had not. */
+static skua_task *take_own(struct skuai_worker *worker)
+{
+    if (SKUAI_LIKELY(!worker->inbox_filled))
+        return take_from(&worker->deque);
+    skua_task *task;
+    worker->inbox_turn = !worker->inbox_turn;
+    if (worker->inbox_turn && (task = take_from_inbox(worker)) != NULL)
+        return task;
+    if ((task = take_from(&worker->deque)) != NULL)
+        return task;
+    return worker->inbox_filled ? take_from_inbox(worker) : NULL;
 }
 
 /* Timers and the injection queue, at intervals that follow how long the tasks run. */

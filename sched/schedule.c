@@ -51,7 +51,9 @@ static void chain_shed(void *item, void *arg)
 static void overflow(struct skuai_worker *worker, skua_task *task)
 {
     struct shed_chain chain = { .first = task, .count = 1 };
-    skuai_deque_shed(&worker->deque, chain_shed, &chain); /* none: thieves made room; one task goes the long way */
+    /* If thieves have made room it is none, and one task goes the long way. So no model test needs the step: without it
+     * that one would do so at each push. */
+    skuai_deque_shed(&worker->deque, chain_shed, &chain);
     skuai_inject_push(&worker->sched->inject, chain.first, task, chain.count);
     skuai_count(&worker->counters.overflows, 1);
     skuai_schedule_wake_one(worker->sched); /* P5 (idle.h) */
@@ -94,8 +96,7 @@ void skuai_schedule_woken(skua_task *task)
         skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
         return;
     }
-    /* as above; acquire: see worker.c's take */
-    skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_ACQ_REL);
+    skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_RELEASE); /* as above */
     if (before != NULL) {
         push_local(worker, before, SKUAI_SEQ_CST);
         skuai_schedule_wake_one(sched);

@@ -60,6 +60,11 @@ unsigned mc_choose(unsigned n);
 /* As skuai_pause(): not scheduled again until another thread has stored something or nobody else can run. */
 #define mc_yield() skuai_model_pause(SKUAI_MODEL_HERE)
 
+/* For a thread that tries in vain and would do so as long as it is scheduled: not scheduled again until nobody else can
+ * run, and sees then all that the others did. */
+#define mc_defer() mc_defer_at(SKUAI_MODEL_HERE)
+void mc_defer_at(const char *where);
+
 /* A futex. wait blocks if the newest value is `expected`; wake wakes up to n, which ones is explored, and does not
  * look into the word. Neither orders memory. */
 #define mc_futex_wait(word, expected) mc_futex_wait_at(word, expected, SKUAI_MODEL_HERE)

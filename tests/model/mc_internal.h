@@ -118,7 +118,7 @@ struct mc_checker {
     unsigned idle_rounds;    /* all paused, since the last store */
     unsigned current;
     unsigned threads;
-    unsigned ready, paused;  /* sets of threads, disjoint */
+    unsigned ready, paused, deferred; /* sets of threads, disjoint */
     bool finishing;
     unsigned changes[MC_CHANGES];
     const char *where;

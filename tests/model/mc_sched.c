@@ -188,6 +188,12 @@ static void describe_deadlock(void)
     mc_fail_at("", "deadlock: a wake-up was lost, these wait for ever:%s", text);
 }
 
+static void sees_all(struct mc_thread *thread)
+{
+    for (unsigned i = 0; i < mc.locations; i++)
+        thread->floor[i] = (uint8_t)(mc.location[i].count == 0 ? 0 : mc.location[i].count - 1);
+}
+
 /* Nobody is ready: what does time bring? Returns false if all is over. */
 static bool let_time_pass(void)
 {
@@ -196,15 +202,14 @@ static bool let_time_pass(void)
         timed |= mc.thread[i].state == MC_WAITING_TIMED ? 1u << i : 0;
         waiting |= mc.thread[i].state == MC_WAITING && !mc.thread[i].allow_blocked ? 1u << i : 0;
     }
-    if (mc.paused != 0 && (timed == 0 || mc.idle_rounds == 0)) {
+    bool paused = mc.paused != 0 && (mc.idle_rounds == 0 || (mc.deferred | timed) == 0);
+    unsigned *come_back = paused ? &mc.paused : &mc.deferred;
+    if (*come_back != 0) {
         mc.idle_rounds++;
-        mc.ready = mc.paused;
-        mc.paused = 0;
-        for (unsigned set = mc.ready; set != 0; set &= set - 1) {
-            uint8_t *floor = mc.thread[__builtin_ctz(set)].floor;
-            for (unsigned i = 0; i < mc.locations; i++)
-                floor[i] = (uint8_t)(mc.location[i].count == 0 ? 0 : mc.location[i].count - 1);
-        }
+        mc.ready = *come_back;
+        *come_back = 0;
+        for (unsigned set = mc.ready; set != 0; set &= set - 1)
+            sees_all(&mc.thread[__builtin_ctz(set)]);
         return true;
     }
     if (timed != 0) {
@@ -267,16 +272,19 @@ void mc_stored(void)
     mc.idle_rounds = 0;
 }
 
-void skuai_model_pause(const char *where)
+static void stand_back(unsigned *among, const char *what, const char *where)
 {
     if (mc.current == MC_MAIN)
         return;
     mc_tick(where);
-    mc_log("pause", "%s", "");
+    mc_log(what, "%s", "");
     mc.ready &= ~(1u << mc.current);
-    mc.paused |= 1u << mc.current;
+    *among |= 1u << mc.current;
     leave();
 }
+
+void skuai_model_pause(const char *where) { stand_back(&mc.paused, "pause", where); }
+void mc_defer_at(const char *where) { stand_back(&mc.deferred, "defer", where); }
 
 static bool futex_wait(const skua_word32 *word, uint32_t expected, bool timed, const char *where)
 {
@@ -410,7 +418,7 @@ void mc_execute(void)
     catch_signals();
     mc.at = mc.steps = mc.idle_rounds = 0;
     mc.preemptions = mc.stale_loads = 0;
-    mc.ready = mc.paused = 0;
+    mc.ready = mc.paused = mc.deferred = 0;
     mc.failure[0] = 0;
     mc.finishing = false;
     mc.where = "";

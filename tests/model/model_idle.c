@@ -287,6 +287,17 @@ static void bare(uint32_t nworkers, unsigned items)
     }
     mc_thread(bare_producer, (void *)(uintptr_t)items);
 }
+/* The task that leaves the next-slot for the deque, or finds the slot taken, is to be had by a sleeper. */
+static void bare_publisher(void *arg)
+{
+    world_self[mc.current] = world_pointers[0];
+    skuai_schedule_woken(task_of(1, run_plain)); /* goes to the slot */
+    if (arg == NULL) {
+        skuai_schedule_woken(task_of(0, run_plain));
+    } else {
+        skuai_schedule_spawned(&sched, world_pointers[0], task_of(0, run_plain));
+    }
+}
 static void bare_finish_after(unsigned count)
 {
     uint64_t counts = skuai_load_64(&sched.idle.counts, SKUAI_RELAXED);
@@ -296,9 +307,27 @@ static void bare_finish_after(unsigned count)
 }
 static void bare_finish_1(void) { bare_finish_after(1); }
 static void bare_finish_2(void) { bare_finish_after(2); }
+static void bare_finish_of(unsigned ran, unsigned kept)
+{
+    mc_assert(runs[ran] == 1, "all sleep, and what lies in the deque is left");
+    mc_assert(skuai_load_ptr(&world_pointers[0]->next, SKUAI_RELAXED) == &tasks[kept] && runs[kept] == 0, "the slot");
+}
+static void bare_woken_finish(void) { bare_finish_of(1, 0); }
+static void bare_spawned_finish(void) { bare_finish_of(0, 1); }
+static void bare_publishes(void *arg)
+{
+    reset(2);
+    sched.idle.counts.raw = UINT64_C(1) << 32;
+    mc_allow_blocked(mc_thread(bare_sleeper, (void *)(uintptr_t)1));
+    mc_thread(bare_publisher, arg);
+}
+static void bare_woken_setup(void) { bare_publishes(NULL); }
+static void bare_spawned_setup(void) { bare_publishes(&sched); }
 static void bare_one_setup(void) { bare(1, 1); }
 static void bare_two_setup(void) { bare(2, 1); }
 static void bare_chain_setup(void) { bare(2, 2); }
+MC_TEST(bare_woken, .setup = bare_woken_setup, .finish = bare_woken_finish, .bound = 4);
+MC_TEST(bare_spawned, .setup = bare_spawned_setup, .finish = bare_spawned_finish, .bound = 4);
 MC_TEST(bare_one, .setup = bare_one_setup, .finish = bare_finish_1, .bound = 4);
 MC_TEST(bare_two, .setup = bare_two_setup, .finish = bare_finish_1, SEARCH);
 MC_TEST(bare_chain, .setup = bare_chain_setup, .finish = bare_finish_2, SEARCH);

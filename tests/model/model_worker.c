@@ -130,3 +130,79 @@ static void drain_finish(void)
     world_check_asleep();
 }
 MC_TEST(drain, .setup = drain_setup, .finish = drain_finish, .stale = 1, .max_executions = 40000, .random = 10000);
+
+/* ---- wakes: from outside, and into a next-slot from which a thief takes ---- */
+
+static skua_word32 come;
+
+static enum skuai_run run_waits(struct skuai_worker *worker, skua_task *task)
+{
+    skuai_task_word_run(&task->word);
+    if (skuai_load_32(&come, SKUAI_ACQUIRE) == 0)
+        return SKUAI_RUN_WAITS;
+    mc_assert(SKUAI_READ(effect[0]) == 1, "what the waker did");
+    task->run = run_plain; /* and not again */
+    (void)worker;
+    ended++;
+    return SKUAI_RUN_SETTLED;
+}
+static void come_and_wake(void *arg)
+{
+    (void)arg;
+    SKUAI_WRITE(effect[0], 1);
+    skuai_store_32(&come, 1, SKUAI_RELEASE);
+    skuai_task_wake(&tasks[1]);
+}
+/* Wakes two, whose content it has written just now. */
+static enum skuai_run run_wakes(struct skuai_worker *worker, skua_task *task)
+{
+    for (unsigned i = 1; i < 3; i++) {
+        SKUAI_WRITE(effect[i], 1);
+        skuai_schedule_woken(&tasks[i]);
+    }
+    return run_plain(worker, task);
+}
+static enum skuai_run run_woken(struct skuai_worker *worker, skua_task *task)
+{
+    mc_assert(SKUAI_READ(effect[task - tasks]) == 1, "what the waker did");
+    return run_plain(worker, task);
+}
+static void wakes_reset(void)
+{
+    world_reset(2);
+    memset(tasks, 0, sizeof tasks);
+    memset(runs, 0, sizeof runs);
+    memset(effect, 0, sizeof effect);
+    ended = 0;
+    come.raw = 0;
+}
+
+static void outside_setup(void)
+{
+    wakes_reset();
+    begin(1, run_waits);
+    world_start_workers();
+    mc_thread(come_and_wake, NULL);
+}
+static void outside_finish(void)
+{
+    mc_assert(ended == 1, "all sleep, and a task that was woken has not run");
+    world_check_asleep();
+}
+MC_TEST(outside, .setup = outside_setup, .finish = outside_finish, .stale = 1, .max_executions = 40000, .random = 10000);
+
+static void slot_setup(void)
+{
+    wakes_reset();
+    tasks[0].run = run_wakes;
+    tasks[1].run = tasks[2].run = run_woken;
+    skuai_deque_push(&world_pointers[0]->deque, &tasks[0], SKUAI_RELEASE);
+    world_start_workers();
+}
+static void slot_finish(void)
+{
+    for (unsigned i = 0; i < 3; i++)
+        mc_assert(runs[i] == 1, "all sleep, and a task was left lying");
+    world_check_asleep();
+}
+MC_TEST(slot, .setup = slot_setup, .finish = slot_finish, .stale = 1, .max_executions = 40000, .random = 10000);

@@ -14,13 +14,14 @@
 #include "sched/parker.h"
 #include "sched/scheduler.h"
 
-enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_NAPS = 16, WORLD_LONELY_NAPS = 5 };
+enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_DEFERRALS = 2, WORLD_NAPS = 16, WORLD_LONELY_NAPS = 5 };
 
 static struct skuai_scheduler sched;
 static skua_word32 world_alive; /* no fork's child */
 static struct world_worker {
     struct skuai_worker worker;
-    unsigned rounds; /* through the sleepers' set since the last sleep */
+    unsigned rounds; /* through the sleepers' set since the last sleep or task */
+    unsigned deferrals;
     union {
         struct skuai_victims table;
         char room[sizeof(struct skuai_victims) + WORLD_WORKERS * sizeof(uint16_t)];
@@ -42,12 +43,12 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
 {
     (void)sim;
     if (skuai_worker_self() != NULL)
-        world_workers[skuai_worker_self()->index].rounds = 0;
+        world_workers[skuai_worker_self()->index].rounds = world_workers[skuai_worker_self()->index].deferrals = 0;
     if (deadline_ns != SKUA_NEVER && world_naps-- == 0)
-        mc_abandon(); /* as unfair as what skuai_sim_point() drops */
+        mc_abandon(); /* nobody is as unfair as that */
     /* Who sleeps while nobody else can run sees all that they did; and after some rounds has done what it can, so that
      * what still waits does so for ever. */
-    bool alone = (mc.ready & ~(1u << mc.current)) == 0 && deadline_ns != SKUA_NEVER;
+    bool alone = ((mc.ready | mc.deferred) & ~(1u << mc.current)) == 0 && deadline_ns != SKUA_NEVER;
     world_lonely_naps = alone ? world_lonely_naps + 1 : 0;
     if (world_lonely_naps > WORLD_LONELY_NAPS)
         deadline_ns = SKUA_NEVER;
@@ -72,15 +73,21 @@ bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
 }
 
 /* A worker that finds a gap in the injection queue, or its lock held, comes again and again until whoever is in there
- * goes on. Here that may be never: executions that are so unfair are dropped. */
+ * goes on: after some rounds it lets all others go first. If it comes in vain after that, what it sees is nobody's. */
 void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
 {
     (void)sim;
     struct skuai_worker *self = skuai_worker_self();
     if (self == NULL)
         return;
-    if (point == SKUAI_POINT_SETTLE && ++world_workers[self->index].rounds > WORLD_ROUNDS)
-        mc_abandon();
+    struct world_worker *worker = &world_workers[self->index];
+    if (point == SKUAI_POINT_RUN)
+        worker->rounds = worker->deferrals = 0;
+    if (point != SKUAI_POINT_SETTLE || ++worker->rounds <= WORLD_ROUNDS)
+        return;
+    mc_assert(++worker->deferrals <= WORLD_DEFERRALS, "a worker sees work that nobody ever gets");
+    worker->rounds = 0;
+    mc_defer();
 }
 
 struct skuai_worker *skuai_worker_self(void) { return world_self[mc.current]; }

@@ -16,7 +16,7 @@ enum {
     CHECK_SOON_NS = 50000,   /* the interval adapts to keep looks 50 to 200 µs apart */
     CHECK_LATE_NS = 200000,
     STEAL_MAX = 64,          /* tasks taken from a victim at once */
-    INJECT_MAX = 64,         /* likewise from the injection queue */
+    INJECT_MAX = SKUAI_DEQUE_CAPACITY < 64 ? SKUAI_DEQUE_CAPACITY : 64, /* likewise from the injection queue */
     SEARCH_NS = 10000,       /* what a wake costs the waker (11 µs measured) */
     SEARCH_PAUSES = 8        /* between two rounds over all victims */
 };
@@ -69,7 +69,7 @@ static skua_task *take_from(struct skuai_deque *deque)
 static void fill_inbox(struct skuai_worker *worker)
 {
     skua_task *batch[INJECT_MAX];
-    if (skuai_inject_is_empty(&worker->sched->inject) || skuai_deque_count(&worker->inbox) != 0)
+    if (skuai_deque_count(&worker->inbox) != 0)
         return;
     int count = fetch_injected(worker, batch);
     if (count > 0) {
@@ -80,7 +80,7 @@ static void fill_inbox(struct skuai_worker *worker)
 }
 
 /* An inbox that is empty is filled at once: until the next look the deque alone would be served, and that more often
- * than once around. */
+ * than once around. No model test needs the step: it bounds a wait (tests/stress/stress_fairness.c). */
 static skua_task *take_from_inbox(struct skuai_worker *worker)
 {
     skua_task *task = take_from(&worker->inbox);

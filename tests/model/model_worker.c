@@ -206,3 +206,85 @@ static void slot_finish(void)
     world_check_asleep();
 }
 MC_TEST(slot, .setup = slot_setup, .finish = slot_finish, .stale = 1, .max_executions = 40000, .random = 10000);
+
+/* ---- looks: what waits elsewhere comes in while the own deque is never empty ---- */
+
+static skua_task yielder;
+static unsigned yields;
+
+static enum skuai_run run_yields(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    (void)task;
+    if (runs[WAVE - 1] != 0)
+        return SKUAI_RUN_SETTLED;
+    mc_assert(++yields < 100, "a task starves");
+    return SKUAI_RUN_YIELDS;
+}
+static void looks_reset(uint32_t nworkers)
+{
+    world_reset(nworkers);
+    memset(tasks, 0, sizeof tasks);
+    memset(runs, 0, sizeof runs);
+    yields = 0;
+    memset(&yielder, 0, sizeof yielder);
+    yielder.run = run_yields;
+    for (unsigned i = 0; i < WAVE; i++)
+        tasks[i].run = run_plain;
+    for (uint32_t i = 0; i < nworkers; i++)
+        world_pointers[i]->until_check = world_pointers[i]->check_interval = 1;
+}
+static void inject(unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        skuai_inject_push(&sched.inject, &tasks[i], &tasks[i], 1);
+}
+static void inject_more(void *arg)
+{
+    (void)arg;
+    inject(5, WAVE);
+    skuai_schedule_wake_one(&sched);
+}
+
+static void look_injected_setup(void)
+{
+    looks_reset(1);
+    skuai_deque_push(&world_pointers[0]->deque, &yielder, SKUAI_RELEASE);
+    inject(WAVE - 1, WAVE);
+    world_start_workers();
+}
+static void look_hurried_setup(void)
+{
+    look_injected_setup();
+    world_pointers[0]->until_check = world_pointers[0]->check_interval = 1u << 30;
+    sched.hurry.raw = 1;
+}
+static void look_injected_finish(void)
+{
+    mc_assert(skuai_load_32(&sched.hurry, SKUAI_RELAXED) == 0, "each run looks around from now on");
+    mc_assert(runs[WAVE - 1] == 1, "an injected task was left lying");
+    world_check_asleep();
+}
+MC_TEST(look_injected, .setup = look_injected_setup, .finish = look_injected_finish);
+MC_TEST(look_hurried, .setup = look_hurried_setup, .finish = look_injected_finish);
+
+static void look_timers_setup(void)
+{
+    looks_reset(1);
+    skuai_store_64(&sched.timer_next, world_now, SKUAI_RELAXED);
+    skuai_deque_push(&world_pointers[0]->deque, &yielder, SKUAI_RELEASE);
+    world_start_workers();
+}
+MC_TEST(look_timers, .setup = look_timers_setup, .finish = wave_finish);
+
+/* The second look finds the inbox half full, and more in the injection queue than it still holds. */
+static void look_again_setup(void)
+{
+    looks_reset(1);
+    skuai_deque_push(&world_pointers[0]->deque, &tasks[0], SKUAI_RELEASE);
+    skuai_deque_push(&world_pointers[0]->deque, &tasks[1], SKUAI_RELEASE);
+    inject(2, 5);
+    world_start_workers();
+    mc_thread(inject_more, NULL);
+}
+MC_TEST(look_again, .setup = look_again_setup, .finish = wave_finish, .stale = 1);

@@ -59,7 +59,7 @@ static bool wait_drained(struct skuai_scheduler *sched, uint64_t until_ns)
 
 static void enter_stage(struct skuai_scheduler *sched, enum skuai_stage stage)
 {
-    skuai_store_32(&sched->stage, (uint32_t)stage, SKUAI_RELEASE); /* pairs with the acquires in spawn.c and worker.c */
+    skuai_store_32(&sched->stage, (uint32_t)stage, SKUAI_RELEASE); /* pairs with the acquire in spawn.c */
 }
 
 static bool cancel_and_wait(struct skuai_scheduler *sched, uint64_t cancel_ns)

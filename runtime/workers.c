@@ -137,7 +137,7 @@ static int start_all(struct skuai_scheduler *sched)
             continue;
         skuai_log(sched, SKUA_LOG_ERROR, "worker %u of %u could not be started: %s", i, sched->nworkers,
                   skua_strerror(rc));
-        skuai_store_32(&sched->stage, SKUAI_STAGE_STOP, SKUAI_RELEASE); /* pairs with worker.c's acquire */
+        skuai_store_32(&sched->stage, SKUAI_STAGE_STOP, SKUAI_RELAXED); /* tokens follow */
         for (uint32_t j = 0; j < i; j++)
             skuai_env_unpark(&sched->env, &sched->workers[j]->parker);
         skuai_workers_stop(sched, i);

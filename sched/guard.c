@@ -117,7 +117,7 @@ static void guard_main(void *arg)
     guard->decay_ns = skuai_env_now(&sched->env) + DECAY_NS;
     if (sched->env.sim == NULL)
         skuai_context_init_thread(&guard->base);
-    while (skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP) { /* pairs with the stopper's release */
+    while (skuai_load_32(&sched->stage, SKUAI_RELAXED) != SKUAI_STAGE_STOP) { /* says no more than that */
         uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
         calm = all_sleep(sched) ? calm + 1 : 0;
         if (calm >= CALM) {

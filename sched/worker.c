@@ -108,7 +108,7 @@ static skua_task *take_own(struct skuai_worker *worker)
 /* Timers and the injection queue, at intervals that follow how long the tasks run. */
 static void look_around(struct skuai_worker *worker)
 {
-    if (SKUAI_UNLIKELY(skuai_load_32(&worker->sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP)) { /* find() acquires */
+    if (SKUAI_UNLIKELY(skuai_load_32(&worker->sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP)) { /* as in find() */
         worker->until_check = 1;
         worker->stopping = true;
         return;
@@ -135,7 +135,8 @@ skua_task *skuai_worker_next_local(struct skuai_worker *worker)
 {
     skua_task *task;
     skuai_env_point(&worker->sched->env, SKUAI_POINT_TAKE);
-    /* Relaxed: a hint, which the guard gives again if need be. */
+    /* Relaxed: a hint, which the guard gives again if need be. No model test needs the sequence: that the look comes
+     * first only makes what it brings the next. */
     if (SKUAI_UNLIKELY(--worker->until_check == 0 || skuai_load_32(&worker->sched->hurry, SKUAI_RELAXED) != 0)) {
         look_around(worker);
         if (worker->stopping)
@@ -205,7 +206,7 @@ static skua_task *search(struct skuai_worker *worker)
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {
         for (int i = 0; i < SEARCH_PAUSES; i++)
-            skuai_env_pause(&sched->env);
+            skuai_env_pause(&sched->env); /* no model test needs the step: it spares the other processors */
         if (skuai_env_now(&sched->env) >= until)
             return search_once(worker, true);
     }
@@ -248,6 +249,7 @@ static void park(struct skuai_worker *worker)
         skuai_count(&worker->counters.parks, 1);
         if (skuai_env_park(&sched->env, &worker->parker, until))
             return;
+        /* Has its time come? No model test needs the check: a needless return costs one look around. */
         if (skuai_idle_timekeeper(&sched->idle) == worker->index &&
             skuai_env_now(&sched->env) >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* a bound; wheels decide */
             return;
@@ -258,13 +260,12 @@ static void park(struct skuai_worker *worker)
 static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
 {
     struct skuai_scheduler *sched = worker->sched;
-    skuai_slab_cache_trim(&worker->slab);
+    skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
-    /* stopper's release */
-    if (!work_is_visible(worker) && skuai_load_32(&sched->stage, SKUAI_ACQUIRE) != SKUAI_STAGE_STOP)
-        park(worker);
+    if (!work_is_visible(worker))
+        park(worker); /* a stopper leaves a token */
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
     return !skuai_idle_leave(&sched->idle, worker->index);
@@ -288,15 +289,16 @@ static skua_task *find(struct skuai_worker *worker)
             task = search(worker);
         else if (task == NULL)
             task = take_injected(worker);
+        /* No model test needs the sequence: what is still queued at a stop has been given up already. */
         if (task != NULL) {
             /* P3; or P5, if the rest of a batch has come to our deque without our searching. */
             if (searching ? skuai_idle_found(&sched->idle) : skuai_deque_count(&worker->deque) != 0)
                 skuai_schedule_wake_one(sched);
-            if (slept)
+            if (slept) /* no model test needs the sequence of the two: G2 comes after the exchange that took it out */
                 skuai_guard_work_begins(sched);
             return task;
         }
-        if (skuai_load_32(&sched->stage, SKUAI_ACQUIRE) == SKUAI_STAGE_STOP) /* pairs with the stopper's release */
+        if (skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP) /* says no more than that */
             return NULL;
         searching = sleep_until_needed(worker, searching);
         slept = true;
@@ -380,7 +382,8 @@ void skuai_worker_main(void *arg)
         skuai_context_fini(&worker->base);
     }
     skuai_worker_set_self(NULL);
-    /* Release: all that this worker did comes before the end of the runtime (the stopper joins the thread besides). */
+    /* Release: what this worker's tasks did is seen by who reports about them (acquire in runtime/shutdown.c). No model
+     * test needs the sequence: the wake's other half is the kernel's. */
     skuai_add_32(&worker->sched->stopped, 1, SKUAI_RELEASE);
     if (worker->sched->env.sim == NULL)
         skuai_word_wake_real(&worker->sched->stopped); /* no model test runs this: as in tell_drained */

@@ -129,12 +129,22 @@ static void producer_of_one_meeting(void *arg) { spawn((unsigned)(uintptr_t)arg,
 static void producer_of_spawner(void *arg) { (void)arg; spawn(0, run_spawns_and_meets); }
 static void producer_of_waiter(void *arg) { (void)arg; spawn(0, run_until_fired); }
 static void producer_of_timer(void *arg) { (void)arg; spawn(0, run_lowers); }
+static int told; /* plain: what a task did */
+static enum skuai_run run_tells(struct skuai_worker *worker, skua_task *task)
+{
+    SKUAI_WRITE(told, 1);
+    return run_plain(worker, task);
+}
+/* As runtime/shutdown.c: stops, waits for the end of the workers' loops, reports. */
 static void stopper(void *arg)
 {
     (void)arg;
-    skuai_store_32(&sched.stage, SKUAI_STAGE_STOP, SKUAI_RELEASE); /* as runtime/shutdown.c */
+    skuai_store_32(&sched.stage, SKUAI_STAGE_STOP, SKUAI_RELAXED);
     for (uint32_t i = 0; i < sched.nworkers; i++)
         skuai_env_unpark(&sched.env, &sched.workers[i]->parker);
+    while (skuai_load_32(&sched.stopped, SKUAI_ACQUIRE) != sched.nworkers)
+        mc_yield();
+    mc_assert(SKUAI_READ(told) == (int)runs[0], "what the tasks did is seen");
 }
 
 static void reset(uint32_t nworkers)
@@ -241,6 +251,8 @@ MC_TEST(left, .setup = left_setup, .finish = left_finish, SEARCH);
 static void stop_setup(void)
 {
     reset(2);
+    SKUAI_WRITE(told, 0);
+    skuai_deque_push(&world_pointers[0]->deque, task_of(0, run_tells), SKUAI_RELEASE);
     for (uint32_t i = 0; i < sched.nworkers; i++)
         mc_thread_named("worker", skuai_worker_main, world_pointers[i]);
     mc_thread(stopper, NULL);

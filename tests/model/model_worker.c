@@ -277,6 +277,31 @@ static void look_timers_setup(void)
 }
 MC_TEST(look_timers, .setup = look_timers_setup, .finish = wave_finish);
 
+/* What wakes itself again and again goes to the next-slot each time, and yet lets the deque have its turns. */
+static enum skuai_run run_wakes_itself(struct skuai_worker *worker, skua_task *task)
+{
+    if (run_yields(worker, task) == SKUAI_RUN_YIELDS)
+        skuai_schedule_woken(task);
+    else
+        ended++;
+    return SKUAI_RUN_SETTLED;
+}
+static void streak_setup(void)
+{
+    looks_reset(1);
+    ended = 0;
+    yielder.run = run_wakes_itself;
+    skuai_deque_push(&world_pointers[0]->deque, &yielder, SKUAI_RELEASE);
+    skuai_deque_push(&world_pointers[0]->deque, &tasks[WAVE - 1], SKUAI_RELEASE);
+    world_start_workers();
+}
+static void streak_finish(void)
+{
+    mc_assert(runs[WAVE - 1] == 1 && ended == 1, "a task was left lying");
+    world_check_asleep();
+}
+MC_TEST(streak, .setup = streak_setup, .finish = streak_finish);
+
 /* The second look finds the inbox half full, and more in the injection queue than it still holds. */
 static void look_again_setup(void)
 {

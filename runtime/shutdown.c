@@ -1,8 +1,7 @@
 /* The end of a runtime, in the stages that skua_runtime_shutdown() promises.
  *
- *   1 refuse   stage = REFUSE; spawns from outside count themselves in before they read the stage, so that those that
- *              were not refused are waited for. Litmus: store buffering, { entering; stage } in spawn.c against {
- *              stage; entering } here, all seq_cst. A spawn of a task is drained like the others.
+ *   1 refuse   stage = REFUSE; spawns from outside count themselves in before they read the stage (rundown.h), so that
+ *              those that were not refused are waited for. A spawn of a task is drained like the others.
  *   2 drain    the last worker to go to sleep counts the living tasks and says when there are none (worker.c)
  *   3 cancel   stage = CANCEL; every slot of task memory is gone through, again and again while it lasts, because a
  *              spawn may have slipped in
@@ -39,7 +38,9 @@ static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint
     if (sched->env.sim != NULL)
         return skuai_sim_run_until(sched->env.sim, word, value, until_ns) == 0;
     for (;;) {
-        uint32_t seen = skuai_load_32(word, SKUAI_ACQUIRE); /* pairs with the release of who sets it */
+        /* Acquire: pairs with the release of who sets it. No model test runs this: what waits in model_worker.c and
+         * model_idle.c does it likewise. */
+        uint32_t seen = skuai_load_32(word, SKUAI_ACQUIRE);
         if (seen == value)
             return true;
         if (skuai_clock_now() >= until_ns)
@@ -50,8 +51,9 @@ static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint
 
 static bool wait_drained(struct skuai_scheduler *sched, uint64_t until_ns)
 {
-    skuai_store_32(&sched->drain, 1, SKUAI_SEQ_CST);
-    skuai_fence(SKUAI_SEQ_CST); /* with tell_drained() in worker.c */
+    skuai_store_32(&sched->drain, 1, SKUAI_RELAXED); /* the fence orders it */
+    /* With tell_drained() in worker.c. No model test runs this: model_worker.c has its like. */
+    skuai_fence(SKUAI_SEQ_CST);
     if (skuai_scheduler_live(sched) == 0)
         return true;
     return wait_for_word(sched, &sched->drain, 2, until_ns);
@@ -59,7 +61,8 @@ static bool wait_drained(struct skuai_scheduler *sched, uint64_t until_ns)
 
 static void enter_stage(struct skuai_scheduler *sched, enum skuai_stage stage)
 {
-    skuai_store_32(&sched->stage, (uint32_t)stage, SKUAI_RELEASE); /* pairs with the acquire in spawn.c */
+    /* REFUSE is R2 (rundown.h). No model test runs this: model_rundown.c has its like. */
+    skuai_store_32(&sched->stage, (uint32_t)stage, SKUAI_SEQ_CST);
 }
 
 static bool cancel_and_wait(struct skuai_scheduler *sched, uint64_t cancel_ns)
@@ -170,8 +173,7 @@ int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_n
     bool clean = false, again = skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP; /* a worker was busy */
     if (!again) {
         enter_stage(sched, SKUAI_STAGE_REFUSE);
-        skuai_fence(SKUAI_SEQ_CST);
-        while (skuai_load_32(&sched->entering, SKUAI_ACQUIRE) != 0) /* pairs with the release in spawn.c */
+        while (!skuai_rundown_is_over(&sched->spawning))
             skuai_thread_yield();
         clean = wait_drained(sched, later(skuai_env_now(&sched->env), drain_ns)) || cancel_and_wait(sched, cancel_ns);
     }

@@ -111,8 +111,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
     }
     if (sched->slabs_made && !in_child) {
         skuai_scheduler_each_task(sched, withdraw, NULL);
-        /* Acquire: pairs with skuai_sink_unhold(): late fires from outside are over before the memory goes. */
-        while (skuai_load_32(&sched->holds, SKUAI_ACQUIRE) != 0)
+        while (!skuai_rundown_is_over(&sched->holds)) /* late fires from outside */
             skuai_thread_yield();
         skuai_scheduler_each_task(sched, abandon, sched);
     }

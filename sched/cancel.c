@@ -158,12 +158,12 @@ void *skuai_sink_hold(uintptr_t sink)
     struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))
         return NULL;
-    skuai_add_32(&sched->holds, 1, SKUAI_RELAXED); /* before DONE's release, which carries it */
+    skuai_rundown_enter_ahead(&sched->holds); /* of DONE */
     return sched;
 }
 
 void skuai_sink_unhold(void *held)
 {
     struct skuai_scheduler *sched = held;
-    skuai_sub_32(&sched->holds, 1, SKUAI_RELEASE); /* pairs with the destroyer's acquire: our fire comes before it */
+    skuai_rundown_leave(&sched->holds);
 }

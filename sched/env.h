@@ -113,7 +113,7 @@ SKUAI_INLINE void skuai_env_pause(struct skuai_env *env)
     if (SKUAI_UNLIKELY(env->sim != NULL))
         skuai_sim_point(env->sim, SKUAI_POINT_SPIN);
     else
-        skuai_pause();
+        skuai_pause(); /* no model test runs this: the point comes in its place */
 }
 
 /* The thread runs thread->entry(thread->arg). `parker` is where it will sleep. Returns 0 or a negative errno value. */

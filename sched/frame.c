@@ -141,9 +141,9 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
     worker->task = task;
     worker->budget = SKUAI_AWAIT_BUDGET;
     worker->polling = 1;
-    /* Acquire: what a firing thread pushed before its wake; the wake's own edge would do, the list is its own
-     * anyway. */
-    if (skuai_load_ptr(&task->fired, SKUAI_ACQUIRE) != NULL)
+    /* Relaxed: who takes the list acquires it; and a push that is missed here comes before a wake that makes another
+     * run. */
+    if (skuai_load_ptr(&task->fired, SKUAI_RELAXED) != NULL)
         skuai_sets_deliver(task);
     enum skua_poll poll = skuai_frame_climb(worker, root->parent, root);
     worker->polling = 0;
@@ -182,7 +182,7 @@ int64_t skua_await_frame(skua_frame *frame)
     skua_scope *around = worker->task->scope;
     for (;;) {
         worker->polling = 1;
-        if (skuai_load_ptr(&worker->task->fired, SKUAI_ACQUIRE) != NULL) /* as in run_root */
+        if (skuai_load_ptr(&worker->task->fired, SKUAI_RELAXED) != NULL) /* as in run_root */
             skuai_sets_deliver(worker->task);
         enum skua_poll poll = skuai_frame_climb(worker, leaf, frame);
         worker->polling = 0;

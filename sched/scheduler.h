@@ -14,6 +14,7 @@
 #include "sched/guard.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
+#include "sched/rundown.h"
 #include "sched/slab.h"
 #include "sched/stack.h"
 #include "sched/task.h"
@@ -124,10 +125,10 @@ struct skuai_scheduler {
     skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */
-    skua_word32 entering;                 /* spawns from outside: between the look at stage and the end of the push */
+    struct skuai_rundown spawning;        /* spawns from outside: between the look at stage and the end of the push */
     skua_word32 said_starved;             /* that a fiber waits for memory has been logged */
-    skua_word32 name_readers;             /* who reads names of tasks that may end meanwhile (task_more.c) */
-    skua_word32 holds;                    /* fires from outside that are still under way (op.h) */
+    struct skuai_rundown name_readers;    /* who reads names of tasks that may end meanwhile (task_more.c) */
+    struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
 };
 

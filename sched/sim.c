@@ -247,7 +247,7 @@ int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t
     int no_signal_stack = skuai_overflow_thread_init(&signal_stack);
     (void)no_signal_stack; /* as for a worker: without one an overflow ends in a bare fault */
     skuai_context_init_thread(&sim->driver);
-    while (skuai_load_32(word, SKUAI_ACQUIRE) != value) { /* as the word's own protocol says */
+    while (skuai_load_32(word, SKUAI_RELAXED) != value) { /* all that sets it is this thread */
         wake_expired(sim);
         if (choose_ready(sim)) {
             step(sim);

@@ -80,10 +80,11 @@ static __attribute__((noinline)) int enter_from_outside(struct skuai_scheduler *
     /* A simulation is one thread's, and what its tasks do must not depend on others. */
     if (sched->env.sim != NULL ? !skuai_sim_is_owner(sched->env.sim) : self != NULL && self->sched->env.sim != NULL)
         return -EPERM;
-    skuai_add_32(&sched->entering, 1, SKUAI_SEQ_CST); /* the litmus of runtime/shutdown.c, 1 */
-    if (SKUAI_LIKELY(skuai_load_32(&sched->stage, SKUAI_SEQ_CST) == SKUAI_STAGE_OPEN)) /* likewise */
+    skuai_rundown_enter(&sched->spawning);
+    /* R1 (rundown.h). No model test runs this: model_rundown.c has its like. */
+    if (SKUAI_LIKELY(skuai_load_32(&sched->stage, SKUAI_SEQ_CST) == SKUAI_STAGE_OPEN))
         return 0;
-    skuai_sub_32(&sched->entering, 1, SKUAI_RELEASE); /* as in leave() */
+    skuai_rundown_leave(&sched->spawning);
     return -ESHUTDOWN;
 }
 
@@ -102,15 +103,14 @@ SKUAI_INLINE int enter(const skua_spawn_attr *attr, struct skuai_scheduler **sch
         return -ENOTSUP;
     if (SKUAI_UNLIKELY(*worker == NULL))
         return enter_from_outside(*sched, self);
-    /* Acquire: pairs with the shutting thread's release. */
-    return skuai_load_32(&(*sched)->stage, SKUAI_ACQUIRE) >= SKUAI_STAGE_CANCEL ? -ESHUTDOWN : 0;
+    /* Relaxed: a spawn that slips in is cancelled at the next round. */
+    return skuai_load_32(&(*sched)->stage, SKUAI_RELAXED) >= SKUAI_STAGE_CANCEL ? -ESHUTDOWN : 0;
 }
 
 static void leave(struct skuai_scheduler *sched, struct skuai_worker *worker)
 {
     if (SKUAI_UNLIKELY(worker == NULL))
-        skuai_sub_32(&sched->entering, 1,
-                     SKUAI_RELEASE); /* pairs with the acquire in shutdown.c: we touch it no more */
+        skuai_rundown_leave(&sched->spawning);
 }
 
 /* Names it if asked, counts it and queues it. On error the task is freed. */
@@ -270,9 +270,9 @@ static void attach(struct skuai_worker *worker, struct skuai_scheduler *sched, s
 static __attribute__((noinline)) void attach_from_outside(struct skuai_worker *worker, struct skuai_scheduler *sched,
                                                           skua_join_op *op, skua_task *task)
 {
-    skuai_add_32(&sched->holds, 1, SKUAI_RELAXED); /* before the attach's release, which carries it to the end */
+    skuai_rundown_enter_ahead(&sched->holds); /* of the attach, whose release carries it to the end */
     attach(worker, sched, op, task);
-    skuai_sub_32(&sched->holds, 1, SKUAI_RELEASE); /* as in skuai_sink_unhold() */
+    skuai_rundown_leave(&sched->holds);
 }
 
 void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task)
@@ -341,7 +341,8 @@ int skua_try_join(skua_task *task, int64_t *result)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(skuai_task_scheduler(task)->alive_here, SKUAI_RELAXED) == 0)) /* as in detach */
         return -ENOTSUP;
-    if (!(skuai_load_64(&task->word, SKUAI_ACQUIRE) & SKUAI_TASK_ENDED)) /* pairs with the end's release: the result */
+    /* Acquire: pairs with the end's release: the result. No model test runs this: J1 (join.c) reads it likewise. */
+    if (!(skuai_load_64(&task->word, SKUAI_ACQUIRE) & SKUAI_TASK_ENDED))
         return -EAGAIN;
     if (result != NULL)
         *result = task->result;
@@ -352,7 +353,7 @@ int skua_try_join(skua_task *task, int64_t *result)
 /* ---- the scheduler's tasks ----------------------------------------------------------------------------------- */
 
 /* The tasks that have not ended. The ends are added up first: if the two sums are equal, then at the moment between
- * the two passes nothing lived. */
+ * the two passes nothing lived. No model test runs this: model/world.h has its like. */
 uint64_t skuai_scheduler_live(struct skuai_scheduler *sched)
 {
     uint64_t ended = 0, spawned = 0;
@@ -373,7 +374,8 @@ static void visit_slot(void *slot, void *arg)
 {
     struct each_task *each = arg;
     skua_task *task = slot;
-    if (skuai_load_64(&task->word, SKUAI_ACQUIRE) & SKUAI_TASK_ALIVE) /* pairs with whatever published the task */
+    /* Relaxed: who touches more than the word takes it by changing the word, or comes after the workers' end. */
+    if (skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_ALIVE)
         each->visit(each->context, task);
 }
 

@@ -24,7 +24,8 @@ struct skuai_task_extension {
 
 static struct skuai_task_extension *existing(const skua_task *task)
 {
-    /* Pairs with the release below. SEQ_CST: the reader's half of skuai_task_more_free(); on x86 it is the same. */
+    /* Pairs with the release below. SEQ_CST: R1 (rundown.h), of who reads a name from outside; on x86 it is the same.
+     * No model test runs this: model_rundown.c has its like. */
     return skuai_load_ptr(&task->more, SKUAI_SEQ_CST);
 }
 
@@ -33,7 +34,8 @@ static struct skuai_task_extension *extension(skua_task *task)
     struct skuai_task_extension *more = existing(task);
     if (more == NULL && (more = skuai_memory_get(skuai_task_scheduler(task), sizeof *more)) != NULL) {
         *more = (struct skuai_task_extension){ .count = 0 };
-        skuai_store_ptr(&task->more, more, SKUAI_RELEASE); /* whoever finds it finds it made */
+        /* Whoever finds it finds it made. No model test runs this: one pair. */
+        skuai_store_ptr(&task->more, more, SKUAI_RELEASE);
     }
     return more;
 }
@@ -53,10 +55,9 @@ void skuai_task_more_free(skua_task *task)
 {
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     struct skuai_task_extension *more = existing(task);
-    /* Store buffering, seq_cst: { more; name_readers } against { name_readers; more } of who reads a name from outside.
-     * */
+    /* R2 (rundown.h). No model test runs this: as in existing(). */
     skuai_store_ptr(&task->more, NULL, SKUAI_SEQ_CST);
-    while (SKUAI_UNLIKELY(skuai_load_32(&sched->name_readers, SKUAI_SEQ_CST) != 0))
+    while (SKUAI_UNLIKELY(!skuai_rundown_is_over(&sched->name_readers)))
         skuai_pause(); /* it copies a few bytes */
     if (more->locals != NULL)
         skuai_memory_put(sched, more->locals, more->capacity * sizeof *more->locals);
@@ -104,9 +105,9 @@ size_t skua_task_name(const skua_task *task, char *name, size_t size)
 
 void skuai_task_name_from_outside(struct skuai_scheduler *sched, const skua_task *task, char *name, size_t size)
 {
-    skuai_add_32(&sched->name_readers, 1, SKUAI_SEQ_CST); /* as in skuai_task_more_free() */
+    skuai_rundown_enter(&sched->name_readers);
     skua_task_name(task, name, size);
-    skuai_sub_32(&sched->name_readers, 1, SKUAI_RELEASE); /* the copy comes before the end of `more` */
+    skuai_rundown_leave(&sched->name_readers);
 }
 
 int skua_self_set_name(const char *name)

@@ -7,6 +7,7 @@
 
 #include "model/mc.h"
 #include "sched/op.h"
+#include "sched/rundown.h"
 #include "sched/task.h"
 
 enum { GENERATION = 5, TASK_RESULT = 42, NEXT_RESULT = 43, EVENT_ARM = 0, JOIN_ARM = 1 };
@@ -21,7 +22,7 @@ static skua_word32 stage;    /* 1: the runtime has left the task over */
 static skua_word32 handle;   /* 1: the next task's is there; the event may happen */
 static bool foreign;         /* the joiner is not of the task's runtime, which is destroyed after the task's end */
 static bool counted;         /* the joiner has counted itself into `holds` before all that is looked at */
-static skua_word32 holds;    /* the runtime's */
+static struct skuai_rundown holds; /* the runtime's */
 static enum outcome outcome[2]; /* of ops[] */
 static int64_t got[2];
 static unsigned frees;
@@ -59,7 +60,7 @@ static void ends_and_destroys(void *arg)
     ends(arg);
     if (frees != 1)
         return;
-    while (skuai_load_32(&holds, SKUAI_ACQUIRE) != 0)
+    while (!skuai_rundown_is_over(&holds))
         skuai_pause();
     mc_free(&task, sizeof task);
 }
@@ -92,7 +93,7 @@ static enum skuai_join start_and_hold(int i, struct skuai_select *select)
     op->op.select = select;
     op->op.arm = JOIN_ARM;
     if (foreign && !counted)
-        skuai_add_32(&holds, 1, SKUAI_RELAXED);
+        skuai_rundown_enter_ahead(&holds);
     enum skuai_join join = skuai_join_attach(&task, &op->op, foreign);
     if (join == SKUAI_JOIN_READY && skuai_op_claim(&op->op)) {
         got[i] = SKUAI_READ(task.result);
@@ -107,7 +108,7 @@ static enum skuai_join start_and_hold(int i, struct skuai_select *select)
 static void let_go(void)
 {
     if (foreign)
-        skuai_sub_32(&holds, 1, SKUAI_RELEASE);
+        skuai_rundown_leave(&holds);
 }
 
 static enum skuai_join start(int i, struct skuai_select *select)
@@ -239,7 +240,7 @@ static void reset(uint64_t flags)
     memset(sinks, 0, sizeof sinks);
     memset(outcome, 0, sizeof outcome);
     memset(got, 0, sizeof got);
-    handle.raw = stage.raw = holds.raw = 0;
+    handle.raw = stage.raw = holds.users.raw = 0;
     foreign = counted = false;
     frees = 0;
     task.word.raw = (uint64_t)GENERATION << 32 | SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | flags;
@@ -252,7 +253,7 @@ static void reset(uint64_t flags)
     mc_name(&select_word.decided, "decided");
     mc_name(&handle, "handle");
     mc_name(&stage, "stage");
-    mc_name(&holds, "holds");
+    mc_name(&holds.users, "holds");
 }
 
 static void joined_once(void)
@@ -426,7 +427,7 @@ MC_TEST(abort_select, .setup = abort_select_setup, .finish = left_over_finish, .
 static void aborts_and_destroys(void *arg)
 {
     aborts(arg);
-    while (skuai_load_32(&holds, SKUAI_ACQUIRE) != 0)
+    while (!skuai_rundown_is_over(&holds))
         skuai_pause();
     mc_free(&task, sizeof task);
 }
@@ -460,12 +461,12 @@ static void foreign_cancel_setup(void) { foreign_setup(ends_and_destroys, cancel
 static void foreign_abort_setup(void)
 {
     foreign_setup(aborts_and_destroys, joins_left_over, NULL);
-    holds.raw = counted = 1;
+    holds.users.raw = counted = 1;
 }
 static void foreign_abort_cancelled_setup(void)
 {
     foreign_setup(aborts_and_destroys, joins_left_over, &task);
-    holds.raw = counted = 1;
+    holds.users.raw = counted = 1;
 }
 MC_TEST(foreign_withdraw, .setup = foreign_withdraw_setup, .finish = withdraw_finish, .bound = 4);
 MC_TEST(foreign_cancel, .setup = foreign_cancel_setup, .finish = join_finish, .bound = 4);

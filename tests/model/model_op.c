@@ -11,6 +11,7 @@
 #include "model/mc.h"
 #include "sched/lock.h"
 #include "sched/op.h"
+#include "sched/rundown.h"
 #include "sched/task_word.h"
 
 enum { VALUE = 7 };
@@ -25,7 +26,7 @@ static struct {
     skua_word64 word;
     skua_word32 queued; /* the only queue: 1 while the task is in it */
 } task;
-static skua_word32 holds;
+static struct skuai_rundown holds;
 static bool holding; /* the completer belongs to another runtime */
 static skua_op ops[2];
 static int64_t got[2];
@@ -73,10 +74,10 @@ void *skuai_sink_hold(uintptr_t sink)
 {
     if (!holding || (sink & SKUAI_SINK_TAGS) != SKUAI_SINK_TASK)
         return NULL;
-    skuai_add_32(&holds, 1, SKUAI_RELAXED); /* before DONE's release, which carries it */
+    skuai_rundown_enter_ahead(&holds); /* of DONE */
     return &holds;
 }
-void skuai_sink_unhold(void *held) { skuai_sub_32(held, 1, SKUAI_RELEASE); }
+void skuai_sink_unhold(void *held) { skuai_rundown_leave(held); }
 
 /* ---- the event ---- */
 
@@ -200,7 +201,7 @@ static void waits_as_thread(void *arg)
 static void destroys_runtime(void *arg)
 {
     waits_once(arg);
-    while (skuai_load_32(&holds, SKUAI_ACQUIRE) != 0)
+    while (!skuai_rundown_is_over(&holds))
         skuai_pause();
     mc_free(&task, sizeof task);
 }
@@ -219,13 +220,13 @@ static void reset(void)
     memset(events, 0, sizeof events);
     memset(ops, 0, sizeof ops);
     memset(&task, 0, sizeof task);
-    holds.raw = 0;
+    holds.users.raw = 0;
     holding = false;
     got[0] = got[1] = fires = 0;
     task.word.raw = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING;
     mc_name(&task.word, "task.word");
     mc_name(&task.queued, "queue");
-    mc_name(&holds, "holds");
+    mc_name(&holds.users, "holds");
     for (int i = 0; i < 2; i++) {
         mc_name(&events[i].lock.word, "lock %d", i);
         mc_name(&ops[i].state, "op%d.state", i);

@@ -97,7 +97,7 @@ static enum skuai_run run_spawns_and_ends(struct skuai_worker *worker, skua_task
 static void drainer(void *arg)
 {
     (void)arg;
-    skuai_store_32(&sched.drain, 1, SKUAI_SEQ_CST);
+    skuai_store_32(&sched.drain, 1, SKUAI_RELAXED);
     skuai_fence(SKUAI_SEQ_CST);
     if (skuai_scheduler_live(&sched) != 0)
         while (skuai_load_32(&sched.drain, SKUAI_ACQUIRE) != 2)

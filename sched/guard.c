@@ -64,6 +64,8 @@ static bool look(struct skuai_scheduler *sched)
     bool found = false;
     uint64_t now = skuai_env_now(&sched->env);
     uint64_t next = skuai_load_64(&sched->timer_next, SKUAI_RELAXED); /* a bound; the wheels' locks decide */
+    /* No model test needs the check, which leaves to the timekeeper what is his, nor the sequence: what the timers wake
+     * is seen at the next look at the latest. */
     if (next <= now && now - next >= LATE_NS) {
         skuai_timers_run(sched, now);
         kick_timekeeper(sched); /* G3 */
@@ -75,8 +77,9 @@ static bool look(struct skuai_scheduler *sched)
     }
     bool injected = !skuai_inject_is_empty(&sched->inject);
     if (injected && sched->guard.saw_injected)
-        skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint */
+        skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: they count no time. */
     sched->guard.saw_injected = injected;
+    /* How soon to look again; no model test needs the check: they count no time. */
     return found || injected || (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
 }
 

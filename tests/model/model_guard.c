@@ -66,12 +66,25 @@ static enum skuai_run run_met(struct skuai_worker *worker, skua_task *task)
     mc_futex_wake(&meeting, 1);
     return SKUAI_RUN_SETTLED;
 }
-/* A worker that is inside of such a task: it has left another in its next-slot, for which nobody is woken. */
+/* A worker that is inside of such a task: it has left another somewhere where nobody is woken for it. */
+static void leave_in_slot(void) { spawn(0, run_met); }
+static void leave_in_deque(void)
+{
+    tasks[0].run = run_met;
+    skuai_schedule_last(world_pointers[0], &tasks[0]);
+}
+static void leave_in_inbox(void)
+{
+    tasks[0].run = run_met;
+    skuai_deque_push(&world_pointers[0]->inbox, &tasks[0], SKUAI_RELEASE);
+}
+static void leave_nothing(void) { skuai_store_32(&meeting, 1, SKUAI_RELAXED); }
+static void (*left_by_hog)(void);
 static void hog(void *arg)
 {
     (void)arg;
     world_self[mc.current] = world_pointers[0];
-    spawn(0, run_met);
+    left_by_hog();
     while (skuai_load_32(&meeting, SKUAI_ACQUIRE) == 0)
         mc_futex_wait(&meeting, 0);
 }
@@ -116,16 +129,30 @@ static void long_finish(void)
 }
 MC_TEST(computes, .setup = long_setup, .finish = long_finish, SEARCH);
 
-static void slot_setup(void)
+static void with_hog(void (*leave)(void))
 {
     reset(2);
     world_naps = 9;
+    left_by_hog = leave;
     mc_thread(hog, NULL);
     mc_allow_blocked(mc_thread_named("worker", skuai_worker_main, world_pointers[1]));
     (void)skuai_guard_start(&sched);
 }
-static void slot_finish(void) { mc_assert(runs[0] == 1, "what lies in a next-slot is nobody's"); }
-MC_TEST(slot, .setup = slot_setup, .finish = slot_finish, SEARCH);
+static void slot_setup(void) { with_hog(leave_in_slot); }
+static void deque_setup(void) { with_hog(leave_in_deque); }
+static void inbox_setup(void) { with_hog(leave_in_inbox); }
+static void hog_finish(void) { mc_assert(runs[0] == 1, "what lies in a queue of a worker that computes is nobody's"); }
+MC_TEST(slot, .setup = slot_setup, .finish = hog_finish, SEARCH);
+MC_TEST(deque, .setup = deque_setup, .finish = hog_finish, .stale = 1, .max_executions = 20000, .random = 2000);
+MC_TEST(inbox, .setup = inbox_setup, .finish = hog_finish, .stale = 1, .max_executions = 20000, .random = 2000);
+
+/* Nothing waits, so nobody is woken. */
+static void nothing_setup(void) { with_hog(leave_nothing); }
+static void nothing_finish(void)
+{
+    mc_assert(skuai_load_64(&world_pointers[1]->counters.parks, SKUAI_RELAXED) <= 1, "woken for nothing");
+}
+MC_TEST(nothing, .setup = nothing_setup, .finish = nothing_finish, .stale = 1, .max_executions = 20000, .random = 2000);
 
 /* The same without worker.c, whose other accesses of the counts could stand in for those that G2 names: a worker that
  * was in the set when the test began leaves it by itself, or is picked. */

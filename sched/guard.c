@@ -90,7 +90,7 @@ static bool rouse_owners(struct skuai_scheduler *sched)
     bool roused = false;
     for (uint32_t i = 0; i < sched->nworkers; i++)
         if (skuai_slab_cache_is_notified(&sched->workers[i]->slab)) {
-            skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
+            skuai_env_unpark(&sched->env, &sched->workers[i]->parker); /* no model test runs this: memory only */
             roused = true;
         }
     return roused;
@@ -122,18 +122,23 @@ static void guard_main(void *arg)
         skuai_context_init_thread(&guard->base);
     while (skuai_load_32(&sched->stage, SKUAI_RELAXED) != SKUAI_STAGE_STOP) { /* says no more than that */
         uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
+        /* How calm it is decides about processor time alone: the second look (G1) about sleeping. So no model test needs
+         * the step, sequence or check here (tests/unit/test_guard.c has them). */
         calm = all_sleep(sched) ? calm + 1 : 0;
+        /* No model test needs the sequence: likewise. */
         if (calm >= CALM) {
             skuai_store_32(&guard->deep, 1, SKUAI_SEQ_CST); /* G1 */
             if (all_sleep(sched))
                 until = return_ns;
             interval = LOOK_MIN_NS;
         }
+        /* No model test needs the check: likewise. */
         if (skuai_env_park(&sched->env, &guard->parker, until)) {
             guard->keeps = true; /* somebody works, or did already: that leaves something behind */
             calm = 0;
         }
-        skuai_store_32(&guard->deep, 0, SKUAI_RELAXED); /* awake: whoever reads the 1 still gives a token too many */
+        /* Awake: whoever reads the 1 still gives a token too many. So no model test needs the step. */
+        skuai_store_32(&guard->deep, 0, SKUAI_RELAXED);
         if (all_sleep(sched))
             continue;
         guard->keeps = true;
@@ -163,6 +168,7 @@ int skuai_guard_start(struct skuai_scheduler *sched)
     return rc;
 }
 
+/* No model test runs this: model_idle.c's stopper does it to workers. */
 void skuai_guard_stop(struct skuai_scheduler *sched)
 {
     if (!sched->guard.started)

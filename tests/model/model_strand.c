@@ -1,0 +1,237 @@
+/* Fork-join (sched/strand.c, Y1 … Y9) with two and three thieves: each job is run once, by its owner or by a thief; its
+ * joiner has what it did; who waits is woken; what is public is found as long as there is the token.
+ */
+/* model-sources: sched/strand.c */
+#include <string.h>
+
+#include "model/mc.h"
+#include "sched/strand.h"
+
+enum { JOBS = 4 };
+
+static struct skuai_strand strand;
+static struct skuai_job jobs[JOBS];
+static unsigned forked, runs[16]; /* by the number that a job carries */
+static skua_word32 woken, others_ran;
+
+/* ---- what scheduler and fibers do ---- */
+
+static skua_word32 queued; /* the token lies in somebody's deque */
+
+static void push_token(void)
+{
+    mc_assert(skuai_exchange_32(&queued, 1, SKUAI_RELEASE) == 0, "the token is in two queues");
+    mc_futex_wake(&queued, 1);
+}
+static void made_public(bool any)
+{
+    if (any && skuai_strand_offer(&strand))
+        push_token();
+}
+
+static void run(struct skuai_strand *of, struct skuai_job *job)
+{
+    (void)of;
+    uint64_t number = SKUAI_READ(job->room[0]);
+    mc_assert(runs[number]++ == 0, "a job ran twice");
+    SKUAI_WRITE(job->room[0], number + 100);
+}
+
+static void fork_one(void)
+{
+    struct skuai_job *job = strand.top;
+    job->run = run;
+    SKUAI_WRITE(job->room[0], forked++);
+    strand.top = job + 1;
+    if (skuai_strand_is_below_limit(&strand, job))
+        made_public(skuai_strand_share(&strand));
+}
+
+static void join_one(void)
+{
+    struct skuai_job *job = strand.top - 1;
+    enum skuai_strand_join where = SKUAI_STRAND_PRIVATE;
+    bool shared = false;
+    unsigned number = --forked;
+    strand.top = job;
+    if (skuai_strand_is_below_limit(&strand, job))
+        where = skuai_strand_join(&strand, job, &shared);
+    made_public(shared);
+    if (where == SKUAI_STRAND_PRIVATE) {
+        run(&strand, job);
+    } else {
+        if (skuai_job_wait(job))
+            while (!skuai_job_is_done(job)) {
+                mc_futex_wait(&woken, 0);
+                mc_yield(); /* and sees what came before the wake */
+            }
+        skuai_store_32(&woken, 0, SKUAI_RELAXED);
+        skuai_strand_settle(&strand, job);
+    }
+    mc_assert(SKUAI_READ(job->room[0]) == number + 100, "the joiner has what the job did");
+    runs[number] = 0;
+}
+
+static void run_taken(struct skuai_job *job)
+{
+    run(NULL, job);
+    if (skuai_job_done(job)) {
+        skuai_store_32(&woken, 1, SKUAI_RELEASE);
+        mc_futex_wake(&woken, 1);
+    }
+}
+
+/* ---- parties ---- */
+
+/* Thieves that need no token. */
+static void thief(void *arg)
+{
+    for (unsigned i = 0; i < (unsigned)(uintptr_t)arg; i++) {
+        skuai_strand_poison(&strand);
+        struct skuai_job *job = skuai_strand_take(&strand);
+        if (job != NULL)
+            run_taken(job);
+    }
+}
+
+/* Those that live by the token, as long as there is one. */
+static void finder(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        while (skuai_exchange_32(&queued, 0, SKUAI_ACQUIRE) == 0)
+            mc_futex_wait(&queued, 0);
+        struct skuai_job *job = skuai_strand_take(&strand);
+        if (skuai_strand_offer_again(&strand))
+            push_token();
+        if (job == NULL)
+            continue;
+        run_taken(job);
+        skuai_add_32(&others_ran, 1, SKUAI_RELEASE);
+        mc_futex_wake(&others_ran, 1);
+    }
+}
+static void wait_for_others(uint32_t count)
+{
+    uint32_t ran;
+    while ((ran = skuai_load_32(&others_ran, SKUAI_ACQUIRE)) < count)
+        mc_futex_wait(&others_ran, ran);
+}
+/* It waits inside of its jobs for what others must run: all at once, or one after the other. */
+static void owner_waits(void *arg)
+{
+    (void)arg;
+    fork_one();
+    fork_one();
+    made_public(skuai_strand_expose(&strand));
+    wait_for_others(2);
+    join_one();
+    join_one();
+}
+static void owner_waits_twice(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 1; i <= 2; i++) {
+        fork_one();
+        made_public(skuai_strand_expose(&strand));
+        wait_for_others(i);
+    }
+    join_one();
+    join_one();
+}
+
+static void owner_of_two(void *arg)
+{
+    (void)arg;
+    fork_one();
+    fork_one();
+    join_one();
+    join_one();
+}
+static void owner_of_three(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        fork_one();
+    for (int i = 0; i < 3; i++)
+        join_one();
+}
+/* Ends meet again and again at the same places. */
+static void owner_again(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        fork_one();
+        fork_one();
+        join_one();
+        fork_one();
+        join_one();
+        join_one();
+    }
+}
+/* It suspends with two jobs that nobody has asked for. */
+static void owner_exposes(void *arg)
+{
+    (void)arg;
+    fork_one();
+    fork_one();
+    made_public(skuai_strand_expose(&strand));
+    join_one();
+    join_one();
+}
+
+static void reset(void)
+{
+    memset(runs, 0, sizeof runs);
+    forked = 0;
+    woken.raw = queued.raw = others_ran.raw = 0;
+    skuai_strand_init(&strand, jobs, JOBS);
+    mc_name(&strand.limit, "limit");
+    mc_name(&strand.ends, "ends");
+    mc_name(&strand.offered, "offered");
+    mc_name(&queued, "queued");
+    mc_name(&woken, "woken");
+    for (unsigned i = 0; i < JOBS; i++) {
+        mc_name(&jobs[i].state, "state %u", i);
+        mc_name(&jobs[i].room[0], "room %u", i);
+    }
+}
+static void finish(void)
+{
+    uint64_t ends = skuai_load_64(&strand.ends, SKUAI_RELAXED);
+    mc_assert(ends == 0 && strand.top == jobs && strand.split == jobs, "the ends have met where they began");
+    mc_assert(!skuai_strand_has_public(&strand), "a job is left");
+}
+
+static void with(void (*owner)(void *), unsigned thieves, unsigned takes)
+{
+    reset();
+    mc_thread_named("owner", owner, NULL);
+    for (unsigned i = 0; i < thieves; i++)
+        mc_thread(thief, (void *)(uintptr_t)takes);
+}
+static void with_finders(void (*owner)(void *), unsigned finders)
+{
+    reset();
+    mc_thread_named("owner", owner, NULL);
+    for (unsigned i = 0; i < finders; i++)
+        mc_allow_blocked(mc_thread(finder, NULL));
+}
+static void two_one_setup(void) { with(owner_of_two, 1, 2); }
+static void two_two_setup(void) { with(owner_of_two, 2, 1); }
+static void three_two_setup(void) { with(owner_of_three, 2, 2); }
+static void three_three_setup(void) { with(owner_of_three, 3, 1); }
+static void again_setup(void) { with(owner_again, 2, 2); }
+static void exposes_setup(void) { with(owner_exposes, 2, 1); }
+static void token_setup(void) { with_finders(owner_waits, 2); }
+static void token_again_setup(void) { with_finders(owner_waits_twice, 2); }
+static void token_one_setup(void) { with_finders(owner_waits_twice, 1); }
+MC_TEST(token, .setup = token_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(token_again, .setup = token_again_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(token_one, .setup = token_one_setup, .finish = finish, .bound = 3);
+MC_TEST(two_one, .setup = two_one_setup, .finish = finish, .bound = 4);
+MC_TEST(two_two, .setup = two_two_setup, .finish = finish, .bound = 3);
+MC_TEST(three_two, .setup = three_two_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(three_three, .setup = three_three_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(again, .setup = again_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(exposes, .setup = exposes_setup, .finish = finish, .bound = 3);

@@ -71,6 +71,7 @@ static bool look(struct skuai_scheduler *sched)
         kick_timekeeper(sched); /* G3 */
         found = true;
     }
+    /* No model test needs the check of the sleepers, which spares the look through all queues. */
     if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
         found = true;

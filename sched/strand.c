@@ -28,7 +28,8 @@ static void move_split(struct skuai_strand *strand, struct skuai_job *split)
 {
     void *seen = strand->split;
     strand->split = split;
-    skuai_cas_ptr(&strand->limit, &seen, split, SKUAI_RELAXED); /* no data behind it */
+    /* No data behind it. No model test needs the step: a limit that is too high costs the slow path, no more. */
+    skuai_cas_ptr(&strand->limit, &seen, split, SKUAI_RELAXED);
 }
 
 static bool publish(struct skuai_strand *strand, uint32_t count)
@@ -39,7 +40,8 @@ static bool publish(struct skuai_strand *strand, uint32_t count)
     for (struct skuai_job *job = strand->split; job < split; job++)
         skuai_store_32(&job->state, SKUAI_JOB_FORKED, SKUAI_RELAXED); /* published by the addition */
     strand->split = split;
-    /* Release: pairs with Y3's acquire. SEQ_CST: Y9. */
+    /* Release: pairs with Y3's acquire. SEQ_CST: Y9. No model test needs the sequence: who becomes hungry in between
+     * asks again. */
     skuai_add_64(&strand->ends, ends_of(count, 0), SKUAI_SEQ_CST);
     skuai_exchange_ptr(&strand->limit, split, SKUAI_RELAXED); /* hunger from before is answered, later hunger stays */
     return true;
@@ -84,7 +86,8 @@ bool skuai_job_wait(struct skuai_job *job)
 void skuai_strand_settle(struct skuai_strand *strand, struct skuai_job *job)
 {
     uint32_t index = index_of(strand, job);
-    /* Relaxed: no thief takes while tail and split are equal, before or after. */
+    /* Relaxed: no thief takes while tail and split are equal, before or after. No model test needs the sequence: the
+     * owner comes back to neither in between. */
     skuai_store_64(&strand->ends, ends_of(index, index), SKUAI_RELAXED);
     move_split(strand, job);
 }
@@ -113,13 +116,14 @@ bool skuai_job_done(struct skuai_job *job)
 
 bool skuai_strand_offer(struct skuai_strand *strand)
 {
-    return skuai_exchange_32(&strand->offered, 1, SKUAI_SEQ_CST) == 0; /* Y9 */
+    /* Y9. No model test needs the seq_cst: racing stores are not reordered there, so that it reads the newest value. */
+    return skuai_exchange_32(&strand->offered, 1, SKUAI_SEQ_CST) == 0;
 }
 
 bool skuai_strand_offer_again(struct skuai_strand *strand)
 {
     if (skuai_strand_has_public(strand))
         return true; /* it is still offered */
-    skuai_store_32(&strand->offered, 0, SKUAI_SEQ_CST); /* Y9 */
+    skuai_store_32(&strand->offered, 0, SKUAI_SEQ_CST); /* Y9; no model test needs the seq_cst: as above */
     return skuai_strand_has_public(strand) && skuai_strand_offer(strand);
 }

@@ -128,6 +128,37 @@ static void owner_waits(void *arg)
     join_one();
     join_one();
 }
+/* The second becomes public while the token for the first is perhaps just being given up. */
+static void owner_adds(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < 3; i++) {
+        fork_one();
+        made_public(skuai_strand_expose(&strand));
+    }
+    wait_for_others(3);
+    for (uint32_t i = 0; i < 3; i++)
+        join_one();
+}
+/* Somebody is hungry when it forks, or when it joins. */
+static void owner_shares_at_fork(void *arg)
+{
+    (void)arg;
+    skuai_strand_poison(&strand);
+    fork_one();
+    wait_for_others(1);
+    join_one();
+}
+static void owner_shares_at_join(void *arg)
+{
+    (void)arg;
+    fork_one();
+    fork_one();
+    skuai_strand_poison(&strand);
+    join_one();
+    wait_for_others(1);
+    join_one();
+}
 static void owner_waits_twice(void *arg)
 {
     (void)arg;
@@ -185,6 +216,7 @@ static void reset(void)
     memset(runs, 0, sizeof runs);
     forked = 0;
     woken.raw = queued.raw = others_ran.raw = 0;
+    memset(&strand, 0xff, sizeof strand);
     skuai_strand_init(&strand, jobs, JOBS);
     mc_name(&strand.limit, "limit");
     mc_name(&strand.ends, "ends");
@@ -226,9 +258,17 @@ static void exposes_setup(void) { with(owner_exposes, 2, 1); }
 static void token_setup(void) { with_finders(owner_waits, 2); }
 static void token_again_setup(void) { with_finders(owner_waits_twice, 2); }
 static void token_one_setup(void) { with_finders(owner_waits_twice, 1); }
+static void token_adds_setup(void) { with_finders(owner_adds, 2); }
+static void token_adds_one_setup(void) { with_finders(owner_adds, 1); }
+static void hungry_fork_setup(void) { with_finders(owner_shares_at_fork, 2); }
+static void hungry_join_setup(void) { with_finders(owner_shares_at_join, 2); }
 MC_TEST(token, .setup = token_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(token_again, .setup = token_again_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(token_one, .setup = token_one_setup, .finish = finish, .bound = 3);
+MC_TEST(token_adds, .setup = token_adds_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(token_adds_one, .setup = token_adds_one_setup, .finish = finish, .bound = 3, .max_executions = 300000);
+MC_TEST(hungry_fork, .setup = hungry_fork_setup, .finish = finish, .bound = 3);
+MC_TEST(hungry_join, .setup = hungry_join_setup, .finish = finish, .bound = 3);
 MC_TEST(two_one, .setup = two_one_setup, .finish = finish, .bound = 4);
 MC_TEST(two_two, .setup = two_two_setup, .finish = finish, .bound = 3);
 MC_TEST(three_two, .setup = three_two_setup, .finish = finish, .max_executions = 300000);

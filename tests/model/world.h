@@ -33,6 +33,7 @@ static struct skuai_worker *world_self[MC_THREADS];
 static int world_threads[WORLD_WORKERS];
 static uint64_t world_now;
 static unsigned world_naps; /* sleeps with a deadline, by whomever, that may still be */
+static unsigned world_parks; /* of workers, that may still be */
 static unsigned world_lonely_naps; /* those in a row while nobody else could run */
 
 /* ---- the environment ---- */
@@ -42,8 +43,10 @@ uint64_t skuai_sim_now(struct skuai_sim *sim) { (void)sim; return world_now; }
 bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t deadline_ns)
 {
     (void)sim;
-    if (skuai_worker_self() != NULL)
+    if (skuai_worker_self() != NULL) {
+        mc_assert(world_parks-- != 0, "a worker is woken for nothing");
         world_workers[skuai_worker_self()->index].rounds = world_workers[skuai_worker_self()->index].deferrals = 0;
+    }
     if (deadline_ns != SKUA_NEVER && world_naps-- == 0)
         mc_abandon(); /* nobody is as unfair as that */
     /* Who sleeps while nobody else can run sees all that they did; and after some rounds has done what it can, so that
@@ -169,6 +172,7 @@ static void world_reset(uint32_t nworkers)
     memset(world_self, 0, sizeof world_self);
     world_now = 1000;
     world_naps = WORLD_NAPS;
+    world_parks = UINT32_MAX;
     world_lonely_naps = world_frees = world_locals = 0;
     sched.env.sim = (struct skuai_sim *)(void *)&sched; /* not NULL: the environment is ours */
     world_alive.raw = 1;

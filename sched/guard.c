@@ -71,7 +71,7 @@ static bool look(struct skuai_scheduler *sched)
         kick_timekeeper(sched); /* G3 */
         found = true;
     }
-    /* No model test needs the check of the sleepers, which spares the look through all queues. */
+    /* No model test needs the check: that somebody sleeps spares the look through all queues. */
     if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
         found = true;
@@ -122,9 +122,10 @@ static void guard_main(void *arg)
     if (sched->env.sim == NULL)
         skuai_context_init_thread(&guard->base);
     while (skuai_load_32(&sched->stage, SKUAI_RELAXED) != SKUAI_STAGE_STOP) { /* says no more than that */
+        /* No model test needs the sequence: what it gives back concerns nobody. */
         uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
-        /* How calm it is decides about processor time alone: the second look (G1) about sleeping. So no model test needs
-         * the step, sequence or check here (tests/unit/test_guard.c has them). */
+        /* No model test needs the step, sequence or check: how calm it is decides about processor time alone, which
+         * tests/unit/test_guard.c sees; about sleeping decides the second look (G1). */
         calm = all_sleep(sched) ? calm + 1 : 0;
         /* No model test needs the sequence: likewise. */
         if (calm >= CALM) {
@@ -138,7 +139,7 @@ static void guard_main(void *arg)
             guard->keeps = true; /* somebody works, or did already: that leaves something behind */
             calm = 0;
         }
-        /* Awake: whoever reads the 1 still gives a token too many. So no model test needs the step. */
+        /* Awake. No model test needs the step: whoever reads the 1 still gives a token too many. */
         skuai_store_32(&guard->deep, 0, SKUAI_RELAXED);
         if (all_sleep(sched))
             continue;

@@ -292,7 +292,7 @@ static skua_task *find(struct skuai_worker *worker)
         /* No model test needs the sequence: what is still queued at a stop has been given up already. */
         if (task != NULL) {
             /* P3; or P5, if the rest of a batch has come to our deque without our searching. No model test needs the
-             * sequence of this and G2, which only comes after the exchange that took us out of the set. */
+             * sequence: G2 comes after the exchange that took us out of the set, no more. */
             if (searching ? skuai_idle_found(&sched->idle) : skuai_deque_count(&worker->deque) != 0)
                 skuai_schedule_wake_one(sched);
             if (slept)

@@ -5,8 +5,8 @@
  *   R2 close   the owner makes it no longer to be had (a store, seq_cst)
  *   R3 over    and waits until nobody is counted
  *   R4 leave   the user's last access: what it did with the thing comes before what the owner does now
- * Litmus of R1 and R2: store buffering, { count; look } against { close; count }, all seq_cst: either the user sees that
- * it is closed, or the owner sees the user.
+ * Litmus of R1 and R2: store buffering, { count; look } against { close; count }, all seq_cst: either the user sees
+ * that it is closed, or the owner sees the user.
  *
  * A user without whom the owner does not get as far as R2 (it is yet to finish an op that the owner waits for) needs
  * no look: it enters ahead of that, and the release by which it lets the owner go on carries the count.

@@ -16,15 +16,15 @@
  *               the same, the owner shares what lies below it and runs it; if it is public, the owner takes it and the
  *               younger half of the public ones back, by compare-and-swap of split against the same word that thieves
  *               move tail in; if it is taken, Y6.
- *   Y6 wait     the owner exchanges FORKED for WAITING and sleeps until DONE (acquire: pairs with Y4), unless it was DONE
- *               already. Older jobs are taken, too, then; so the split and tail are put where top is.
+ *   Y6 wait     the owner exchanges FORKED for WAITING and sleeps until DONE (acquire: pairs with Y4), unless it was
+ *               DONE already. Older jobs are taken, too, then; so the split and tail are put where top is.
  *   Y7 expose   before the fiber suspends for anything else all private jobs become public.
  *   Y8 hunger   a thief that finds nothing stores POISON into the limit of a running strand: a hint. It is larger than
  *               any job's address, so that one comparison answers whether a job is private and whether anyone wants it.
- *   Y9 token    public jobs are found through the strand's one token in a worker's deque. `offered` says that it is in
- *               one. Whoever makes jobs public and finds it unset sets it and pushes the token; whoever has the token and
- *               finds nothing more to take clears it, then looks once more. Litmus: store buffering, { split; offered }
- *               against { offered; split }, all seq_cst.
+ *   Y9 token    public jobs are found through the strand's one token in a worker's deque. `offered` says that it is
+ *               in one. Whoever makes jobs public and finds it unset sets it and pushes the token; whoever has the
+ *               token and finds nothing more to take clears it, then looks once more. Litmus: store buffering,
+ *               { split; offered } against { offered; split }, all seq_cst.
  * A strand's memory is a strand for as long as the runtime lives: a token that is still queued when its fiber has ended
  * finds nothing, or the jobs of the strand's next fiber.
  * Model: tests/model/model_strand.c. Reasons: sched/DESIGN.md, "Fork-join".

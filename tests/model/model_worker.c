@@ -189,7 +189,8 @@ static void outside_finish(void)
     mc_assert(ended == 1, "all sleep, and a task that was woken has not run");
     world_check_asleep();
 }
-MC_TEST(outside, .setup = outside_setup, .finish = outside_finish, .stale = 1, .max_executions = 40000, .random = 10000);
+MC_TEST(outside, .setup = outside_setup, .finish = outside_finish, .stale = 1, .max_executions = 40000,
+        .random = 10000);
 
 static void slot_setup(void)
 {

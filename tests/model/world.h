@@ -14,7 +14,8 @@
 #include "sched/parker.h"
 #include "sched/scheduler.h"
 
-enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_DEFERRALS = 2, WORLD_NAPS = 16, WORLD_LONELY_NAPS = 5 };
+enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_DEFERRALS = 2, WORLD_NAPS = 16 };
+enum { WORLD_LONELY_NAPS = 5 };
 
 static struct skuai_scheduler sched;
 static skua_word32 world_alive; /* no fork's child */

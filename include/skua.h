@@ -6,6 +6,7 @@
 #include "skua/combine.h"
 #include "skua/future.h"
 #include "skua/op.h"
+#include "skua/parallel.h"
 #include "skua/runtime.h"
 #include "skua/task.h"
 #include "skua/time.h"

@@ -10,7 +10,12 @@ int skuai_overflow_describe(const void *fault_address, char *text, size_t size)
     if (worker == NULL || worker->task == NULL || worker->task->run != skuai_fiber_run)
         return 0;
     const struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
-    if (!fiber->started || !skuai_stack_guards(&worker->sched->stack_pool, &fiber->stack, fault_address))
+    if (!fiber->started)
+        return 0;
+    int length = skuai_strand_describe(fiber->strand, fault_address, text, size);
+    if (length > 0)
+        return length;
+    if (!skuai_stack_guards(&worker->sched->stack_pool, &fiber->stack, fault_address))
         return 0;
     return skuai_overflow_message(text, size, skuai_task_name(worker->task), skuai_stack_nominal(&fiber->stack));
 }

@@ -118,6 +118,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
     for (uint32_t i = 0; sched->workers != NULL && i < n; i++)
         if (sched->workers[i] != NULL)
             destroy_worker(sched, sched->workers[i], in_child);
+    skuai_strand_pool_fini(&sched->strands);
     if (sched->stacks_made)
         skuai_stack_pool_fini(&sched->stack_pool);
     if (sched->slabs_made)

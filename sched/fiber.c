@@ -48,6 +48,7 @@ static bool prepare(struct skuai_worker *worker, skua_task *task)
     int rc = skuai_stack_acquire(&worker->sched->stack_pool, &worker->stacks, fiber->stack_size, &fiber->stack);
     if (rc < 0)
         return false;
+    fiber->strand = NULL;
     fiber->started = true;
     skuai_context_make(&fiber->context, fiber->stack.low, fiber->stack.size, fiber_main, task);
     return true;
@@ -60,6 +61,8 @@ static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *tas
     worker->task = task;
     worker->budget = SKUAI_AWAIT_BUDGET;
     worker->flow = &fiber->context;
+    if (SKUAI_UNLIKELY(skuai_load_ptr(&worker->strand, SKUAI_RELAXED) != fiber->strand))
+        skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE); /* as in parallel.c's begin() */
     return &fiber->context;
 }
 
@@ -155,6 +158,8 @@ void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     if (SKUAI_UNLIKELY(!skuai_stack_check(&fiber->stack, __builtin_frame_address(0))))
         die_of_overflow(task); /* before anybody trusts what lies below */
+    if (SKUAI_UNLIKELY(fiber->strand != NULL))
+        skuai_parallel_suspends(worker, fiber->strand);
     struct skuai_context *to = next_flow(worker);
     worker->post = post; /* F1 */
     worker->post_task = task;

@@ -76,6 +76,8 @@ static bool look(struct skuai_scheduler *sched)
         skuai_schedule_wake_one(sched);
         found = true;
     }
+    if (skuai_idle_sleeping(&sched->idle) != 0)
+        skuai_parallel_hunger(sched);
     bool injected = !skuai_inject_is_empty(&sched->inject);
     if (injected && sched->guard.saw_injected)
         skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: they count no time. */

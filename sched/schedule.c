@@ -118,6 +118,13 @@ void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *
     skuai_schedule_wake_one(sched);
 }
 
+/* The owner computes on: not for the next-slot. */
+void skuai_schedule_offered(struct skuai_worker *worker, skua_task *token)
+{
+    push_local(worker, token, SKUAI_SEQ_CST);
+    skuai_schedule_wake_one(worker->sched);
+}
+
 void skuai_task_wake(skua_task *task)
 {
     if (skuai_task_word_wake(&task->word) == SKUAI_TASK_ENQUEUE)

@@ -14,6 +14,7 @@
 #include "sched/guard.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
+#include "sched/parallel.h"
 #include "sched/rundown.h"
 #include "sched/slab.h"
 #include "sched/stack.h"
@@ -70,6 +71,7 @@ struct skuai_worker {
     struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
     /* shared */
     skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
+    skua_wordptr strand;         /* that of the fiber it runs, or NULL: owner writes, hungry workers read */
     struct skuai_parker parker;
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;
@@ -118,6 +120,7 @@ struct skuai_scheduler {
     skua_word64 spawned_outside;          /* any thread that is none of the workers */
     skua_word64 wakes_outside;            /* likewise */
     struct skuai_stack_pool stack_pool;
+    struct skuai_strand_pool strands;
     struct skuai_inject inject;
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
@@ -149,6 +152,7 @@ void skuai_schedule_woken(skua_task *task);                              /* any 
 /* Likewise; `worker` is the calling thread's if it is one of the scheduler's, else NULL. */
 void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task);
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
+void skuai_schedule_offered(struct skuai_worker *worker, skua_task *token); /* for others; wakes one if need be */
 void skuai_schedule_wake_one(struct skuai_scheduler *sched);
 
 /* timers.c */

@@ -134,19 +134,43 @@ static int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, sk
     return 0;
 }
 
-static int spawn_fiber(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task **handle,
-                       const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+static skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
+                              size_t stack_size, skua_fiber_fn *fn, void *arg)
 {
-    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, handle != NULL);
+    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, with_handle);
     if (task == NULL)
-        return -ENOMEM;
+        return NULL;
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     fiber->fn = fn;
     fiber->arg = arg;
     fiber->awaits = 0;
     fiber->started = false;
-    fiber->stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
-    return launch(sched, worker, task, handle, attr);
+    fiber->stack_size = stack_size;
+    return task;
+}
+
+static int spawn_fiber(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task **handle,
+                       const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+{
+    size_t stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
+    skua_task *task = fiber_alloc(sched, worker, handle != NULL, stack_size, fn, arg);
+    return task != NULL ? launch(sched, worker, task, handle, attr) : -ENOMEM;
+}
+
+skua_task *skuai_spawn_begin(struct skuai_worker *worker, skua_fiber_fn *fn)
+{
+    return fiber_alloc(worker->sched, worker, false, worker->sched->stack_size, fn, NULL);
+}
+
+void skuai_spawn_end(struct skuai_worker *worker, skua_task *task, void *arg)
+{
+    if (arg == NULL) {
+        skuai_task_free(task);
+        return;
+    }
+    ((struct skuai_fiber *)SKUAI_TASK_BODY(task))->arg = arg;
+    skuai_count(&worker->counters.spawned, 1);
+    worker->handover = task;
 }
 
 int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)

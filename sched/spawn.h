@@ -9,9 +9,12 @@ struct skuai_fiber {
     struct skuai_stack stack;
     skua_fiber_fn *fn;
     void *arg;
-    size_t stack_size;
     uintptr_t awaits; /* while it waits: the op or, low bit set, the innermost waiting frame of a future in it */
-    bool started; /* it has a stack */
+    union {
+        size_t stack_size;           /* until it has a stack */
+        struct skuai_strand *strand; /* from then on: inside of SKUA_RUN, else NULL */
+    };
+    bool started;                    /* it has a stack */
 };
 
 /* A frame too large for a slab slot lies in memory of its own. */
@@ -28,6 +31,11 @@ void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_t
  * meanwhile. */
 void skuai_scheduler_each_task(struct skuai_scheduler *sched, void (*visit)(void *context, skua_task *task),
                                void *context);
+
+/* A fiber for a job that a worker is about to take, in two steps: memory first, NULL if there is none. Then it runs
+ * next, or, if `arg` is NULL, has never been. */
+skua_task *skuai_spawn_begin(struct skuai_worker *worker, skua_fiber_fn *fn);
+void skuai_spawn_end(struct skuai_worker *worker, skua_task *task, void *arg);
 
 int skuai_thread_yield(void);
 

@@ -8,56 +8,67 @@ enum { SPLIT_SHIFT = 32 };
 static uint32_t tail_of(uint64_t ends) { return (uint32_t)ends; }
 static uint32_t split_of(uint64_t ends) { return (uint32_t)(ends >> SPLIT_SHIFT); }
 static uint64_t ends_of(uint32_t split, uint32_t tail) { return (uint64_t)split << SPLIT_SHIFT | tail; }
-static uint32_t index_of(const struct skuai_strand *strand, const struct skuai_job *job)
+static uint32_t index_of(const struct skuai_strand *strand, const skua_job *job)
 {
     return (uint32_t)(job - strand->jobs);
 }
 
-void skuai_strand_init(struct skuai_strand *strand, struct skuai_job *jobs, uint32_t count)
+void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t count)
 {
-    strand->top = strand->split = strand->jobs = jobs;
+    strand->head.top = strand->split = strand->jobs = jobs;
     strand->jobs_end = jobs + count;
     strand->waiter = NULL;
-    skuai_store_ptr(&strand->limit, jobs, SKUAI_RELAXED); /* published by whoever shows the strand to others */
+    skuai_store_ptr(&strand->head.limit, jobs, SKUAI_RELAXED); /* published by whoever shows the strand to others */
     skuai_store_64(&strand->ends, 0, SKUAI_RELAXED);
     skuai_store_32(&strand->offered, 0, SKUAI_RELAXED);
 }
 
 /* Moves the limit with the split, unless somebody is hungry: that stays to be answered. */
-static void move_split(struct skuai_strand *strand, struct skuai_job *split)
+static void move_split(struct skuai_strand *strand, skua_job *split)
 {
     void *seen = strand->split;
     strand->split = split;
     /* No data behind it. No model test needs the step: a limit that is too high costs the slow path, no more. */
-    skuai_cas_ptr(&strand->limit, &seen, split, SKUAI_RELAXED);
+    skuai_cas_ptr(&strand->head.limit, &seen, split, SKUAI_RELAXED);
 }
 
 static bool publish(struct skuai_strand *strand, uint32_t count)
 {
     if (count == 0)
         return false; /* whoever is hungry stays so */
-    struct skuai_job *split = strand->split + count;
-    for (struct skuai_job *job = strand->split; job < split; job++)
+    skua_job *split = strand->split + count;
+    for (skua_job *job = strand->split; job < split; job++)
         skuai_store_32(&job->state, SKUAI_JOB_FORKED, SKUAI_RELAXED); /* published by the addition */
     strand->split = split;
     /* Release: pairs with Y3's acquire. SEQ_CST: Y9. No model test needs the sequence: who becomes hungry in between
      * asks again. */
     skuai_add_64(&strand->ends, ends_of(count, 0), SKUAI_SEQ_CST);
-    skuai_exchange_ptr(&strand->limit, split, SKUAI_RELAXED); /* hunger from before is answered, later hunger stays */
+    /* Hunger from before is answered, later hunger stays. */
+    skuai_exchange_ptr(&strand->head.limit, split, SKUAI_RELAXED);
     return true;
 }
 
 bool skuai_strand_share(struct skuai_strand *strand)
 {
-    return publish(strand, (uint32_t)(strand->top - strand->split + 1) / 2);
+    return publish(strand, (uint32_t)(strand->head.top - strand->split + 1) / 2);
 }
 
 bool skuai_strand_expose(struct skuai_strand *strand)
 {
-    return publish(strand, (uint32_t)(strand->top - strand->split));
+    return publish(strand, (uint32_t)(strand->head.top - strand->split));
 }
 
-enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, struct skuai_job *job, bool *shared)
+/* All up to this job are taken: the ends meet here, where top is by now. */
+static void settle(struct skuai_strand *strand, skua_job *job)
+{
+    uint32_t index = index_of(strand, job);
+    /* Relaxed: no thief takes while tail and split are equal, before or after. No model test needs the sequence: the
+     * owner comes back to neither in between. */
+    skuai_store_64(&strand->ends, ends_of(index, index), SKUAI_RELAXED);
+    move_split(strand, job);
+}
+
+enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job, bool *shared)
 {
     *shared = false;
     if (job >= strand->split) {
@@ -67,8 +78,10 @@ enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, struct sku
     uint32_t index = index_of(strand, job), split;
     uint64_t ends = skuai_load_64(&strand->ends, SKUAI_RELAXED); /* the compare-and-swap decides */
     do {
-        if (tail_of(ends) > index)
+        if (tail_of(ends) > index) {
+            settle(strand, job);
             return SKUAI_STRAND_AWAY;
+        }
         split = tail_of(ends) + (index - tail_of(ends)) / 2;
         /* Relaxed: what comes back is the owner's own and nobody has touched it. */
     } while (!skuai_cas_64(&strand->ends, &ends, ends_of(split, tail_of(ends)), SKUAI_RELAXED));
@@ -76,23 +89,14 @@ enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, struct sku
     return SKUAI_STRAND_PRIVATE;
 }
 
-bool skuai_job_wait(struct skuai_job *job)
+bool skuai_job_wait(skua_job *job)
 {
     uint32_t forked = SKUAI_JOB_FORKED;
     /* Acquire, if it fails: as skuai_job_is_done(). */
     return skuai_cas_32(&job->state, &forked, SKUAI_JOB_WAITING, SKUAI_ACQUIRE);
 }
 
-void skuai_strand_settle(struct skuai_strand *strand, struct skuai_job *job)
-{
-    uint32_t index = index_of(strand, job);
-    /* Relaxed: no thief takes while tail and split are equal, before or after. No model test needs the sequence: the
-     * owner comes back to neither in between. */
-    skuai_store_64(&strand->ends, ends_of(index, index), SKUAI_RELAXED);
-    move_split(strand, job);
-}
-
-struct skuai_job *skuai_strand_take(struct skuai_strand *strand)
+skua_job *skuai_strand_take(struct skuai_strand *strand)
 {
     uint64_t ends = skuai_load_64(&strand->ends, SKUAI_RELAXED); /* the compare-and-swap decides */
     do
@@ -108,7 +112,7 @@ bool skuai_strand_has_public(const struct skuai_strand *strand)
     return tail_of(ends) < split_of(ends);
 }
 
-bool skuai_job_done(struct skuai_job *job)
+bool skuai_job_done(skua_job *job)
 {
     /* Release: pairs with the owner's acquire: the result. */
     return skuai_exchange_32(&job->state, SKUAI_JOB_DONE, SKUAI_RELEASE) == SKUAI_JOB_WAITING;

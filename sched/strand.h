@@ -16,8 +16,8 @@
  *               the same, the owner shares what lies below it and runs it; if it is public, the owner takes it and the
  *               younger half of the public ones back, by compare-and-swap of split against the same word that thieves
  *               move tail in; if it is taken, Y6.
- *   Y6 wait     the owner exchanges FORKED for WAITING and sleeps until DONE (acquire: pairs with Y4), unless it was
- *               DONE already. Older jobs are taken, too, then; so the split and tail are put where top is.
+ *   Y6 wait     all older jobs are taken, too, then; so split and tail are put where top is. The owner exchanges FORKED
+ *               for WAITING and sleeps until DONE (acquire: pairs with Y4), unless it was DONE already.
  *   Y7 expose   before the fiber suspends for anything else all private jobs become public.
  *   Y8 hunger   a thief that finds nothing stores POISON into the limit of a running strand: a hint. It is larger than
  *               any job's address, so that one comparison answers whether a job is private and whether anyone wants it.
@@ -33,30 +33,17 @@
 #define SKUAI_STRAND_H
 
 #include "sched/atomic.h"
+#include "skua/parallel.h"
 
-struct skuai_strand;
-struct skuai_job;
+enum skuai_job_state { SKUAI_JOB_FORKED, SKUAI_JOB_WAITING, SKUAI_JOB_DONE }; /* once public */
 
-enum { SKUAI_JOB_ROOM = 6 };
-
-typedef void skuai_job_fn(struct skuai_strand *strand, struct skuai_job *job);
-
-enum skuai_job_state { SKUAI_JOB_FORKED, SKUAI_JOB_WAITING, SKUAI_JOB_DONE };
-
-struct skuai_job {
-    skuai_job_fn *run;
-    skua_word32 state; /* once public */
-    uint32_t reserved;
-    uint64_t room[SKUAI_JOB_ROOM]; /* arguments, and then the result */
-};
-_Static_assert(sizeof(struct skuai_job) == SKUAI_CACHE_LINE, "a job is a cache line");
+_Static_assert(sizeof(skua_job) == SKUAI_CACHE_LINE, "a job is a cache line");
 
 struct skuai_strand {
     /* the owner's; but thieves poison `limit` */
-    skua_wordptr limit __attribute__((aligned(SKUAI_CACHE_LINE)));
-    struct skuai_job *top;   /* the first free one */
-    struct skuai_job *split; /* as in `ends` */
-    struct skuai_job *jobs, *jobs_end;
+    skua_strand head __attribute__((aligned(SKUAI_CACHE_LINE)));
+    skua_job *split;         /* as in `ends` */
+    skua_job *jobs, *jobs_end;
     void *waiter;            /* whom to wake: constant while a job is public */
     /* any thread */
     skua_word64 ends __attribute__((aligned(SKUAI_CACHE_LINE))); /* split << 32 | tail, as indices */
@@ -65,48 +52,46 @@ struct skuai_strand {
 
 #define SKUAI_STRAND_POISON ((void *)UINTPTR_MAX)
 
-void skuai_strand_init(struct skuai_strand *strand, struct skuai_job *jobs, uint32_t count);
+void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t count);
 
 /* ---- the owner ---- */
 
 /* Y1, after the job has been filled and top moved: whether to share, and Y5's first question: whether not private. */
-SKUAI_INLINE bool skuai_strand_is_below_limit(const struct skuai_strand *strand, const struct skuai_job *job)
+SKUAI_INLINE bool skuai_strand_is_below_limit(const struct skuai_strand *strand, const skua_job *job)
 {
-    /* Relaxed: only the owner lowers it, and hunger is a hint. */
-    return SKUAI_UNLIKELY((uintptr_t)job < (uintptr_t)skuai_load_ptr(&strand->limit, SKUAI_RELAXED));
+    /* As in skua/parallel.h. Relaxed: only the owner lowers it, and hunger is a hint. */
+    return SKUAI_UNLIKELY((uintptr_t)job < (uintptr_t)skuai_load_ptr(&strand->head.limit, SKUAI_RELAXED));
 }
 
 /* Y2, Y7. True: there are new public jobs, and the caller sees to the token (Y9). */
 bool skuai_strand_share(struct skuai_strand *strand);
 bool skuai_strand_expose(struct skuai_strand *strand);
 
-/* Y5 for a job below the limit, which top is at by now. PRIVATE: the caller runs it. */
+/* Y5 for a job below the limit, which top is at by now. PRIVATE: the caller runs it. AWAY: the caller waits for it. */
 enum skuai_strand_join { SKUAI_STRAND_PRIVATE, SKUAI_STRAND_AWAY };
-enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, struct skuai_job *job, bool *shared);
+enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job, bool *shared);
 
-/* Y6. True: the owner must sleep until skuai_job_is_done(). */
-bool skuai_job_wait(struct skuai_job *job);
-SKUAI_INLINE bool skuai_job_is_done(const struct skuai_job *job)
+/* Y6, the rest. True: the owner must sleep until skuai_job_is_done(). */
+bool skuai_job_wait(skua_job *job);
+SKUAI_INLINE bool skuai_job_is_done(const skua_job *job)
 {
     return skuai_load_32(&job->state, SKUAI_ACQUIRE) == SKUAI_JOB_DONE; /* pairs with Y4's release */
 }
-/* Y6: the result has been taken. */
-void skuai_strand_settle(struct skuai_strand *strand, struct skuai_job *job);
 
 /* ---- others ---- */
 
 /* Y3. NULL: nothing is public. */
-struct skuai_job *skuai_strand_take(struct skuai_strand *strand);
+skua_job *skuai_strand_take(struct skuai_strand *strand);
 bool skuai_strand_has_public(const struct skuai_strand *strand);
 
 /* Y4, after the result has been written. True: the caller wakes the strand's waiter, as it was at Y3. */
-bool skuai_job_done(struct skuai_job *job);
+bool skuai_job_done(skua_job *job);
 
 /* Y8. Any thread. */
 SKUAI_INLINE void skuai_strand_poison(struct skuai_strand *strand)
 {
-    if (skuai_load_ptr(&strand->limit, SKUAI_RELAXED) != SKUAI_STRAND_POISON)
-        skuai_store_ptr(&strand->limit, SKUAI_STRAND_POISON, SKUAI_RELAXED); /* a hint, with no data behind it */
+    if (skuai_load_ptr(&strand->head.limit, SKUAI_RELAXED) != SKUAI_STRAND_POISON)
+        skuai_store_ptr(&strand->head.limit, SKUAI_STRAND_POISON, SKUAI_RELAXED); /* a hint, with no data behind it */
 }
 
 /* Y9. True: the caller pushes the token. By whoever made jobs public; and by who has the token, has taken what it

@@ -1,8 +1,8 @@
 /* The shared words that structures in callers' memory are made of.
  *
  * A word is a plain integer in a struct, so that a header that shows one compiles as C11 and as C++ alike.
- * Only the runtime touches `raw`, and only through sched/atomic.h; a caller zeroes it by zeroing the structure, or
- * leaves it to the structure's start or init call.
+ * Only the runtime touches `raw`, and only through sched/atomic.h, but for the one load below, which macros expand to;
+ * a caller zeroes a word by zeroing the structure, or leaves it to the structure's start or init call.
  */
 #ifndef SKUA_WORD_H
 #define SKUA_WORD_H
@@ -12,5 +12,11 @@
 typedef struct skua_word32 { uint32_t raw; } skua_word32;
 typedef struct skua_word64 { uint64_t raw; } skua_word64;
 typedef struct skua_wordptr { void *raw; } skua_wordptr;
+
+/* Relaxed: a hint, with no data behind it. */
+static inline __attribute__((always_inline, unused)) void *skuai_word_peek_ptr(const skua_wordptr *word)
+{
+    return __atomic_load_n(&word->raw, __ATOMIC_RELAXED);
+}
 
 #endif

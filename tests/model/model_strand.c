@@ -10,7 +10,7 @@
 enum { JOBS = 4 };
 
 static struct skuai_strand strand;
-static struct skuai_job jobs[JOBS];
+static skua_job jobs[JOBS];
 static unsigned forked, runs[16]; /* by the number that a job carries */
 static skua_word32 woken, others_ran;
 
@@ -29,52 +29,52 @@ static void made_public(bool any)
         push_token();
 }
 
-static void run(struct skuai_strand *of, struct skuai_job *job)
+#define CONTENT(job) (*(uint64_t *)(void *)(job)->room)
+
+static void run(skua_job *job)
 {
-    (void)of;
-    uint64_t number = SKUAI_READ(job->room[0]);
+    uint64_t number = SKUAI_READ(CONTENT(job));
     mc_assert(runs[number]++ == 0, "a job ran twice");
-    SKUAI_WRITE(job->room[0], number + 100);
+    SKUAI_WRITE(CONTENT(job), number + 100);
 }
 
 static void fork_one(void)
 {
-    struct skuai_job *job = strand.top;
-    job->run = run;
-    SKUAI_WRITE(job->room[0], forked++);
-    strand.top = job + 1;
+    skua_job *job = strand.head.top;
+    SKUAI_WRITE(CONTENT(job), forked++);
+    strand.head.top = job + 1;
     if (skuai_strand_is_below_limit(&strand, job))
         made_public(skuai_strand_share(&strand));
 }
 
 static void join_one(void)
 {
-    struct skuai_job *job = strand.top - 1;
+    skua_job *job = strand.head.top - 1;
     enum skuai_strand_join where = SKUAI_STRAND_PRIVATE;
     bool shared = false;
     unsigned number = --forked;
-    strand.top = job;
+    strand.head.top = job;
     if (skuai_strand_is_below_limit(&strand, job))
         where = skuai_strand_join(&strand, job, &shared);
     made_public(shared);
     if (where == SKUAI_STRAND_PRIVATE) {
-        run(&strand, job);
+        run(job);
     } else {
         if (skuai_job_wait(job))
             while (!skuai_job_is_done(job)) {
+                mc_assert(!skuai_strand_expose(&strand), "what is there to expose?"); /* Y7: it suspends */
                 mc_futex_wait(&woken, 0);
                 mc_yield(); /* and sees what came before the wake */
             }
         skuai_store_32(&woken, 0, SKUAI_RELAXED);
-        skuai_strand_settle(&strand, job);
     }
-    mc_assert(SKUAI_READ(job->room[0]) == number + 100, "the joiner has what the job did");
+    mc_assert(SKUAI_READ(CONTENT(job)) == number + 100, "the joiner has what the job did");
     runs[number] = 0;
 }
 
-static void run_taken(struct skuai_job *job)
+static void run_taken(skua_job *job)
 {
-    run(NULL, job);
+    run(job);
     if (skuai_job_done(job)) {
         skuai_store_32(&woken, 1, SKUAI_RELEASE);
         mc_futex_wake(&woken, 1);
@@ -88,7 +88,7 @@ static void thief(void *arg)
 {
     for (unsigned i = 0; i < (unsigned)(uintptr_t)arg; i++) {
         skuai_strand_poison(&strand);
-        struct skuai_job *job = skuai_strand_take(&strand);
+        skua_job *job = skuai_strand_take(&strand);
         if (job != NULL)
             run_taken(job);
     }
@@ -101,7 +101,7 @@ static void finder(void *arg)
     for (;;) {
         while (skuai_exchange_32(&queued, 0, SKUAI_ACQUIRE) == 0)
             mc_futex_wait(&queued, 0);
-        struct skuai_job *job = skuai_strand_take(&strand);
+        skua_job *job = skuai_strand_take(&strand);
         if (skuai_strand_offer_again(&strand))
             push_token();
         if (job == NULL)
@@ -218,20 +218,20 @@ static void reset(void)
     woken.raw = queued.raw = others_ran.raw = 0;
     memset(&strand, 0xff, sizeof strand);
     skuai_strand_init(&strand, jobs, JOBS);
-    mc_name(&strand.limit, "limit");
+    mc_name(&strand.head.limit, "limit");
     mc_name(&strand.ends, "ends");
     mc_name(&strand.offered, "offered");
     mc_name(&queued, "queued");
     mc_name(&woken, "woken");
     for (unsigned i = 0; i < JOBS; i++) {
         mc_name(&jobs[i].state, "state %u", i);
-        mc_name(&jobs[i].room[0], "room %u", i);
+        mc_name(jobs[i].room, "room %u", i);
     }
 }
 static void finish(void)
 {
     uint64_t ends = skuai_load_64(&strand.ends, SKUAI_RELAXED);
-    mc_assert(ends == 0 && strand.top == jobs && strand.split == jobs, "the ends have met where they began");
+    mc_assert(ends == 0 && strand.head.top == jobs && strand.split == jobs, "the ends have met where they began");
     mc_assert(!skuai_strand_has_public(&strand), "a job is left");
 }
 

@@ -1,0 +1,250 @@
+/* Jobs: recursive parallelism at the cost of a call, in the workers that run the tasks.
+ *
+ *     SKUA_PARALLEL(long, fib, int, n)                  // result, name, then type and name of each argument, 0 to 8
+ *     {
+ *         if (n < 2)
+ *             return n;
+ *         SKUA_FORK(left, fib, n - 1);                  // may run elsewhere, until it is joined
+ *         long right = SKUA_CALL(fib, n - 2);           // a plain call
+ *         return SKUA_JOIN(fib, left) + right;          // runs it here if nobody has taken it
+ *     }
+ *     …
+ *     long f = SKUA_RUN(fib, 39);                       // in a fiber
+ *
+ * A fork is a few stores into the fiber's job stack; only if a worker is out of work are the oldest of the forked jobs
+ * offered to it, so that it takes the largest part. Jobs are joined in the reverse order of forking, each of them,
+ * before their function returns: debug builds check it. A loop forks into an array of handles:
+ *
+ *     SKUA_FORKED(fib) half[2];
+ *     for (int i = 0; i < 2; i++)
+ *         SKUA_FORK_INTO(half[i], fib, n - 1 - i);
+ *     for (int i = 2; i-- > 0;)
+ *         sum += SKUA_JOIN(fib, half[i]);
+ *
+ * A job may do what a fiber may: sleep, join tasks, wait for anything. Its fiber is suspended then, and others may take
+ * the jobs that it has forked. So a job may begin and end on different threads. A job that nobody has taken runs in the
+ * forking fiber, on its stack; one that was taken, in a fiber of its own.
+ *
+ * The macros are for C; a C++ function can be what a job calls.
+ */
+#ifndef SKUA_PARALLEL_H
+#define SKUA_PARALLEL_H
+
+#include "skua/base.h"
+
+SKUA_BEGIN_DECLS
+
+typedef struct skua_job skua_job;
+typedef struct skua_strand skua_strand;
+
+/* The rest is the runtime's and the macros' own. ---------------------------------------------------------------- */
+
+typedef void skuai_job_fn(skua_strand *strand, void *room);
+
+enum { SKUAI_JOB_ROOM_BYTES = 48 };
+
+/* In a job stack: a cache line. */
+struct skua_job {
+    skuai_job_fn *run;
+    skua_word32 state;
+    uint32_t reserved;
+    char room[SKUAI_JOB_ROOM_BYTES]; /* the arguments, then the result; if they are larger, where they are */
+};
+
+/* What forking and joining touch of a fiber's job stack. */
+struct skua_strand {
+    skua_wordptr limit; /* jobs below this address are no longer private, or somebody is hungry */
+    skua_job *top;      /* the first free one */
+};
+
+SKUA_API void skuai_parallel_run(skuai_job_fn *run, void *room);
+SKUA_API void skuai_parallel_share(skua_strand *strand);
+/* True: nobody has taken it, and the caller runs it. Else it has been run, here or elsewhere. */
+SKUA_API bool skuai_parallel_join(skua_strand *strand, skua_job *job);
+SKUA_API void skuai_parallel_misuse(const char *function, const char *what);
+
+SKUA_END_DECLS
+
+#ifndef __cplusplus
+
+static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_limit(const skua_strand *strand,
+                                                                                   const skua_job *job)
+{
+    return __builtin_expect((uintptr_t)job < (uintptr_t)skuai_word_peek_ptr(&strand->limit), 0);
+}
+
+#ifdef NDEBUG
+#define SKUAI_JOB_CHECK(condition, function, what) ((void)0)
+#else
+#define SKUAI_JOB_CHECK(condition, function, what) ((condition) ? (void)0 : skuai_parallel_misuse(function, what))
+#endif
+
+/* Defines a parallel function, a `static` one, for SKUA_CALL, SKUA_FORK, SKUA_JOIN and SKUA_RUN; the second one without
+ * a result: SKUA_PARALLEL_VOID(name, type, argument, …). Arguments and result may be structures. */
+#define SKUA_PARALLEL(...)              \
+    SKUA_PARALLEL_DECLARE(__VA_ARGS__); \
+    SKUA_PARALLEL_DEFINE(__VA_ARGS__)
+#define SKUA_PARALLEL_VOID(...)              \
+    SKUA_PARALLEL_VOID_DECLARE(__VA_ARGS__); \
+    SKUA_PARALLEL_VOID_DEFINE(__VA_ARGS__)
+/* In two parts, for functions that call each other: a declaration, and with the same words the definition. */
+#define SKUA_PARALLEL_DECLARE(...) SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DECLARE, VALUE, __VA_ARGS__)
+#define SKUA_PARALLEL_DEFINE(...) SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DEFINE, VALUE, __VA_ARGS__)
+#define SKUA_PARALLEL_VOID_DECLARE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DECLARE, VOID, void, __VA_ARGS__)
+#define SKUA_PARALLEL_VOID_DEFINE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DEFINE, VOID, void, __VA_ARGS__)
+
+/* In the body of a parallel function: calls one. */
+#define SKUA_CALL(...) SKUAI_JOB_CAT(SKUAI_CALL_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
+/* Likewise: forks one, and declares the handle to join it by; or sets one. */
+#define SKUA_FORK(handle, ...)                          \
+    SKUA_FORKED(SKUAI_JOB_FIRST(__VA_ARGS__, )) handle; \
+    SKUA_FORK_INTO(handle, __VA_ARGS__)
+#define SKUA_FORK_INTO(handle, ...) \
+    SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(&(handle), __VA_ARGS__)
+/* Likewise: the result of what was forked last and has not been joined. To name the function keeps the call direct. */
+#define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, &(handle))
+
+/* The type of a forked job's handle. */
+#define SKUA_FORKED(name) SKUAI_JOB_CAT(struct SKUAI_JOB_EMPTY() name, _skuai_forked)
+
+/* Runs a parallel function with all that it forks, and returns its result. In a fiber, or in whatever a job calls. */
+#define SKUA_RUN(...) SKUAI_JOB_CAT(SKUAI_RUN_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
+
+#define SKUAI_CALL_1(name) name##_skuai_body(skuai_strand, skuai_top)
+#define SKUAI_CALL_0(name, ...) name##_skuai_body(skuai_strand, skuai_top, __VA_ARGS__)
+#define SKUAI_FORK_1(handle, name) name##_skuai_fork(skuai_strand, &skuai_top, handle, (struct name##_skuai_in){ 0 })
+#define SKUAI_FORK_0(handle, name, ...) \
+    name##_skuai_fork(skuai_strand, &skuai_top, handle, (struct name##_skuai_in){ __VA_ARGS__ })
+#define SKUAI_RUN_1(name) name##_skuai_enter((struct name##_skuai_in){ 0 })
+#define SKUAI_RUN_0(name, ...) name##_skuai_enter((struct name##_skuai_in){ __VA_ARGS__ })
+
+#define SKUAI_JOB_EMPTY()
+#define SKUAI_JOB_CAT(a, b) SKUAI_JOB_CAT_(a, b)
+#define SKUAI_JOB_CAT_(a, b) a##b
+#define SKUAI_JOB_FIRST(first, ...) first
+#define SKUAI_JOB_COUNT(...) \
+    SKUAI_JOB_COUNT_(__VA_ARGS__, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define SKUAI_JOB_COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, count, ...) count
+#define SKUAI_JOB_IS_ONE(...) SKUAI_JOB_COUNT_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0)
+#define SKUAI_JOB_UNPACK(...) __VA_ARGS__
+
+#define SKUAI_JOB_HELPER static inline __attribute__((always_inline, unused))
+
+#define SKUAI_JOB_2(what, kind, R, name) SKUAI_JOB_##what(kind, R, name, (), (char none;), ())
+#define SKUAI_JOB_4(what, kind, R, name, T1, a1) SKUAI_JOB_##what(kind, R, name, (, T1 a1), (T1 a1;), (, in.a1))
+#define SKUAI_JOB_6(what, kind, R, name, T1, a1, T2, a2) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2), \
+                     (T1 a1; T2 a2;), \
+                     (, in.a1, in.a2))
+#define SKUAI_JOB_8(what, kind, R, name, T1, a1, T2, a2, T3, a3) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3), \
+                     (T1 a1; T2 a2; T3 a3;), \
+                     (, in.a1, in.a2, in.a3))
+#define SKUAI_JOB_10(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4), \
+                     (T1 a1; T2 a2; T3 a3; T4 a4;), \
+                     (, in.a1, in.a2, in.a3, in.a4))
+#define SKUAI_JOB_12(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5), \
+                     (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5;), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5))
+#define SKUAI_JOB_14(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6), \
+                     (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6;), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6))
+#define SKUAI_JOB_16(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7), \
+                     (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7;), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7))
+#define SKUAI_JOB_18(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8) \
+    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8), \
+                     (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7; T8 a8;), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7, in.a8))
+
+#define SKUAI_JOB_OUT_VALUE(R) R out;
+#define SKUAI_JOB_OUT_VOID(R)
+#define SKUAI_JOB_KEEP_VALUE(at, call) (at)->out = call
+#define SKUAI_JOB_KEEP_VOID(at, call) call
+#define SKUAI_JOB_GIVE_VALUE(call) return call
+#define SKUAI_JOB_GIVE_VOID(call) \
+    do {                          \
+        call;                     \
+        return;                   \
+    } while (0)
+#define SKUAI_JOB_TAKE_VALUE(R, room)              \
+    R out;                                         \
+    __builtin_memcpy(&out, (room), sizeof out);    \
+    return out
+#define SKUAI_JOB_TAKE_VOID(R, room) (void)(room)
+
+#define SKUAI_JOB_DECLARE(kind, R, name, parameters, fields, pass)                                                  \
+    struct name##_skuai_in {                                                                                        \
+        SKUAI_JOB_UNPACK fields                                                                                     \
+    };                                                                                                              \
+    union name##_skuai_room {                                                                                       \
+        struct name##_skuai_in in;                                                                                  \
+        SKUAI_JOB_OUT_##kind(R)                                                                                     \
+    };                                                                                                              \
+    enum { name##_skuai_is_large = sizeof(union name##_skuai_room) > SKUAI_JOB_ROOM_BYTES };                        \
+    struct name##_skuai_forked {                                                                                    \
+        skua_job *job;                                                                                              \
+        _Alignas(name##_skuai_is_large ? _Alignof(union name##_skuai_room) : 1) /* for what a job has no room for */ \
+            char room[name##_skuai_is_large ? sizeof(union name##_skuai_room) : 1];                                 \
+    };                                                                                                              \
+    static R name##_skuai_body(skua_strand *skuai_strand, skua_job *skuai_top SKUAI_JOB_UNPACK parameters);         \
+    __attribute__((unused)) static void name##_skuai_run(skua_strand *strand, void *room)                           \
+    {                                                                                                               \
+        union name##_skuai_room *at = name##_skuai_is_large ? *(union name##_skuai_room **)room                     \
+                                                            : (union name##_skuai_room *)room;                      \
+        struct name##_skuai_in in = at->in;                                                                         \
+        (void)in;                                                                                                   \
+        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top SKUAI_JOB_UNPACK pass));                    \
+    }                                                                                                               \
+    SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top,                                    \
+                                            struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
+    {                                                                                                               \
+        skua_job *job = *top;                                                                                       \
+        void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
+        __builtin_memcpy(room, &in, sizeof in);                                                                     \
+        if (name##_skuai_is_large)                                                                                  \
+            __builtin_memcpy(job->room, &room, sizeof room);                                                        \
+        job->run = name##_skuai_run;                                                                                \
+        forked->job = job;                                                                                          \
+        *top = job + 1;                                                                                             \
+        strand->top = job + 1;                                                                                      \
+        if (skuai_job_is_below_limit(strand, job))                                                                  \
+            skuai_parallel_share(strand);                                                                           \
+    }                                                                                                               \
+    SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, struct name##_skuai_forked *forked)   \
+    {                                                                                                               \
+        skua_job *job = *top - 1;                                                                                   \
+        SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order: join the latest fork first");           \
+        void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
+        *top = job;                                                                                                 \
+        strand->top = job;                                                                                          \
+        if (!skuai_job_is_below_limit(strand, job) || skuai_parallel_join(strand, job)) {                           \
+            struct name##_skuai_in in;                                                                              \
+            __builtin_memcpy(&in, room, sizeof in);                                                                 \
+            (void)in;                                                                                               \
+            SKUAI_JOB_GIVE_##kind(name##_skuai_body(strand, job SKUAI_JOB_UNPACK pass));                            \
+        }                                                                                                           \
+        SKUAI_JOB_TAKE_##kind(R, room);                                                                             \
+    }                                                                                                               \
+    SKUAI_JOB_HELPER R name##_skuai_enter(struct name##_skuai_in in)                                                \
+    {                                                                                                               \
+        union name##_skuai_room at, *room = &at;                                                                    \
+        at.in = in;                                                                                                 \
+        skuai_parallel_run(name##_skuai_run, name##_skuai_is_large ? (void *)&room : (void *)room);                 \
+        SKUAI_JOB_TAKE_##kind(R, room);                                                                             \
+    }                                                                                                               \
+    struct name##_skuai_forked
+
+#define SKUAI_JOB_DEFINE(kind, R, name, parameters, fields, pass)                                                   \
+    static R name##_skuai_body(__attribute__((unused)) skua_strand *skuai_strand,                                   \
+                               __attribute__((unused)) skua_job *skuai_top SKUAI_JOB_UNPACK parameters)
+
+#endif
+
+#endif

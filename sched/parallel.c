@@ -39,7 +39,8 @@ struct mapped_strand {
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
     uint64_t looked_ns;                /* the last look */
-    uint64_t fed_ns, worth_ns;         /* the last wake of a sleeper, or the begin; how long to compute until the next */
+    uint64_t fed_ns;                   /* the last wake of a sleeper, or the begin */
+    uint64_t worth_ns;                 /* how long to compute from then on until the next */
     uint64_t slice_ns, slice_polls;    /* the begin of its turn on the worker, and which turn of his it is */
     const struct skuai_worker *sliced; /* the worker */
 };
@@ -233,10 +234,10 @@ static void step_aside(struct skuai_worker *worker, struct mapped_strand *strand
 /* In a simulation no time passes while a job computes, so the seed decides what the clock does otherwise. */
 static void look_simulated(struct skuai_worker *worker, struct skuai_strand *strand)
 {
-    uint32_t choice = skuai_random_below(&worker->random, 16);
-    if (choice < 4)
+    uint32_t choice = skuai_random_below(&worker->random, 32);
+    if (choice < 2)
         feed(worker, strand);
-    else if (choice == 4)
+    else if (choice == 2)
         skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
 }
 

@@ -13,9 +13,9 @@
  *   Y4 done     it has read whom to wake (the strand's fiber) when it took the job; it writes the result and exchanges
  *               the state for DONE (release): its last access to job and strand. If the joiner was WAITING it wakes it.
  *   Y5 join     of the youngest job. At or above limit it is private and the owner runs it. Else: if it is private all
- *               the same, the owner looks at why it is below the limit, may share what lies below it, and runs it; if it
- *               is public, the owner takes it and the younger half of the public ones back, by compare-and-swap of split
- *               against the same word that thieves move tail in; if it is taken, Y6.
+ *               the same, the owner looks at why it is below the limit, may share what lies below it, and runs it; if
+ *               it is public, the owner takes it and the younger half of the public ones back, by compare-and-swap of
+ *               split against the same word that thieves move tail in; if it is taken, Y6.
  *   Y6 wait     all older jobs are taken, too, then; so split and tail are put where top is. The owner exchanges FORKED
  *               for WAITING and sleeps until DONE (acquire: pairs with Y4), unless it was DONE already.
  *   Y7 expose   before the fiber suspends for anything else all private jobs become public.

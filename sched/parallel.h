@@ -23,6 +23,9 @@ void skuai_strand_pool_fini(struct skuai_strand_pool *pool);
  * now would be shared at once. */
 bool skuai_parallel_wants(skua_strand *strand);
 
+/* The task that has forked what `task`, the calling one or a forker of it, runs; NULL: it is no job. */
+skua_task *skuai_parallel_forker(const skua_task *task);
+
 /* Y7: a fiber with a strand is about to suspend, on its worker. */
 void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand);
 

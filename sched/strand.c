@@ -18,6 +18,7 @@ void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t cou
     strand->head.top = strand->split = strand->watch = strand->jobs = jobs;
     strand->jobs_end = jobs + count;
     strand->waiter = NULL;
+    strand->shielded = 0;
     skuai_store_ptr(&strand->head.limit, jobs, SKUAI_RELAXED); /* published by whoever shows the strand to others */
     skuai_store_64(&strand->ends, 0, SKUAI_RELAXED);
     skuai_store_32(&strand->offered, 0, SKUAI_RELAXED);
@@ -56,8 +57,10 @@ static bool publish(struct skuai_strand *strand, uint32_t count)
     if (count == 0)
         return false; /* whoever is hungry stays so */
     skua_job *split = strand->split + count;
-    for (skua_job *job = strand->split; job < split; job++)
+    for (skua_job *job = strand->split; job < split; job++) {
+        job->shielded = strand->shielded;
         skuai_store_32(&job->state, SKUAI_JOB_FORKED, SKUAI_RELAXED); /* published by the addition */
+    }
     strand->split = split;
     /* Release: pairs with Y3's acquire. SEQ_CST: Y9. No model test needs the sequence: who becomes hungry in between
      * asks again. */

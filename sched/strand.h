@@ -49,6 +49,7 @@ struct skuai_strand {
     skua_job *watch; /* Y10 */
     skua_job *jobs, *jobs_end;
     void *waiter; /* whom to wake: constant while a job is public */
+    uint32_t shielded; /* goes along with what becomes public */
     /* any thread */
     skua_word64 ends __attribute__((aligned(SKUAI_CACHE_LINE))); /* split << 32 | tail, as indices */
     skua_word32 offered;

@@ -72,14 +72,13 @@ static bool look(struct skuai_scheduler *sched)
         kick_timekeeper(sched); /* G3 */
         found = true;
     }
-    bool sleepers = skuai_idle_sleeping(&sched->idle) != 0, waits = something_waits(sched);
-    /* No model test needs the check: that nobody sleeps only makes the wake needless. */
-    if (sleepers && waits) {
+    /* No model test needs the check: that somebody sleeps spares the look through all queues. */
+    if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
         found = true;
     }
-    /* No model test needs the check or the step: the world has no strands; model_strand.c has hungry ones. */
-    if (sleepers || waits || next <= now)
+    /* No model test needs the check or the step: there are no strands in the world; model_strand.c has hungry ones. */
+    if (next <= now || skuai_idle_sleeping(&sched->idle) != 0 || something_waits(sched))
         skuai_parallel_hunger(sched);
     bool injected = !skuai_inject_is_empty(&sched->inject);
     if (injected && sched->guard.saw_injected)

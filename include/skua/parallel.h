@@ -141,10 +141,10 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 #define SKUA_RUN_ON(runtime, result, ...) \
     SKUAI_JOB_CAT(SKUAI_RUN_ON_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(runtime, result, __VA_ARGS__)
 
-/* For SKUA_AWAIT: a future that runs a parallel function in a fiber of its own. It lies in the awaiting one, as a member
- * of type SKUA_RUNNING(name). SKUA_RESULT(&self->run) is then 0, -ENOMEM, or -ECANCELED if it was cancelled before it
- * began; if the awaiting task is cancelled the function is, and is waited for. SKUA_RUN_VALUE(&self->run) is what the
- * function returned. */
+/* For SKUA_AWAIT: a future that runs a parallel function in a fiber of its own. It lies in the awaiting one, as a
+ * member of type SKUA_RUNNING(name). SKUA_RESULT(&self->run) is then 0, -ENOMEM, or -ECANCELED if it was cancelled
+ * before it began; if the awaiting task is cancelled the function is, and is waited for. SKUA_RUN_VALUE(&self->run) is
+ * what the function returned. */
 #define SKUA_RUNNING(name) SKUAI_JOB_CAT(struct SKUAI_JOB_EMPTY() name, _skuai_running)
 #define SKUA_RUN_FUTURE(where, ...) SKUAI_JOB_CAT(SKUAI_RUN_FUTURE_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(where, __VA_ARGS__)
 #define SKUA_RUN_VALUE(running) ((running)->at.out)

@@ -162,6 +162,7 @@ static struct mapped_strand *begin(struct skuai_worker *worker)
         strand->fed_ns = strand->looked_ns = skuai_env_now(&worker->sched->env);
         strand->worth_ns = WORTH_NS;
         strand->canceled = false;
+        skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
         fiber->strand = &strand->strand;
         /* Release: whoever poisons it finds it made. No model test runs this: one pair. */
         skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE);
@@ -261,13 +262,12 @@ static void leave(struct mapped_strand *from, struct taken *taken)
 static void offer(struct skuai_worker *worker, struct skuai_strand *strand)
 {
     if (skuai_strand_offer(strand))
-        skuai_schedule_offered(worker, &mapped(strand)->token);
+        skuai_schedule_offered(worker->sched, worker, &mapped(strand)->token);
 }
 
 /* Shares what there is; hunger stays if there is nothing, so that the next fork shares. */
 static void feed(struct skuai_worker *worker, struct skuai_strand *strand)
 {
-    strand->shielded = worker->task->scope != NULL;
     if (skuai_strand_share(strand))
         offer(worker, strand);
     else
@@ -351,14 +351,13 @@ void skuai_parallel_forked(skua_strand *head) { look((struct skuai_strand *)(voi
 bool skuai_parallel_wants(skua_strand *head)
 {
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
-    look(strand, head->top);
+    look(strand, skuai_strand_top(strand));
     return skuai_strand_is_hungry(strand);
 }
 
 void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand)
 {
     pass_on_cancel(worker, mapped(strand));
-    strand->shielded = worker->task->scope != NULL;
     if (skuai_strand_expose(strand))
         offer(worker, strand);
 }
@@ -421,18 +420,37 @@ static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
     }
     skua_job *job = skuai_strand_take(strand);
     if (skuai_strand_offer_again(strand))
-        skuai_schedule_offered(worker, token);
+        skuai_schedule_offered(worker->sched, worker, token);
     skuai_spawn_end(worker, task, job);
     return SKUAI_RUN_SETTLED;
 }
 
+void skuai_parallel_scope(struct skuai_worker *worker)
+{
+    struct skuai_strand *strand = skuai_load_ptr(&worker->strand, SKUAI_RELAXED); /* its own */
+    if (strand != NULL)
+        skuai_strand_set_shielded(strand, worker->task->scope != NULL);
+}
+
+static struct skuai_strand *running_on(struct skuai_worker *worker)
+{
+    /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. No model test runs this: one pair. */
+    return skuai_load_ptr(&worker->strand, SKUAI_ACQUIRE);
+}
+
 void skuai_parallel_hunger(struct skuai_scheduler *sched)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++) {
-        /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. No model test runs this: one
-         * pair. */
-        struct skuai_strand *strand = skuai_load_ptr(&sched->workers[i]->strand, SKUAI_ACQUIRE);
-        if (strand != NULL)
+    struct skuai_strand *strand;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if ((strand = running_on(sched->workers[i])) != NULL)
             skuai_strand_poison(strand);
-    }
+}
+
+void skuai_parallel_force(struct skuai_scheduler *sched)
+{
+    struct skuai_strand *strand;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if ((strand = running_on(sched->workers[i])) != NULL && skuai_strand_is_hungry(strand) &&
+            skuai_strand_force(strand) && skuai_strand_offer(strand))
+            skuai_schedule_offered(sched, NULL, &mapped(strand)->token);
 }

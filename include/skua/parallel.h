@@ -14,7 +14,9 @@
  *     SKUA_AWAIT(SKUA_RUN_FUTURE(&self->run, fib, 39)); // in a future
  *
  * A fork is a few stores into the fiber's job stack; only if a worker is out of work are the oldest of the forked jobs
- * offered to it, so that it takes the largest part. Jobs are joined in the reverse order of forking, each of them,
+ * offered to it, at the next fork or join, so that it takes the largest part. Sleeping workers are woken for what has
+ * taken 40 µs. Under a function that computes for long without either, jobs are offered after some 3 ms (on Linux, where
+ * membarrier is allowed). Jobs are joined in the reverse order of forking, each of them,
  * before their function returns: debug builds check it. A loop forks into an array of handles:
  *
  *     SKUA_FORKED(fib) half[2];
@@ -62,7 +64,7 @@ struct skua_job {
 /* What forking and joining touch of a fiber's job stack. */
 struct skua_strand {
     skua_wordptr limit; /* jobs below this address are no longer private, or somebody is hungry */
-    skua_job *top;      /* the first free one */
+    skua_wordptr top;   /* the first free one */
 };
 
 SKUA_API void skuai_parallel_run(skuai_job_fn *run, void *room);
@@ -256,7 +258,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
                                                             : (union name##_skuai_room *)room;                      \
         struct name##_skuai_in in = at->in;                                                                         \
         (void)in;                                                                                                   \
-        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top SKUAI_JOB_UNPACK pass));                    \
+        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top.raw SKUAI_JOB_UNPACK pass));                    \
     }                                                                                                               \
     SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top,                                    \
                                             struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
@@ -269,7 +271,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         job->run = name##_skuai_run;                                                                                \
         forked->job = job;                                                                                          \
         *top = job + 1;                                                                                             \
-        strand->top = job + 1;                                                                                      \
+        skuai_word_put_ptr(&strand->top, job + 1);                                                                  \
         if (skuai_job_is_below_limit(strand, job))                                                                  \
             skuai_parallel_forked(strand);                                                                           \
     }                                                                                                               \
@@ -279,7 +281,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order: join the latest fork first");           \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
         *top = job;                                                                                                 \
-        strand->top = job;                                                                                          \
+        skuai_word_put_ptr(&strand->top, job);                                                                      \
         if (!skuai_job_is_below_limit(strand, job) || skuai_parallel_join(strand, job)) {                           \
             struct name##_skuai_in in;                                                                              \
             __builtin_memcpy(&in, room, sizeof in);                                                                 \

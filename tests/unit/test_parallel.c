@@ -1,6 +1,7 @@
 /* sched/parallel.c and skua/parallel.h: forks and joins give what the calls would, wherever the jobs run. */
 #include <errno.h>
 
+#include "sched/barrier.h"
 #include "support/with_runtime.h"
 
 SKUA_PARALLEL(long, fib, int, n)
@@ -156,6 +157,31 @@ static int run_waits_for_its_fork(void *arg)
     return 0;
 }
 TEST(a_job_waits_for_what_it_has_forked) { run_everywhere(run_waits_for_its_fork, NULL); }
+
+/* What computes until another has run what it has forked: nobody asks, and the guard sees to it. */
+SKUA_PARALLEL_VOID(set, int32_t *, flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
+SKUA_PARALLEL(int, computes_for_its_fork, int32_t *, flag)
+{
+    SKUA_FORK(a, set, flag);
+    while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
+        ;
+    SKUA_JOIN(set, a);
+    return *flag;
+}
+static int run_computes_for_its_fork(void *arg)
+{
+    (void)arg;
+    int32_t flag = 0;
+    CHECK_EQ(SKUA_RUN(computes_for_its_fork, &flag), 1);
+    return 0;
+}
+TEST(a_job_computes_for_what_it_has_forked)
+{
+    if (!skuai_barrier_everywhere())
+        TEST_SKIP("no membarrier here");
+    for (uint32_t workers = 2; workers <= 8; workers *= 2)
+        CHECK_OK((int)run_on(workers, run_computes_for_its_fork, NULL));
+}
 
 /* ---- many fibers ---- */
 

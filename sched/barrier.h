@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-/* Each other thread has then passed a full barrier, somewhere between the call and its return, or is not running; so has
- * the caller. False: this kernel cannot do it, and nothing has happened. Some 10 µs, and the other processors are
+/* Each other thread has then passed a full barrier, somewhere between the call and its return, or is not running; so
+ * has the caller. False: this kernel cannot do it, and nothing has happened. Some 10 µs, and the other processors are
  * interrupted. */
 bool skuai_barrier_everywhere(void);
 

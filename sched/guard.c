@@ -78,7 +78,7 @@ static bool look(struct skuai_scheduler *sched)
         skuai_schedule_wake_one(sched);
         found = true;
     }
-    /* No model test needs the checks or the steps: there are no strands in the world; model_strand.c has hungry ones. */
+    /* No model test needs the checks or the steps: the world has no strands; model_strand.c has hungry ones. */
     if (skuai_idle_sleeping(&sched->idle) != 0)
         skuai_parallel_force(sched);
     if (next <= now || skuai_idle_sleeping(&sched->idle) != 0 || something_waits(sched))

@@ -29,8 +29,8 @@
  *   Y10 watch   the owner may put the limit above split, so that the joins of some private jobs, too, come to where it
  *               looks at the clock (parallel.c). So limit is POISON or the greater of split and watch.
  *   Y11 force   a job that computes for long neither forks nor joins, so nobody sees the hunger. Then the guard makes
- *               jobs public for the owner: under the strand's lock, which the owner takes too wherever it moves split or
- *               limit, it stores POISON, has every thread of the process pass a full barrier (membarrier), and reads
+ *               jobs public for the owner: under the strand's lock, which the owner takes too wherever it moves split
+ *               or limit, it stores POISON, has every thread of the process pass a full barrier (membarrier), and reads
  *               top. A fork or join of the owner's is then before the barrier, and top is true, or it comes after and
  *               meets POISON, and waits for the lock; of the latter top may say either. top is stored by release for
  *               this: the guard, who reads it by acquire, has the jobs below it in view.

@@ -15,9 +15,11 @@
  *
  * A fork is a few stores into the fiber's job stack; only if a worker is out of work are the oldest of the forked jobs
  * offered to it, at the next fork or join, so that it takes the largest part. Sleeping workers are woken for what has
- * taken 40 µs. Under a function that computes for long without either, jobs are offered after some 3 ms (on Linux, where
- * membarrier is allowed). Jobs are joined in the reverse order of forking, each of them,
- * before their function returns: debug builds check it. A loop forks into an array of handles:
+ * taken 40 µs. Under a function that computes for long without either, jobs are offered after some 3 ms (on Linux,
+ * where membarrier is allowed).
+ *
+ * Jobs are joined in the reverse order of forking, each of them, before their function returns: debug builds check it.
+ * A loop forks into an array of handles:
  *
  *     SKUA_FORKED(fib) half[2];
  *     for (int i = 0; i < 2; i++)
@@ -258,7 +260,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
                                                             : (union name##_skuai_room *)room;                      \
         struct name##_skuai_in in = at->in;                                                                         \
         (void)in;                                                                                                   \
-        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top.raw SKUAI_JOB_UNPACK pass));                    \
+        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top.raw SKUAI_JOB_UNPACK pass));                \
     }                                                                                                               \
     SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top,                                    \
                                             struct name##_skuai_forked *forked, struct name##_skuai_in in)          \

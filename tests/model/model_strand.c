@@ -1,5 +1,5 @@
-/* Fork-join (sched/strand.c, Y1 … Y11) with two and three thieves: each job is run once, by its owner or by a thief; its
- * joiner has what it did; who waits is woken; what is public is found as long as there is the token.
+/* Fork-join (sched/strand.c, Y1 … Y11) with two and three thieves: each job is run once, by its owner or by a thief;
+ * its joiner has what it did; who waits is woken; what is public is found as long as there is the token.
  */
 /* model-sources: sched/strand.c */
 #include <string.h>
@@ -314,7 +314,8 @@ static void reset(void)
 static void finish(void)
 {
     uint64_t ends = skuai_load_64(&strand.ends, SKUAI_RELAXED);
-    mc_assert(ends == 0 && skuai_strand_top(&strand) == jobs && strand.split == jobs, "the ends have met where they began");
+    mc_assert(ends == 0 && skuai_strand_top(&strand) == jobs && strand.split == jobs,
+              "the ends have met where they began");
     mc_assert(!skuai_strand_has_public(&strand), "a job is left");
 }
 

@@ -1,4 +1,5 @@
-/* Random trees of jobs under many seeds, which decide at each fork and join whether to share and whether to step aside. */
+/* Random trees of jobs under many seeds, which decide at each fork and join whether to share and whether to step
+ * aside. */
 #include "support/random_jobs.h"
 
 static int run_tree(void *arg)

@@ -183,6 +183,40 @@ TEST(a_job_computes_for_what_it_has_forked)
         CHECK_OK((int)run_on(workers, run_computes_for_its_fork, NULL));
 }
 
+/* What forks and joins for ever lets others run: here the one that ends it. */
+SKUA_PARALLEL(int, computes_until, int32_t *, flag)
+{
+    while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
+        SKUA_FORK(a, seven);
+        CHECK_EQ(SKUA_JOIN(seven, a), 7);
+    }
+    return 1;
+}
+static int set_flag(void *arg)
+{
+    __atomic_store_n((int32_t *)arg, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+static int set_flag_later(void *arg)
+{
+    CHECK_OK(skua_sleep(100 * SKUA_US));
+    return set_flag(arg);
+}
+static int run_steps_aside(void *arg)
+{
+    skua_fiber_fn *const setters[] = { set_flag, set_flag_later };
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        int32_t flag = 0;
+        skua_task *task;
+        CHECK_OK(skua_spawn(&task, setters[i], &flag));
+        CHECK_EQ(SKUA_RUN(computes_until, &flag), 1);
+        CHECK_OK(skua_join(task, NULL));
+    }
+    return 0;
+}
+TEST(jobs_step_aside_for_tasks) { run_everywhere(run_steps_aside, NULL); }
+
 /* ---- many fibers ---- */
 
 static int one_of_many(void *arg)

@@ -57,7 +57,8 @@ struct mapped_strand {
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
     uint64_t looked_ns;                /* the last look; 0: there was none in this run */
     uint64_t fed_ns;                   /* the last time that it shared, or the first look */
-    uint64_t share_gap_ns, wake_gap_ns; /* how long to compute from then on until the next, for who searches or sleeps */
+    uint64_t share_gap_ns;             /* how long to compute from then on until the next, for who searches */
+    uint64_t wake_gap_ns;              /* and for who sleeps */
     uint64_t slice_ns, slice_polls;    /* the begin of its turn on the worker, and which turn of his it is */
     const struct skuai_worker *sliced; /* the worker */
 };
@@ -202,7 +203,8 @@ void skuai_parallel_run(skuai_job_fn *run, void *room)
     struct skuai_worker *worker = skuai_worker_self();
     if (worker == NULL || worker->task == NULL || worker->polling != 0) {
         skuai_misuse("SKUA_RUN",
-                     worker == NULL ? "was called outside of a runtime" : "was called outside of any fiber, in a future",
+                     worker == NULL ? "was called outside of a runtime"
+                                    : "was called outside of any fiber, in a future's body",
                      worker == NULL ? "use SKUA_RUN_ON" : "use SKUA_RUN_FUTURE");
         abort(); /* there is no result to return */
     }
@@ -355,8 +357,8 @@ static void move_watch(struct skuai_strand *strand, skua_job *job, uint64_t sinc
         skuai_strand_watch(strand, strand->watch + 1);
 }
 
-/* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it passes its cancellation on, feeds
- * workers that have no work, and steps aside for other tasks. */
+/* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it passes its cancellation on,
+ * feeds workers that have no work, and steps aside for other tasks. */
 static void look(struct skuai_strand *strand, skua_job *job)
 {
     struct skuai_worker *worker = skuai_worker_self();

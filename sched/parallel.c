@@ -10,8 +10,6 @@
 #define _GNU_SOURCE
 #include "sched/parallel.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -47,6 +45,7 @@ struct mapped_strand {
     skua_task token __attribute__((aligned(SKUAI_CACHE_LINE)));
     struct mapped_strand *next_idle; /* guarded by the pool's lock */
     struct mapped_strand *next_made; /* likewise */
+    void *raw;                       /* what was mapped */
     /* those of its jobs that run elsewhere */
     struct skuai_lock lock;
     struct taken *taken; /* guarded by lock */
@@ -80,21 +79,19 @@ static struct mapped_strand *mapped_of_token(skua_task *token)
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token);
 
+/* Twice the address space that an aligned one needs, out of bounds but for what is used. */
 static struct mapped_strand *map_strand(void)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    char *raw = mmap(NULL, 2 * MAPPING_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char *raw = mmap(NULL, 2 * MAPPING_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     char *at = (char *)(((uintptr_t)raw + MAPPING_BYTES - 1) & ~(uintptr_t)(MAPPING_BYTES - 1));
-    if (at > raw)
-        munmap(raw, (size_t)(at - raw));
-    munmap(at + MAPPING_BYTES, (size_t)(raw + MAPPING_BYTES - at));
-    if (mprotect(at + MAPPING_BYTES - GUARD_BYTES, GUARD_BYTES, PROT_NONE) != 0) {
-        munmap(at, MAPPING_BYTES);
+    if (mprotect(at, MAPPING_BYTES - GUARD_BYTES, PROT_READ | PROT_WRITE) != 0) {
+        munmap(raw, 2 * MAPPING_BYTES);
         return NULL;
     }
     struct mapped_strand *made = (struct mapped_strand *)(void *)at;
+    made->raw = raw;
     skua_job *jobs = (skua_job *)(void *)(at + HEADER_BYTES);
     skuai_strand_init(&made->strand, jobs, JOBS);
     skuai_strand_watch(&made->strand, jobs + FIRST_WATCH);
@@ -139,7 +136,7 @@ void skuai_strand_pool_fini(struct skuai_strand_pool *pool)
 {
     for (struct mapped_strand *strand = mapped(pool->all), *next; strand != NULL; strand = next) {
         next = strand->next_made;
-        munmap(strand, MAPPING_BYTES);
+        munmap(strand->raw, 2 * MAPPING_BYTES);
     }
     pool->all = pool->idle = NULL;
 }
@@ -165,15 +162,24 @@ int skuai_strand_describe(const struct skuai_strand *strand, const void *fault_a
 
 static struct skuai_fiber *fiber_of(struct skuai_worker *worker) { return SKUAI_TASK_BODY(worker->task); }
 
-static struct mapped_strand *begin(struct skuai_worker *worker, bool is_taken)
+/* A strand for the calling fiber, on whose worker it may go on: waits for memory if need be, as for a stack. */
+static struct mapped_strand *acquire_somehow(struct skuai_worker **worker)
 {
+    struct mapped_strand *strand;
+    while ((strand = acquire(*worker)) == NULL) {
+        skuai_fiber_starved(*worker, "jobs");
+        skuai_fiber_suspend(*worker, SKUAI_POST_REQUEUE);
+        *worker = skuai_worker_self();
+    }
+    return strand;
+}
+
+static struct mapped_strand *begin(bool is_taken)
+{
+    struct skuai_worker *worker = skuai_worker_self();
     struct skuai_fiber *fiber = fiber_of(worker);
     if (fiber->strand == NULL) {
-        struct mapped_strand *strand = acquire(worker);
-        if (strand == NULL) {
-            skuai_log(worker->sched, SKUA_LOG_ERROR, "no memory for a job stack");
-            abort();
-        }
+        struct mapped_strand *strand = acquire_somehow(&worker);
         strand->strand.waiter = worker->task;
         strand->looked_ns = 0;
         strand->is_taken = is_taken;
@@ -208,7 +214,7 @@ void skuai_parallel_run(skuai_job_fn *run, void *room)
                      worker == NULL ? "use SKUA_RUN_ON" : "use SKUA_RUN_FUTURE");
         abort(); /* there is no result to return */
     }
-    struct mapped_strand *strand = begin(worker, false);
+    struct mapped_strand *strand = begin(false);
     run(&strand->strand.head, room);
     end(strand);
 }
@@ -435,7 +441,7 @@ static int run_taken(void *arg)
     bool shielded = job->shielded != 0;
     if (!shielded)
         enter(from, &taken);
-    struct mapped_strand *strand = begin(skuai_worker_self(), true);
+    struct mapped_strand *strand = begin(true);
     uint64_t begun_ns = skuai_env_now(&skuai_worker_self()->sched->env);
     job->run(&strand->strand.head, job->room);
     end(strand);

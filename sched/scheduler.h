@@ -169,6 +169,8 @@ void skuai_sets_deliver(skua_task *task);
 
 /* fiber.c */
 enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task);
+/* For a fiber that must wait for memory: says so once, and spares the processor if there is nothing else to run. */
+void skuai_fiber_starved(struct skuai_worker *worker, const char *what);
 void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post);
 void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 

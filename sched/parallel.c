@@ -204,6 +204,21 @@ static void end(struct mapped_strand *strand)
     release(worker, strand);
 }
 
+void skuai_parallel_misuse(const char *function, const char *what)
+{
+    skuai_misuse(function, what, "join each fork before its function returns, the latest first");
+    abort(); /* jobs would be overwritten that have not run */
+}
+
+/* Forks and joins have left the job stack as it was. */
+static void run_checked(struct skuai_strand *strand, skuai_job_fn *run, void *room)
+{
+    const skua_job *top = skuai_strand_top(strand);
+    run(&strand->head, room);
+    if (SKUAI_UNLIKELY(skuai_strand_top(strand) != top))
+        skuai_parallel_misuse("a job", "has ended with jobs that were forked and not joined");
+}
+
 void skuai_parallel_run(skuai_job_fn *run, void *room)
 {
     struct skuai_worker *worker = skuai_worker_self();
@@ -215,14 +230,8 @@ void skuai_parallel_run(skuai_job_fn *run, void *room)
         abort(); /* there is no result to return */
     }
     struct mapped_strand *strand = begin(false);
-    run(&strand->strand.head, room);
+    run_checked(&strand->strand, run, room);
     end(strand);
-}
-
-void skuai_parallel_misuse(const char *function, const char *what)
-{
-    skuai_misuse(function, what, "each SKUA_FORK wants its SKUA_JOIN before the function returns");
-    abort(); /* the jobs that are left would be overwritten */
 }
 
 /* ---- cancellation ------------------------------------------------------------------------------------------------ */
@@ -443,7 +452,7 @@ static int run_taken(void *arg)
         enter(from, &taken);
     struct mapped_strand *strand = begin(true);
     uint64_t begun_ns = skuai_env_now(&skuai_worker_self()->sched->env);
-    job->run(&strand->strand.head, job->room);
+    run_checked(&strand->strand, job->run, job->room);
     end(strand);
     if (skuai_env_now(&skuai_worker_self()->sched->env) - begun_ns < SMALL_NS)
         skuai_store_32(&from->was_small, 1, SKUAI_RELAXED); /* a hint */

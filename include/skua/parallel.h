@@ -265,6 +265,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top,                                    \
                                             struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
     {                                                                                                               \
+        SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
         skua_job *job = *top;                                                                                       \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
         __builtin_memcpy(room, &in, sizeof in);                                                                     \
@@ -280,7 +281,8 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, struct name##_skuai_forked *forked)   \
     {                                                                                                               \
         skua_job *job = *top - 1;                                                                                   \
-        SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order: join the latest fork first");           \
+        SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
+        SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order, or twice");                              \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
         *top = job;                                                                                                 \
         skuai_word_put_ptr(&strand->top, job);                                                                      \

@@ -430,3 +430,102 @@ static int run_locals(void *arg)
     return 0;
 }
 TEST(jobs_read_their_forkers_locals) { run_everywhere(run_locals, NULL); }
+
+/* ---- misuse ---- */
+
+SKUA_PARALLEL_VOID(forgets)
+{
+    SKUA_FORK(a, seven);
+    (void)a;
+}
+SKUA_PARALLEL_VOID(calls_what_forgets)
+{
+    SKUA_FORK(a, seven);
+    SKUA_CALL(forgets);
+    SKUA_JOIN(seven, a);
+}
+SKUA_PARALLEL_VOID(joins_out_of_order)
+{
+    SKUA_FORK(a, seven);
+    SKUA_FORK(b, seven);
+    SKUA_JOIN(seven, a);
+    SKUA_JOIN(seven, b);
+}
+SKUA_PARALLEL_VOID(joins_twice)
+{
+    SKUA_FORK(a, seven);
+    SKUA_FORK(b, seven);
+    SKUA_JOIN(seven, b);
+    SKUA_JOIN(seven, b);
+    (void)a;
+}
+SKUA_PARALLEL_VOID(forks_too_much)
+{
+    static SKUA_FORKED(seven) all[20000];
+    for (int i = 0; i < 20000; i++)
+        SKUA_FORK_INTO(all[i], seven);
+}
+static int run_misuse(void *arg)
+{
+    switch (*(int *)arg) {
+    case 0:
+        SKUA_RUN(forgets);
+        break;
+    case 1:
+        SKUA_RUN(calls_what_forgets);
+        break;
+    case 2:
+        SKUA_RUN(joins_out_of_order);
+        break;
+    case 3:
+        SKUA_RUN(joins_twice);
+        break;
+    default:
+        SKUA_RUN(forks_too_much);
+        break;
+    }
+    return 0;
+}
+static void misuse(void *arg) { run_on(1, run_misuse, arg); }
+TEST(a_fork_that_is_not_joined)
+{
+    test_expect_abort(misuse, &(int){ 0 }, "misuse: a job has ended with jobs that were forked and not joined");
+#if !defined(NDEBUG)
+    test_expect_abort(misuse, &(int){ 1 }, "misuse: seven comes after a call that has left a job unjoined");
+#endif
+}
+TEST(joins_in_the_wrong_order)
+{
+#if !defined(NDEBUG)
+    test_expect_abort(misuse, &(int){ 2 }, "misuse: seven is joined out of order, or twice");
+    test_expect_abort(misuse, &(int){ 3 }, "misuse: seven is joined out of order, or twice");
+#endif
+}
+TEST(a_job_stack_that_is_full) { test_expect_abort(misuse, &(int){ 4 }, "more than 15,000 jobs of one fiber"); }
+
+static void run_outside(void *arg)
+{
+    (void)arg;
+    SKUA_RUN(seven);
+}
+struct runs_in_a_future {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+};
+SKUA_ASYNC(runs_in_a_future)
+{
+    SKUA_BEGIN(self);
+    SKUA_END(SKUA_RUN(seven));
+}
+static int run_misplaced(void *arg)
+{
+    struct runs_in_a_future future;
+    (void)arg;
+    return (int)skua_await_future(SKUA_FUTURE(&future, runs_in_a_future, 0));
+}
+static void run_inside_a_future(void *arg) { run_on(1, run_misplaced, arg); }
+TEST(runs_in_the_wrong_place)
+{
+    test_expect_abort(run_outside, NULL, "misuse: SKUA_RUN was called outside of a runtime: use SKUA_RUN_ON");
+    test_expect_abort(run_inside_a_future, NULL, "a future's body");
+}

@@ -112,7 +112,9 @@ static uint64_t give_back(struct skuai_scheduler *sched, uint64_t now)
         bool roused = rouse_owners(sched);
         enum skuai_decay slabs = skuai_slab_set_decay(&sched->slabs, DECAY_MAX);
         enum skuai_decay stacks = skuai_stack_pool_decay(&sched->stack_pool, DECAY_MAX);
+        enum skuai_decay strands = skuai_strand_pool_decay(&sched->strands, DECAY_MAX);
         enum skuai_decay decay = slabs > stacks ? slabs : stacks;
+        decay = strands > decay ? strands : decay;
         guard->decay_ns = now + (decay == SKUAI_DECAY_NOW ? LOOK_MIN_NS : DECAY_NS);
         guard->keeps = roused || decay != SKUAI_DECAY_NOTHING;
     }
@@ -126,6 +128,7 @@ static void guard_main(void *arg)
     uint64_t interval = LOOK_MIN_NS;
     uint32_t calm = 0;
     guard->decay_ns = skuai_env_now(&sched->env) + DECAY_NS;
+    guard->keeps = true; /* what comes before the first look, and is over by then */
     if (sched->env.sim == NULL)
         skuai_context_init_thread(&guard->base);
     while (skuai_load_32(&sched->stage, SKUAI_RELAXED) != SKUAI_STAGE_STOP) { /* says no more than that */

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "sched/overflow.h"
 #include "sched/spawn.h"
@@ -43,8 +44,8 @@ struct taken {
 struct mapped_strand {
     struct skuai_strand strand;
     skua_task token __attribute__((aligned(SKUAI_CACHE_LINE)));
-    struct mapped_strand *next_idle; /* guarded by the pool's lock */
-    struct mapped_strand *next_made; /* likewise */
+    struct skuai_strand *next_idle; /* guarded by the pool's lock */
+    struct skuai_strand *next_made; /* likewise */
     void *raw;                       /* what was mapped */
     /* those of its jobs that run elsewhere */
     struct skuai_lock lock;
@@ -99,6 +100,19 @@ static struct mapped_strand *map_strand(void)
     return made;
 }
 
+static void push(struct skuai_strand **list, struct mapped_strand *strand)
+{
+    strand->next_idle = *list;
+    *list = &strand->strand;
+}
+static struct mapped_strand *pop(struct skuai_strand **list)
+{
+    struct mapped_strand *first = mapped(*list);
+    if (first != NULL)
+        *list = first->next_idle;
+    return first;
+}
+
 static struct mapped_strand *acquire(struct skuai_worker *worker)
 {
     struct skuai_strand_pool *pool = &worker->sched->strands;
@@ -107,13 +121,15 @@ static struct mapped_strand *acquire(struct skuai_worker *worker)
     if (SKUAI_LIKELY(strand != NULL))
         return strand;
     skuai_lock_acquire(&pool->lock);
-    if ((strand = mapped(pool->idle)) != NULL)
-        pool->idle = (struct skuai_strand *)strand->next_idle;
+    if ((strand = pop(&pool->warm)) != NULL)
+        skuai_kept_remove(&pool->warm_kept);
+    else
+        strand = pop(&pool->cold);
     skuai_lock_release(&pool->lock);
     if (strand != NULL || (strand = map_strand()) == NULL)
         return strand;
     skuai_lock_acquire(&pool->lock);
-    strand->next_made = mapped(pool->all);
+    strand->next_made = pool->all;
     pool->all = &strand->strand;
     skuai_lock_release(&pool->lock);
     return strand;
@@ -127,18 +143,39 @@ static void release(struct skuai_worker *worker, struct mapped_strand *strand)
         return;
     }
     skuai_lock_acquire(&pool->lock);
-    strand->next_idle = mapped(pool->idle);
-    pool->idle = &strand->strand;
+    push(&pool->warm, strand);
+    skuai_kept_add(&pool->warm_kept);
     skuai_lock_release(&pool->lock);
 }
 
 void skuai_strand_pool_fini(struct skuai_strand_pool *pool)
 {
     for (struct mapped_strand *strand = mapped(pool->all), *next; strand != NULL; strand = next) {
-        next = strand->next_made;
+        next = mapped(strand->next_made);
         munmap(strand->raw, 2 * MAPPING_BYTES);
     }
-    pool->all = pool->idle = NULL;
+    pool->all = pool->warm = pool->cold = NULL;
+}
+
+enum skuai_decay skuai_strand_pool_decay(struct skuai_strand_pool *pool, uint32_t max)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0; i < max; i++) {
+        skuai_lock_acquire(&pool->lock);
+        struct mapped_strand *strand = skuai_kept_unneeded(&pool->warm_kept, 0) != 0 ? pop(&pool->warm) : NULL;
+        if (strand == NULL) {
+            bool later = skuai_kept_renew(&pool->warm_kept, 0);
+            skuai_lock_release(&pool->lock);
+            return later ? SKUAI_DECAY_LATER : SKUAI_DECAY_NOTHING;
+        }
+        skuai_kept_give_back(&pool->warm_kept, 1);
+        skuai_lock_release(&pool->lock);
+        (void)madvise((char *)strand + page, MAPPING_BYTES - GUARD_BYTES - page, MADV_DONTNEED);
+        skuai_lock_acquire(&pool->lock);
+        push(&pool->cold, strand);
+        skuai_lock_release(&pool->lock);
+    }
+    return SKUAI_DECAY_NOW;
 }
 
 int skuai_strand_describe(const struct skuai_strand *strand, const void *fault_address, char *text, size_t size)

@@ -3,6 +3,7 @@
 #define SKUAI_PARALLEL_H
 
 #include "sched/atomic.h"
+#include "sched/decay.h"
 #include "sched/lock.h"
 #include "skua/parallel.h"
 
@@ -10,14 +11,19 @@ struct skuai_scheduler;
 struct skuai_strand;
 struct skuai_worker;
 
-/* The strands of a runtime. They are given out again, last in first out, and go back to the kernel with the runtime. */
+/* The strands of a runtime. They are given out again, last in first out, and go back to the kernel with the runtime;
+ * what a deep recursion has touched of them beyond the first page goes back when nobody has needed them for a while. */
 struct skuai_strand_pool {
     struct skuai_lock lock;
-    struct skuai_strand *idle; /* guarded by lock */
+    /* guarded by lock */
+    struct skuai_strand *warm, *cold; /* idle; all or the first page of a cold one is left */
     struct skuai_strand *all;
+    struct skuai_kept warm_kept;
 };
 
 void skuai_strand_pool_fini(struct skuai_strand_pool *pool);
+/* Ends a period (decay.h): gives back of up to `max` strands. */
+enum skuai_decay skuai_strand_pool_decay(struct skuai_strand_pool *pool, uint32_t max);
 
 /* For a job that can split what is left of it, asked every few microseconds: looks around as a join does. True: a fork
  * now would be shared at once. */

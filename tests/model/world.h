@@ -159,6 +159,12 @@ enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max)
     (void)max;
     return SKUAI_DECAY_NOTHING;
 }
+enum skuai_decay skuai_strand_pool_decay(struct skuai_strand_pool *pool, uint32_t max)
+{
+    (void)pool;
+    (void)max;
+    return SKUAI_DECAY_NOTHING;
+}
 enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t max)
 {
     (void)pool;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "sched/barrier.h"
+#include "sched/scheduler.h"
 #include "support/with_runtime.h"
 
 SKUA_PARALLEL(long, fib, int, n)
@@ -132,6 +133,19 @@ static int run_waits(void *arg)
     return 0;
 }
 TEST(jobs_that_wait) { run_everywhere(run_waits, NULL); }
+
+/* Those that were used at once and are not any more. */
+static int run_then_rests(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(SKUA_RUN(sleeper, 6), 64);
+    CHECK_OK(skua_sleep(3 * SKUA_S)); /* of a simulation's time */
+    struct skuai_strand_pool *pool = &skuai_worker_self()->sched->strands;
+    CHECK(pool->warm == NULL && pool->cold != NULL);
+    CHECK_EQ(SKUA_RUN(sleeper, 6), 64);
+    return 0;
+}
+TEST(job_stacks_go_back) { run_seeded(test_seed(), 3, run_then_rests, NULL); }
 
 /* What waits in a job waits for what another job does: the other must run, or be taken. */
 SKUA_PARALLEL_VOID(opens, skua_waker, waker, int32_t *, open)

@@ -275,7 +275,7 @@ INSTEAD(long, syscall, (long number, ...))
         void *timeout = va_arg(args, void *);
         (void)va_arg(args, void *);
         rc = futex(way, word, op, value, timeout, va_arg(args, uint32_t));
-    } else if (number == SYS_membarrier) { /* may happen, when the guard comes: not a call that a plan can count */
+    } else if (number == SYS_membarrier) {
         int command = va_arg(args, int);
         unsigned flags = va_arg(args, unsigned);
         rc = way >= 0 ? error_of((int[]){ ENOSYS, EPERM, EINVAL }, way) :

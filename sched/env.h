@@ -28,6 +28,7 @@ enum skuai_point {
     SKUAI_POINT_WAKE,   /* before a task is notified */
     SKUAI_POINT_SETTLE, /* between entering the sleepers' set and the second look */
     SKUAI_POINT_CLAIM,  /* before an op is completed */
+    SKUAI_POINT_SHARE,  /* at a fork or join that looks around */
     SKUAI_POINT_SPIN,   /* in a wait for another thread */
     SKUAI_POINTS
 };

@@ -79,6 +79,7 @@ void skuai_worker_settle_post(struct skuai_worker *worker)
             skuai_schedule_last(worker, task);
         break;
     case SKUAI_POST_REQUEUE:
+    case SKUAI_POST_ASIDE:
         skuai_schedule_last(worker, task);
         break;
     case SKUAI_POST_END:
@@ -158,7 +159,7 @@ void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     if (SKUAI_UNLIKELY(!skuai_stack_check(&fiber->stack, __builtin_frame_address(0))))
         die_of_overflow(task); /* before anybody trusts what lies below */
-    if (SKUAI_UNLIKELY(fiber->strand != NULL))
+    if (SKUAI_UNLIKELY(fiber->strand != NULL) && post != SKUAI_POST_ASIDE)
         skuai_parallel_suspends(worker, fiber->strand);
     struct skuai_context *to = next_flow(worker);
     worker->post = post; /* F1 */

@@ -20,6 +20,12 @@
 #include "sched/strand.h"
 
 enum {
+    LOOK_SOON_NS = 4000,  /* a look costs 30 ns: it is to be one in a hundred */
+    LOOK_LATE_NS = 16000, /* and as often as that allows */
+    WORTH_NS = 40000,     /* what lasted so long likely lasts longer; untuned. Four times what a wake costs the waker */
+    WORTH_MAX_NS = 1 << 20,
+    FIRST_WATCH = 16,     /* of a strand that has not run yet; it keeps its watch */
+    SLICE_NS = 100000,    /* of what a strand computes while tasks wait */
     MAPPING_BYTES = 1 << 20, /* of address space; what is never forked takes no memory */
     GUARD_BYTES = 1 << 16,   /* at least a page of any size */
     HEADER_BYTES = 512
@@ -30,7 +36,13 @@ struct mapped_strand {
     skua_task token __attribute__((aligned(SKUAI_CACHE_LINE)));
     struct mapped_strand *next_idle; /* guarded by the pool's lock */
     struct mapped_strand *next_made; /* likewise */
-    uint32_t depth;                  /* the owner: SKUA_RUNs in one another */
+    /* the owner's */
+    uint32_t depth;                    /* SKUA_RUNs in one another */
+    uint64_t looked_ns;                /* the last look */
+    uint64_t fed_ns;                   /* the last wake of a sleeper, or the begin */
+    uint64_t worth_ns;                 /* how long to compute from then on until the next */
+    uint64_t slice_ns, slice_polls;    /* the begin of its turn on the worker, and which turn of his it is */
+    const struct skuai_worker *sliced; /* the worker */
 };
 _Static_assert(sizeof(struct mapped_strand) <= HEADER_BYTES, "the header has room in front of the jobs");
 
@@ -65,7 +77,9 @@ static struct mapped_strand *map_strand(void)
         return NULL;
     }
     struct mapped_strand *made = (struct mapped_strand *)(void *)at;
-    skuai_strand_init(&made->strand, (skua_job *)(void *)(at + HEADER_BYTES), JOBS);
+    skua_job *jobs = (skua_job *)(void *)(at + HEADER_BYTES);
+    skuai_strand_init(&made->strand, jobs, JOBS);
+    skuai_strand_watch(&made->strand, jobs + FIRST_WATCH);
     made->token.run = run_token;
     return made;
 }
@@ -134,6 +148,8 @@ static struct mapped_strand *begin(struct skuai_worker *worker)
             abort();
         }
         strand->strand.waiter = worker->task;
+        strand->fed_ns = strand->looked_ns = skuai_env_now(&worker->sched->env);
+        strand->worth_ns = WORTH_NS;
         fiber->strand = &strand->strand;
         /* Release: whoever poisons it finds it made. */
         skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE);
@@ -173,7 +189,7 @@ void skuai_parallel_misuse(const char *function, const char *what)
     abort(); /* the jobs that are left would be overwritten */
 }
 
-/* ---- sharing ---------------------------------------------------------------------------------------------------- */
+/* ---- looking around --------------------------------------------------------------------------------------------- */
 
 static void offer(struct skuai_worker *worker, struct skuai_strand *strand)
 {
@@ -181,11 +197,93 @@ static void offer(struct skuai_worker *worker, struct skuai_strand *strand)
         skuai_schedule_offered(worker, &mapped(strand)->token);
 }
 
-void skuai_parallel_share(skua_strand *head)
+/* Shares what there is; hunger stays if there is nothing, so that the next fork shares. */
+static void feed(struct skuai_worker *worker, struct skuai_strand *strand)
+{
+    if (skuai_strand_share(strand))
+        offer(worker, strand);
+    else
+        skuai_strand_poison(strand);
+}
+
+/* Whether other tasks wait for this worker. */
+static bool others_wait(struct skuai_worker *worker, const struct skuai_strand *strand, uint64_t now)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    /* All of these are hints: whoever takes a task decides. The strand's own token is no other's task. */
+    int64_t tokens = skuai_load_32(&strand->offered, SKUAI_RELAXED) != 0;
+    return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL ||
+           (int64_t)skuai_deque_count(&worker->deque) > tokens || skuai_deque_count(&worker->inbox) != 0 ||
+           !skuai_inject_is_empty(&sched->inject) || now >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED);
+}
+
+/* Lets the tasks run that wait, once the fiber has had its slice. Its jobs stay private: it is ready itself. */
+static void step_aside(struct skuai_worker *worker, struct mapped_strand *strand, uint64_t now)
+{
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* the worker's own */
+    if (strand->sliced != worker || strand->slice_polls != polls) {
+        strand->sliced = worker;
+        strand->slice_polls = polls;
+        strand->slice_ns = now;
+    } else if (now - strand->slice_ns >= SLICE_NS && others_wait(worker, &strand->strand, now)) {
+        worker->until_check = 1; /* timers and what was injected, too */
+        skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
+    }
+}
+
+/* In a simulation no time passes while a job computes, so the seed decides what the clock does otherwise. */
+static void look_simulated(struct skuai_worker *worker, struct skuai_strand *strand)
+{
+    uint32_t choice = skuai_random_below(&worker->random, 32);
+    if (choice < 2)
+        feed(worker, strand);
+    else if (choice == 2)
+        skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
+}
+
+/* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it feeds hungry workers; wakes a
+ * sleeping one, if it has computed for so long that a wake is worth its price; and steps aside for other tasks. The
+ * watch follows how often that is: looks that come soon after one another are those of small jobs. */
+static void look(struct skuai_strand *strand, skua_job *job)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    struct skuai_scheduler *sched = worker->sched;
+    struct mapped_strand *more = mapped(strand);
+    skuai_env_point(&sched->env, SKUAI_POINT_SHARE);
+    bool hungry = skuai_strand_is_hungry(strand);
+    if (sched->env.sim != NULL) {
+        look_simulated(worker, strand);
+        return;
+    }
+    if (!hungry && job == NULL)
+        return; /* forks come in a row, on the way down */
+    uint64_t now = skuai_env_now(&sched->env), since = now - more->looked_ns;
+    more->looked_ns = now;
+    if (since < LOOK_SOON_NS && job != NULL)
+        skuai_strand_watch(strand, job);
+    else if (since > LOOK_LATE_NS && strand->watch < strand->jobs_end)
+        skuai_strand_watch(strand, strand->watch + 1);
+    if (hungry && skuai_idle_is_anybody(&sched->idle)) {
+        feed(worker, strand);
+    } else if (hungry) {
+        skuai_strand_sate(strand); /* the guard has sent for the rest */
+    } else if (now - more->fed_ns >= more->worth_ns && skuai_idle_sleeping(&sched->idle) != 0) {
+        more->worth_ns = now - more->fed_ns > 4 * WORTH_MAX_NS ? WORTH_NS : 2 * more->worth_ns;
+        if (more->worth_ns > WORTH_MAX_NS)
+            more->worth_ns = WORTH_MAX_NS;
+        more->fed_ns = now;
+        feed(worker, strand);
+    }
+    step_aside(worker, more, now);
+}
+
+void skuai_parallel_forked(skua_strand *head) { look((struct skuai_strand *)(void *)head, NULL); }
+
+bool skuai_parallel_wants(skua_strand *head)
 {
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
-    if (skuai_strand_share(strand))
-        offer(skuai_worker_self(), strand);
+    look(strand, head->top);
+    return skuai_strand_is_hungry(strand);
 }
 
 void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand)
@@ -197,17 +295,22 @@ void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *s
 bool skuai_parallel_join(skua_strand *head, skua_job *job)
 {
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
-    bool shared;
-    enum skuai_strand_join where = skuai_strand_join(strand, job, &shared);
-    if (shared)
-        offer(skuai_worker_self(), strand);
-    if (where == SKUAI_STRAND_PRIVATE)
+    switch (skuai_strand_join(strand, job)) {
+    case SKUAI_STRAND_PRIVATE:
+        look(strand, job);
         return true;
+    case SKUAI_STRAND_BACK:
+        return true;
+    case SKUAI_STRAND_AWAY:
+        break;
+    }
     if (skuai_job_wait(job))
         while (!skuai_job_is_done(job)) /* whatever else wakes the fiber */
             skuai_fiber_suspend(skuai_worker_self(), SKUAI_POST_PAUSE);
     return false;
 }
+
+/* ---- thieves ---------------------------------------------------------------------------------------------------- */
 
 /* A job that was taken, on a fiber of its own. */
 static int run_taken(void *arg)

@@ -4,6 +4,7 @@
 
 #include "sched/atomic.h"
 #include "sched/lock.h"
+#include "skua/parallel.h"
 
 struct skuai_scheduler;
 struct skuai_strand;
@@ -17,6 +18,10 @@ struct skuai_strand_pool {
 };
 
 void skuai_strand_pool_fini(struct skuai_strand_pool *pool);
+
+/* For a job that can split what is left of it, asked every few microseconds: looks around as a join does. True: a fork
+ * now would be shared at once. */
+bool skuai_parallel_wants(skua_strand *strand);
 
 /* Y7: a fiber with a strand is about to suspend, on its worker. */
 void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand);

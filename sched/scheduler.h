@@ -29,7 +29,7 @@ struct skuai_scheduler;
 
 /* What the flow that a worker switches to does first, for the fiber that it switched away from: the *post-switch step*
  * (fiber.c). Only then does the fiber's stack hold all of it, and only then may others know that it waits. */
-enum skuai_post { SKUAI_POST_NOTHING, SKUAI_POST_PAUSE, SKUAI_POST_REQUEUE, SKUAI_POST_END };
+enum skuai_post { SKUAI_POST_NOTHING, SKUAI_POST_PAUSE, SKUAI_POST_REQUEUE, SKUAI_POST_ASIDE, SKUAI_POST_END };
 
 enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run of a task; as tokio\'s */
 

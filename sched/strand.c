@@ -15,7 +15,7 @@ static uint32_t index_of(const struct skuai_strand *strand, const skua_job *job)
 
 void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t count)
 {
-    strand->head.top = strand->split = strand->jobs = jobs;
+    strand->head.top = strand->split = strand->watch = strand->jobs = jobs;
     strand->jobs_end = jobs + count;
     strand->waiter = NULL;
     skuai_store_ptr(&strand->head.limit, jobs, SKUAI_RELAXED); /* published by whoever shows the strand to others */
@@ -23,13 +23,32 @@ void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t cou
     skuai_store_32(&strand->offered, 0, SKUAI_RELAXED);
 }
 
-/* Moves the limit with the split, unless somebody is hungry: that stays to be answered. */
-static void move_split(struct skuai_strand *strand, skua_job *split)
+static skua_job *limit_of(const struct skuai_strand *strand)
 {
-    void *seen = strand->split;
+    return strand->split > strand->watch ? strand->split : strand->watch;
+}
+
+/* Moves the limit with split and watch, unless somebody is hungry: that stays to be answered. */
+static void move_limit(struct skuai_strand *strand, skua_job *split, skua_job *watch)
+{
+    void *seen = limit_of(strand);
     strand->split = split;
-    /* No data behind it. No model test needs the step: a limit that is too high costs the slow path, no more. */
-    skuai_cas_ptr(&strand->head.limit, &seen, split, SKUAI_RELAXED);
+    strand->watch = watch;
+    if (limit_of(strand) != seen)
+        /* No data behind it. No model test needs the step: a limit that is too high costs the slow path, no more. */
+        skuai_cas_ptr(&strand->head.limit, &seen, limit_of(strand), SKUAI_RELAXED);
+}
+
+void skuai_strand_watch(struct skuai_strand *strand, skua_job *watch)
+{
+    if (watch != strand->watch)
+        move_limit(strand, strand->split, watch);
+}
+
+void skuai_strand_sate(struct skuai_strand *strand)
+{
+    /* An exchange, as in publish(). No model test needs the step: hunger that stays costs the slow path, no more. */
+    skuai_exchange_ptr(&strand->head.limit, limit_of(strand), SKUAI_RELAXED);
 }
 
 static bool publish(struct skuai_strand *strand, uint32_t count)
@@ -44,7 +63,7 @@ static bool publish(struct skuai_strand *strand, uint32_t count)
      * asks again. */
     skuai_add_64(&strand->ends, ends_of(count, 0), SKUAI_SEQ_CST);
     /* Hunger from before is answered, later hunger stays. */
-    skuai_exchange_ptr(&strand->head.limit, split, SKUAI_RELAXED);
+    skuai_exchange_ptr(&strand->head.limit, limit_of(strand), SKUAI_RELAXED);
     return true;
 }
 
@@ -65,16 +84,13 @@ static void settle(struct skuai_strand *strand, skua_job *job)
     /* Relaxed: no thief takes while tail and split are equal, before or after. No model test needs the sequence: the
      * owner comes back to neither in between. */
     skuai_store_64(&strand->ends, ends_of(index, index), SKUAI_RELAXED);
-    move_split(strand, job);
+    move_limit(strand, job, strand->watch);
 }
 
-enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job, bool *shared)
+enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job)
 {
-    *shared = false;
-    if (job >= strand->split) {
-        *shared = skuai_strand_share(strand);
+    if (job >= strand->split)
         return SKUAI_STRAND_PRIVATE;
-    }
     uint32_t index = index_of(strand, job), split;
     uint64_t ends = skuai_load_64(&strand->ends, SKUAI_RELAXED); /* the compare-and-swap decides */
     do {
@@ -85,8 +101,8 @@ enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *
         split = tail_of(ends) + (index - tail_of(ends)) / 2;
         /* Relaxed: what comes back is the owner's own and nobody has touched it. */
     } while (!skuai_cas_64(&strand->ends, &ends, ends_of(split, tail_of(ends)), SKUAI_RELAXED));
-    move_split(strand, strand->jobs + split);
-    return SKUAI_STRAND_PRIVATE;
+    move_limit(strand, strand->jobs + split, strand->watch);
+    return SKUAI_STRAND_BACK;
 }
 
 bool skuai_job_wait(skua_job *job)

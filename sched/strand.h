@@ -5,7 +5,7 @@
  *     split … top    private: the owner forks and joins here without an atomic read-modify-write or a fence
  *
  * The owner is the fiber, on whatever worker it runs; there is one. The protocol:
- *   Y1 fork     the owner fills the job at top. If its address is below `limit`, somebody is hungry: the owner shares.
+ *   Y1 fork     the owner fills the job at top. If its address is below `limit`, it looks at why: Y8, Y10.
  *   Y2 share    it makes the older half of its private jobs public: the states FORKED, then one addition to split
  *               (release), then limit = split by an exchange, so that no hunger that comes later is overwritten. The
  *               older ones, because they are the larger parts of a recursion.
@@ -13,18 +13,21 @@
  *   Y4 done     it has read whom to wake (the strand's fiber) when it took the job; it writes the result and exchanges
  *               the state for DONE (release): its last access to job and strand. If the joiner was WAITING it wakes it.
  *   Y5 join     of the youngest job. At or above limit it is private and the owner runs it. Else: if it is private all
- *               the same, the owner shares what lies below it and runs it; if it is public, the owner takes it and the
- *               younger half of the public ones back, by compare-and-swap of split against the same word that thieves
- *               move tail in; if it is taken, Y6.
+ *               the same, the owner looks at why it is below the limit, may share what lies below it, and runs it; if
+ *               it is public, the owner takes it and the younger half of the public ones back, by compare-and-swap of
+ *               split against the same word that thieves move tail in; if it is taken, Y6.
  *   Y6 wait     all older jobs are taken, too, then; so split and tail are put where top is. The owner exchanges FORKED
  *               for WAITING and sleeps until DONE (acquire: pairs with Y4), unless it was DONE already.
  *   Y7 expose   before the fiber suspends for anything else all private jobs become public.
  *   Y8 hunger   a thief that finds nothing stores POISON into the limit of a running strand: a hint. It is larger than
  *               any job's address, so that one comparison answers whether a job is private and whether anyone wants it.
+ *               The owner shares, or if it has reason not to puts the limit back; either by an exchange, as in Y2.
  *   Y9 token    public jobs are found through the strand's one token in a worker's deque. `offered` says that it is
  *               in one. Whoever makes jobs public and finds it unset sets it and pushes the token; whoever has the
  *               token and finds nothing more to take clears it, then looks once more. Litmus: store buffering,
  *               { split; offered } against { offered; split }, all seq_cst.
+ *   Y10 watch   the owner may put the limit above split, so that the joins of some private jobs, too, come to where it
+ *               looks at the clock (parallel.c). So limit is POISON or the greater of split and watch.
  * A strand's memory is a strand for as long as the runtime lives: a token that is still queued when its fiber has ended
  * finds nothing, or the jobs of the strand's next fiber.
  * Model: tests/model/model_strand.c. Reasons: sched/DESIGN.md, "Fork-join".
@@ -42,9 +45,10 @@ _Static_assert(sizeof(skua_job) == SKUAI_CACHE_LINE, "a job is a cache line");
 struct skuai_strand {
     /* the owner's; but thieves poison `limit` */
     skua_strand head __attribute__((aligned(SKUAI_CACHE_LINE)));
-    skua_job *split;         /* as in `ends` */
+    skua_job *split; /* as in `ends` */
+    skua_job *watch; /* Y10 */
     skua_job *jobs, *jobs_end;
-    void *waiter;            /* whom to wake: constant while a job is public */
+    void *waiter; /* whom to wake: constant while a job is public */
     /* any thread */
     skua_word64 ends __attribute__((aligned(SKUAI_CACHE_LINE))); /* split << 32 | tail, as indices */
     skua_word32 offered;
@@ -56,7 +60,7 @@ void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t cou
 
 /* ---- the owner ---- */
 
-/* Y1, after the job has been filled and top moved: whether to share, and Y5's first question: whether not private. */
+/* Y1, after the job has been filled and top moved, and Y5's first question. */
 SKUAI_INLINE bool skuai_strand_is_below_limit(const struct skuai_strand *strand, const skua_job *job)
 {
     /* As in skua/parallel.h. Relaxed: only the owner lowers it, and hunger is a hint. */
@@ -67,9 +71,20 @@ SKUAI_INLINE bool skuai_strand_is_below_limit(const struct skuai_strand *strand,
 bool skuai_strand_share(struct skuai_strand *strand);
 bool skuai_strand_expose(struct skuai_strand *strand);
 
-/* Y5 for a job below the limit, which top is at by now. PRIVATE: the caller runs it. AWAY: the caller waits for it. */
-enum skuai_strand_join { SKUAI_STRAND_PRIVATE, SKUAI_STRAND_AWAY };
-enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job, bool *shared);
+/* Y5 for a job below the limit, which top is at by now. PRIVATE: it has been all the time, so the caller looks at why,
+ * and runs it. BACK: the caller runs it. AWAY: the caller waits for it. */
+enum skuai_strand_join { SKUAI_STRAND_PRIVATE, SKUAI_STRAND_BACK, SKUAI_STRAND_AWAY };
+enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job);
+
+/* Y8. */
+SKUAI_INLINE bool skuai_strand_is_hungry(const struct skuai_strand *strand)
+{
+    return skuai_load_ptr(&strand->head.limit, SKUAI_RELAXED) == SKUAI_STRAND_POISON; /* a hint */
+}
+void skuai_strand_sate(struct skuai_strand *strand);
+
+/* Y10. */
+void skuai_strand_watch(struct skuai_strand *strand, skua_job *watch);
 
 /* Y6, the rest. True: the owner must sleep until skuai_job_is_done(). */
 bool skuai_job_wait(skua_job *job);
@@ -87,7 +102,7 @@ bool skuai_strand_has_public(const struct skuai_strand *strand);
 /* Y4, after the result has been written. True: the caller wakes the strand's waiter, as it was at Y3. */
 bool skuai_job_done(skua_job *job);
 
-/* Y8. Any thread. */
+/* Y8. Any thread, the owner too. */
 SKUAI_INLINE void skuai_strand_poison(struct skuai_strand *strand)
 {
     if (skuai_load_ptr(&strand->head.limit, SKUAI_RELAXED) != SKUAI_STRAND_POISON)

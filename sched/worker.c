@@ -205,7 +205,7 @@ static skua_task *search(struct skuai_worker *worker)
     uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus ? 0 : SEARCH_NS);
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {
-        skuai_parallel_hunger(sched);
+        skuai_parallel_hunger(sched); /* no model test needs the step: as in guard.c */
         for (int i = 0; i < SEARCH_PAUSES; i++)
             skuai_env_pause(&sched->env); /* no model test needs the step: it spares the other processors */
         if (skuai_env_now(&sched->env) >= until)

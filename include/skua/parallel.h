@@ -58,7 +58,7 @@ struct skua_strand {
 };
 
 SKUA_API void skuai_parallel_run(skuai_job_fn *run, void *room);
-SKUA_API void skuai_parallel_share(skua_strand *strand);
+SKUA_API void skuai_parallel_forked(skua_strand *strand);
 /* True: nobody has taken it, and the caller runs it. Else it has been run, here or elsewhere. */
 SKUA_API bool skuai_parallel_join(skua_strand *strand, skua_job *job);
 SKUA_API void skuai_parallel_misuse(const char *function, const char *what);
@@ -215,7 +215,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         *top = job + 1;                                                                                             \
         strand->top = job + 1;                                                                                      \
         if (skuai_job_is_below_limit(strand, job))                                                                  \
-            skuai_parallel_share(strand);                                                                           \
+            skuai_parallel_forked(strand);                                                                           \
     }                                                                                                               \
     SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, struct name##_skuai_forked *forked)   \
     {                                                                                                               \

@@ -11,6 +11,7 @@ enum { JOBS = 4 };
 
 static struct skuai_strand strand;
 static skua_job jobs[JOBS];
+static bool sated; /* the owner does not care for who is hungry */
 static unsigned forked, runs[16]; /* by the number that a job carries */
 static skua_word32 woken, others_ran;
 
@@ -38,26 +39,36 @@ static void run(skua_job *job)
     SKUAI_WRITE(CONTENT(job), number + 100);
 }
 
+/* As parallel.c's. */
+static void look(void)
+{
+    if (!skuai_strand_is_hungry(&strand))
+        return;
+    if (sated)
+        skuai_strand_sate(&strand);
+    else
+        made_public(skuai_strand_share(&strand));
+}
+
 static void fork_one(void)
 {
     skua_job *job = strand.head.top;
     SKUAI_WRITE(CONTENT(job), forked++);
     strand.head.top = job + 1;
     if (skuai_strand_is_below_limit(&strand, job))
-        made_public(skuai_strand_share(&strand));
+        look();
 }
 
 static void join_one(void)
 {
     skua_job *job = strand.head.top - 1;
     enum skuai_strand_join where = SKUAI_STRAND_PRIVATE;
-    bool shared = false;
     unsigned number = --forked;
     strand.head.top = job;
-    if (skuai_strand_is_below_limit(&strand, job))
-        where = skuai_strand_join(&strand, job, &shared);
-    made_public(shared);
-    if (where == SKUAI_STRAND_PRIVATE) {
+    if (skuai_strand_is_below_limit(&strand, job) &&
+        (where = skuai_strand_join(&strand, job)) == SKUAI_STRAND_PRIVATE)
+        look();
+    if (where != SKUAI_STRAND_AWAY) {
         run(job);
     } else {
         if (skuai_job_wait(job))
@@ -211,10 +222,52 @@ static void owner_exposes(void *arg)
     join_one();
 }
 
+/* Y10, among thieves who become hungry meanwhile. */
+static void owner_watches(void *arg)
+{
+    (void)arg;
+    skuai_strand_watch(&strand, jobs + 2);
+    fork_one();
+    fork_one();
+    skuai_strand_watch(&strand, jobs + 1);
+    join_one();
+    skuai_strand_watch(&strand, jobs);
+    fork_one();
+    sated = true;
+    join_one();
+    join_one();
+}
+/* Alone: where the limit is. */
+static void owner_sees_the_limit(void *arg)
+{
+    (void)arg;
+    skuai_strand_watch(&strand, jobs + 2);
+    mc_assert(skuai_strand_is_below_limit(&strand, jobs + 1), "a watched job is not seen");
+    mc_assert(!skuai_strand_is_below_limit(&strand, jobs + 2), "a job is seen that nobody watches");
+    mc_assert(!skuai_strand_is_hungry(&strand), "hungry for nothing");
+    skuai_strand_poison(&strand);
+    skuai_strand_watch(&strand, jobs + 1);
+    mc_assert(skuai_strand_is_hungry(&strand), "the watch has covered hunger");
+    skuai_strand_sate(&strand);
+    mc_assert(!skuai_strand_is_hungry(&strand), "still hungry");
+    mc_assert(skuai_strand_is_below_limit(&strand, jobs), "the watch is lost");
+    mc_assert(!skuai_strand_is_below_limit(&strand, jobs + 1), "the watch stays up");
+    fork_one();
+    fork_one();
+    fork_one();
+    made_public(skuai_strand_share(&strand)); /* two of three */
+    mc_assert(skuai_strand_is_below_limit(&strand, jobs + 1), "a public job is not seen");
+    mc_assert(!skuai_strand_is_below_limit(&strand, jobs + 2), "a private job is seen");
+    for (int i = 0; i < 3; i++)
+        join_one();
+    mc_assert(!skuai_strand_is_below_limit(&strand, jobs + 1), "the watch is not back");
+}
+
 static void reset(void)
 {
     memset(runs, 0, sizeof runs);
     forked = 0;
+    sated = false;
     woken.raw = queued.raw = others_ran.raw = 0;
     memset(&strand, 0xff, sizeof strand);
     skuai_strand_init(&strand, jobs, JOBS);
@@ -255,6 +308,8 @@ static void three_two_setup(void) { with(owner_of_three, 2, 2); }
 static void three_three_setup(void) { with(owner_of_three, 3, 1); }
 static void again_setup(void) { with(owner_again, 2, 2); }
 static void exposes_setup(void) { with(owner_exposes, 2, 1); }
+static void watch_setup(void) { with(owner_watches, 2, 1); }
+static void limit_setup(void) { with(owner_sees_the_limit, 0, 0); }
 static void token_setup(void) { with_finders(owner_waits, 2); }
 static void token_again_setup(void) { with_finders(owner_waits_twice, 2); }
 static void token_one_setup(void) { with_finders(owner_waits_twice, 1); }
@@ -274,4 +329,6 @@ MC_TEST(two_two, .setup = two_two_setup, .finish = finish, .bound = 3);
 MC_TEST(three_two, .setup = three_two_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(three_three, .setup = three_three_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(again, .setup = again_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(watch, .setup = watch_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(limit, .setup = limit_setup, .finish = finish);
 MC_TEST(exposes, .setup = exposes_setup, .finish = finish, .bound = 3);

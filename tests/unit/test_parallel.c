@@ -11,10 +11,10 @@ SKUA_PARALLEL(long, fib, int, n)
 }
 static int run_fib(void *arg)
 {
-    CHECK_EQ(SKUA_RUN(fib, *(int *)arg), *(int *)arg == 22 ? 17711 : 832040);
+    CHECK_EQ(SKUA_RUN(fib, *(int *)arg), *(int *)arg == 18 ? 2584 : 832040);
     return 0;
 }
-TEST(recursion) { run_everywhere(run_fib, &(int){ 22 }); }
+TEST(recursion) { run_everywhere(run_fib, &(int){ 18 }); }
 TEST(many_workers)
 {
     for (int i = 0; i < (int)test_scaled(20); i++)
@@ -159,7 +159,7 @@ TEST(a_job_waits_for_what_it_has_forked) { run_everywhere(run_waits_for_its_fork
 
 static int one_of_many(void *arg)
 {
-    CHECK_EQ(SKUA_RUN(fib, 15), 610);
+    CHECK_EQ(SKUA_RUN(fib, 12), 144);
     CHECK_EQ(SKUA_RUN(sleeper, 3), 8);
     __atomic_sub_fetch((int64_t *)arg, 1, __ATOMIC_RELEASE);
     return 0;

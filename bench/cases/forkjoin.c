@@ -23,9 +23,32 @@ static int64_t iterate_fib(const struct forkjoin *on, int size)
     return next - 1;
 }
 
+/* How often to do something whose cost does not depend on it. */
+static int repeats(const struct forkjoin *on, int often)
+{
+    int fewer = on->patience > 0 ? often / on->patience : often;
+    return fewer > 0 ? fewer : 1;
+}
+
+enum { LEAVES = 1000000 };
+
+static void check_skynet(const struct forkjoin *on, int64_t leaves)
+{
+    work_check("the sum of the leaves", on->skynet(0, leaves), leaves * (leaves - 1) / 2);
+}
+
+/* `size` is how many times. */
 static int64_t iterate_skynet(const struct forkjoin *on, int size)
 {
-    work_check("the sum of the leaves", on->skynet(0, size), (int64_t)size * (size - 1) / 2);
+    int runs = repeats(on, size);
+    for (int i = 0; i < runs; i++)
+        check_skynet(on, LEAVES);
+    return (int64_t)runs * LEAVES;
+}
+
+static int64_t iterate_large_skynet(const struct forkjoin *on, int size)
+{
+    check_skynet(on, size);
     return size;
 }
 
@@ -39,49 +62,68 @@ static int64_t iterate_nqueens(const struct forkjoin *on, int size)
     return known[size].placements;
 }
 
-/* ---- trees: each node has memory of its own, in the order of a walk that begins at the left ---------------------- */
+/* ---- trees: a heap's shape, nodes made level by level, so that whether left or right comes first is all the same --- */
 
-static struct tree *the_tree;
+static const struct tree *the_tree;
 
-static struct tree *grow(int nodes, int64_t *value)
+static struct tree *new_node(void)
 {
-    if (nodes == 0)
-        return NULL;
     struct tree *tree = malloc(sizeof *tree);
     if (tree == NULL)
         work_die("memory", "there is none");
-    tree->value = (*value)++;
-    tree->left = grow((nodes - 1) / 2, value);
-    tree->right = grow(nodes - 1 - (nodes - 1) / 2, value);
     return tree;
 }
 
+static void plant(int size)
+{
+    if (the_tree != NULL)
+        return;
+    struct tree **nodes = work_memory((size_t)size * sizeof(struct tree *));
+    for (int i = 0; i < size; i++)
+        nodes[i] = new_node();
+    for (int i = 0; i < size; i++)
+        *nodes[i] = (struct tree){ .left = 2 * i + 1 < size ? nodes[2 * i + 1] : NULL,
+                                   .right = 2 * i + 2 < size ? nodes[2 * i + 2] : NULL,
+                                   .value = i };
+    the_tree = nodes[0];
+    free(nodes);
+}
+
+enum { NODES = 4000000, FEW_NODES = 1000 };
+
+/* `size` is how many times. */
 static void prepare_tree(int size)
 {
-    int64_t value = 0;
-    if (the_tree == NULL)
-        the_tree = grow(size, &value);
+    (void)size;
+    plant(NODES);
 }
-
-static int64_t iterate_tree_sum(const struct forkjoin *on, int size)
-{
-    work_check("the sum of the tree", on->tree_sum(the_tree), (int64_t)size * (size - 1) / 2);
-    return size;
-}
-
-enum { SMALL_TREE = 1000 };
 
 static void prepare_small_tree(int size)
 {
     (void)size;
-    prepare_tree(SMALL_TREE);
+    plant(FEW_NODES);
 }
 
+static void check_tree_sum(const struct forkjoin *on, int64_t nodes)
+{
+    work_check("the sum of the tree", on->tree_sum(the_tree), nodes * (nodes - 1) / 2);
+}
+
+static int64_t iterate_tree_sum(const struct forkjoin *on, int size)
+{
+    int runs = repeats(on, size);
+    for (int i = 0; i < runs; i++)
+        check_tree_sum(on, NODES);
+    return (int64_t)runs * NODES;
+}
+
+/* An operation is the whole tree. */
 static int64_t iterate_small_tree(const struct forkjoin *on, int size)
 {
-    for (int i = 0; i < size; i++)
-        iterate_tree_sum(on, SMALL_TREE);
-    return size;
+    int runs = repeats(on, size);
+    for (int i = 0; i < runs; i++)
+        check_tree_sum(on, FEW_NODES);
+    return runs;
 }
 
 /* ---- matrices: small whole numbers, so that sums are exact -------------------------------------------------------- */
@@ -137,11 +179,11 @@ static void verify_matmul(int size)
 
 const struct forkjoin_bench forkjoin_of_trees[] = {
     { "fib", { 27, 36, 39 }, NULL, iterate_fib, NULL },
-    { "skynet", { 1000000, 1000000, 1000000 }, NULL, iterate_skynet, NULL },
-    { "skynet_100m", { 1000000, 100000000, 100000000 }, NULL, iterate_skynet, NULL },
+    { "skynet", { 1, 5, 10 }, NULL, iterate_skynet, NULL },
+    { "skynet_100m", { 1000000, 100000000, 100000000 }, NULL, iterate_large_skynet, NULL },
     { "nqueens", { 10, 12, 14 }, NULL, iterate_nqueens, NULL },
-    { "tree_sum", { 4000000, 4000000, 4000000 }, prepare_tree, iterate_tree_sum, NULL },
-    { "tree_sum_small", { 100, 3000, 3000 }, prepare_small_tree, iterate_small_tree, NULL },
+    { "tree_sum", { 1, 2, 5 }, prepare_tree, iterate_tree_sum, NULL },
+    { "tree_sum_small", { 100, 1000, 3000 }, prepare_small_tree, iterate_small_tree, NULL },
     { "matmul", { 256, 1024, 1024 }, prepare_matmul, iterate_matmul, verify_matmul },
     { "matmul_2048", { 256, 2048, 2048 }, prepare_matmul, iterate_matmul, verify_matmul },
     { NULL, { 0, 0, 0 }, NULL, NULL, NULL },
@@ -173,7 +215,7 @@ static void burst(const struct forkjoin *on, const struct forkjoin *whose, struc
 
 static void measure_bursts(const struct forkjoin *on, enum forkjoin_effort effort)
 {
-    int rows = effort == FORKJOIN_FULL ? 40 : 20;
+    int rows = repeats(on, effort == FORKJOIN_FULL ? 40 : 20);
     struct cost warm = { .wall = 0 }, own = { .wall = 0 }, serial = { .wall = 0 };
     burst(on, on, &warm);
     burst(on, &forkjoin_serial, &warm);

@@ -7,12 +7,12 @@
 /* ---- loops ------------------------------------------------------------------------------------------------------ */
 
 /* `size` is about how many ns the body takes. */
-enum { LOOP_NS = 4000000, LOOPS = 10, SHORT_LOOP_NS = 50000, SHORT_LOOPS = 500 };
+enum { LOOP_NS = 4000000, LOOPS = 10, SHORT_LOOP_NS = 50000, SHORT_LOOPS = 200 };
 
 static struct fine fine;
 
 /* Measured on one machine. Short bodies overlap in the processor, so that it is not in proportion. */
-static uint32_t steps_of(int size) { return size == 1 ? 3 : size == 10 ? 25 : size == 100 ? 132 : 1000; }
+static uint32_t steps_of(int size) { return size == 1 ? 2 : size == 10 ? 16 : size == 100 ? 82 : 670; }
 
 static void prepare_loop(int size)
 {

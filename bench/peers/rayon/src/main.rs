@@ -195,7 +195,10 @@ fn bursts(rows: i32) {
 // ---- algorithms --------------------------------------------------------------------------------------------------
 
 fn fine(i: u32, steps: u32) -> u32 {
-    (0..steps).fold(i, |value, _| value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453))
+    (0..steps).fold(i, |value, _| {
+        let value = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        value ^ (value >> 15)
+    })
 }
 
 fn fine_loop(results: &mut [u32], steps: u32) {
@@ -209,14 +212,14 @@ fn parallel_for(kind: &str) {
         None => (false, kind),
     };
     let (ns, steps) = match body {
-        "1ns" => (1, 3),
-        "10ns" => (10, 25),
-        "100ns" => (100, 132),
-        "1us" => (1000, 1000),
+        "1ns" => (1, 2),
+        "10ns" => (10, 16),
+        "100ns" => (100, 82),
+        "1us" => (1000, 670),
         _ => no_such(kind),
     };
     let count = if is_short { 50_000 / ns } else { 4_000_000 / ns };
-    let times = if is_short { 500 } else { 10 };
+    let times = if is_short { 200 } else { 10 };
     let mut results = vec![0; count];
     let mut iterate = || {
         for _ in 0..times {

@@ -208,7 +208,7 @@ static const struct {
     { "skynet", ONE | TWO | FORKS | GO | TWIN, 0 },
     { "skynet_100m", ONE | TWO | OURS | SERIAL | RAYON | FULL, SELDOM },
     { "nqueens", ONE | TWO | FORKS | GO | TWIN, SELDOM },
-    { "tree_sum", ONE | TWO | FORKS | GO | TWIN, 0 },
+    { "tree_sum", ONE | TWO | FORKS | TWIN, 0 },
     { "tree_sum_small", ONE | TWO | FORKS | GO, 0 },
     { "matmul", ONE | TWO | OURS | SERIAL | TBB | OPENMP, 0 },
     { "matmul_2048", ONE | TWO | OURS | SERIAL | TBB | OPENMP | FULL, SELDOM },

@@ -359,8 +359,8 @@ static void print_speedup(const struct bench_report *report)
     }
     qsort(gains, count, sizeof *gains, by_gain);
     if (count > 0)
-        printf("\nspeed-up 1 to 2: ours by a second worker, the machine's own by a second process; the ratio, below 1 we "
-               "lose\n\n%-44s %8s %8s %8s\n", "benchmark", "ours", "machine", "ratio");
+        printf("\nspeed-up 1 to 2: ours by a second worker, the machine's own by a second process; their ratio, below "
+               "1 we lose\n\n%-44s %8s %8s %8s\n", "benchmark", "ours", "machine", "ratio");
     for (size_t i = 0; i < count; i++)
         printf("%-44s %8.2f %8.2f %8.2f\n", gains[i].bench, gains[i].ours, gains[i].machine,
                gains[i].ours / gains[i].machine);

@@ -62,7 +62,9 @@ static int64_t iterate_nqueens(const struct forkjoin *on, int size)
     return known[size].placements;
 }
 
-/* ---- trees: a heap's shape, nodes made level by level, so that whether left or right comes first is all the same --- */
+/* ---- trees ------------------------------------------------------------------------------------------------------ */
+
+/* A heap's shape, nodes made level by level: so it is all the same whether left or right comes first. */
 
 static const struct tree *the_tree;
 
@@ -126,7 +128,7 @@ static int64_t iterate_small_tree(const struct forkjoin *on, int size)
     return runs;
 }
 
-/* ---- matrices: small whole numbers, so that sums are exact -------------------------------------------------------- */
+/* ---- matrices: small whole numbers, so that sums are exact ------------------------------------------------------ */
 
 static struct {
     double *a, *b, *c;

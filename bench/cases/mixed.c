@@ -63,7 +63,7 @@ void mixed_measure(enum forkjoin_effort effort)
     struct crew *crew = work_memory(sizeof *crew);
     skua_task *tasks[SLEEPING];
     uint64_t begin = work_wall_ns();
-    crew->end_ns = begin + (effort == FORKJOIN_FULL ? 2 * SKUA_S : SKUA_S);
+    crew->end_ns = begin + (effort == FORKJOIN_FULL ? 2 * SKUA_S : SKUA_S / 2);
     crew->left = SLEEPING;
     for (int i = 0; i < SLEEPING; i++) {
         crew->members[i].crew = crew;

@@ -132,7 +132,7 @@ forkjoin on_tbb()
     on.reduce_int64 = reduce<int64_t>;
     on.reduce_double = reduce<double>;
     on.sort = sort;
-    on.fib_most = 34;
+    on.fib_most = 32;
     on.patience = 5;
     return on;
 }

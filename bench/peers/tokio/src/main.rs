@@ -267,7 +267,7 @@ async fn mixed_latency(workers: u64, seconds: u64) {
     const BUSY_FORKS: i64 = 17_710;
     let forks: &'static AtomicI64 = Box::leak(Box::new(AtomicI64::new(0)));
     let begin = Instant::now();
-    let end = begin + Duration::from_secs(if seconds < 10 { 1 } else { 2 });
+    let end = begin + Duration::from_millis(if seconds < 10 { 500 } else { 2000 });
     let sleepers: Vec<_> = (0..100).map(|i| spawn(sleep_and_yield(Duration::from_micros(1000 + i), end))).collect();
     let busy: Vec<_> = (0..workers)
         .map(|_| {

@@ -1,4 +1,4 @@
-/* Into a runtime from outside: skua_block_on and skua_main. */
+/* Into a runtime from outside: skua_block_on, SKUA_RUN_ON and skua_main. */
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -53,6 +53,23 @@ int64_t skua_block_on(skua_runtime *rt, skua_fiber_fn *fn, void *arg)
     int64_t result;
     rc = skua_join(task, &result); /* its one error is -ESHUTDOWN, after which the handle may be gone */
     return rc == 0 ? result : rc;
+}
+
+struct run {
+    skuai_job_fn *run;
+    void *room;
+};
+static int run_jobs(void *arg)
+{
+    struct run *run = arg;
+    skuai_parallel_run(run->run, run->room);
+    return 0;
+}
+
+int skuai_parallel_run_on(skua_runtime *rt, skuai_job_fn *run, void *room)
+{
+    struct run call = { run, room };
+    return (int)skua_block_on(rt, run_jobs, &call);
 }
 
 int skua_main(skua_fiber_fn *fn, void *arg)

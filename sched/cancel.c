@@ -64,6 +64,7 @@ void skua_shield_enter(skua_scope *scope)
     skua_scope **innermost = innermost_scope(worker);
     scope->outer = *innermost;
     *innermost = scope;
+    skuai_parallel_scope(worker);
 }
 
 void skua_scope_leave(skua_scope *scope)
@@ -77,6 +78,7 @@ void skua_scope_leave(skua_scope *scope)
         return;
     }
     *innermost_scope(worker) = scope->outer;
+    skuai_parallel_scope(worker);
 }
 
 skua_scope *skuai_scope_left_open(skua_scope *around)

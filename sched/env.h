@@ -128,7 +128,7 @@ SKUAI_INLINE int skuai_env_thread_start(struct skuai_env *env, struct skuai_thre
 SKUAI_INLINE void skuai_env_thread_join(struct skuai_env *env, struct skuai_thread *thread)
 {
     if (SKUAI_UNLIKELY(env->sim != NULL))
-        skuai_sim_thread_join(env->sim, thread);
+        skuai_sim_thread_join(env->sim, thread); /* no model test runs this: no thread is shared in a simulation */
     else
         skuai_thread_join_real(thread);
 }

@@ -62,7 +62,8 @@ static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *tas
     worker->budget = SKUAI_AWAIT_BUDGET;
     worker->flow = &fiber->context;
     if (SKUAI_UNLIKELY(skuai_load_ptr(&worker->strand, SKUAI_RELAXED) != fiber->strand))
-        skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE); /* as in parallel.c's begin() */
+        /* As in parallel.c's begin(). No model test runs this: one pair. */
+        skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE);
     return &fiber->context;
 }
 

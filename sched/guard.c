@@ -7,7 +7,8 @@
  *     are timers and no worker keeps the time
  *   - tasks that lie in the injection queue while workers run long ones: it asks the workers to look after the next
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
- *   - fork-join strands that run while tasks wait or workers sleep: it asks them to look around (parallel.c)
+ *   - fork-join strands that run while tasks wait or workers sleep: it asks them to look around, and if one does not
+ *     until the next look it makes jobs public in its place (parallel.c)
  *   - memory that nobody needed for a period: it gives it back (decay.h)
  * and when all workers sleep it sleeps too, but for the end of that period:
  *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and
@@ -72,14 +73,15 @@ static bool look(struct skuai_scheduler *sched)
         kick_timekeeper(sched); /* G3 */
         found = true;
     }
-    bool sleepers = skuai_idle_sleeping(&sched->idle) != 0, waits = something_waits(sched);
-    /* No model test needs the check: that nobody sleeps only makes the wake needless. */
-    if (sleepers && waits) {
+    /* No model test needs the check: that somebody sleeps spares the look through all queues. */
+    if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
         found = true;
     }
-    /* No model test needs the check or the step: the world has no strands; model_strand.c has hungry ones. */
-    if (sleepers || waits || next <= now)
+    /* No model test needs the checks or the steps: the world has no strands; model_strand.c has hungry ones. */
+    if (skuai_idle_sleeping(&sched->idle) != 0)
+        skuai_parallel_force(sched);
+    if (next <= now || skuai_idle_sleeping(&sched->idle) != 0 || something_waits(sched))
         skuai_parallel_hunger(sched);
     bool injected = !skuai_inject_is_empty(&sched->inject);
     if (injected && sched->guard.saw_injected)

@@ -31,11 +31,22 @@ enum {
     HEADER_BYTES = 512
 };
 
+/* A job that was taken. In its fiber, as long as it runs. */
+struct taken {
+    skua_waker waker;
+    bool told; /* of its forker's cancellation */
+    struct taken *next, **link;
+};
+
 struct mapped_strand {
     struct skuai_strand strand;
     skua_task token __attribute__((aligned(SKUAI_CACHE_LINE)));
     struct mapped_strand *next_idle; /* guarded by the pool's lock */
     struct mapped_strand *next_made; /* likewise */
+    /* those of its jobs that run elsewhere */
+    struct skuai_lock lock;
+    struct taken *taken; /* guarded by lock */
+    bool canceled;       /* likewise, but the owner, who alone writes it, reads it without: they have been told */
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
     uint64_t looked_ns;                /* the last look */
@@ -150,8 +161,10 @@ static struct mapped_strand *begin(struct skuai_worker *worker)
         strand->strand.waiter = worker->task;
         strand->fed_ns = strand->looked_ns = skuai_env_now(&worker->sched->env);
         strand->worth_ns = WORTH_NS;
+        strand->canceled = false;
+        skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
         fiber->strand = &strand->strand;
-        /* Release: whoever poisons it finds it made. */
+        /* Release: whoever poisons it finds it made. No model test runs this: one pair. */
         skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE);
     }
     struct mapped_strand *strand = mapped(fiber->strand);
@@ -189,12 +202,67 @@ void skuai_parallel_misuse(const char *function, const char *what)
     abort(); /* the jobs that are left would be overwritten */
 }
 
+/* ---- cancellation ------------------------------------------------------------------------------------------------ */
+
+/* The next of those who are to be told, as a waker, because it may end as soon as the lock is free. In a simulation a
+ * cancel gives way to other threads, so the lock is not held meanwhile. */
+static bool next_to_tell(struct mapped_strand *strand, skua_waker *waker)
+{
+    struct taken *taken;
+    skuai_lock_acquire(&strand->lock);
+    strand->canceled = true;
+    for (taken = strand->taken; taken != NULL && taken->told;)
+        taken = taken->next;
+    if (taken != NULL) {
+        taken->told = true;
+        *waker = taken->waker;
+    }
+    skuai_lock_release(&strand->lock);
+    return taken != NULL;
+}
+
+/* Tells those who run the strand's jobs that its fiber is cancelled, once. */
+static void pass_on_cancel(struct skuai_worker *worker, struct mapped_strand *strand)
+{
+    skua_waker waker;
+    if (SKUAI_LIKELY(!skuai_cancel_pending(worker)) || strand->canceled)
+        return;
+    while (next_to_tell(strand, &waker))
+        skua_waker_cancel(waker);
+}
+
+/* The job's fiber enters itself with the strand it was taken from. */
+static void enter(struct mapped_strand *from, struct taken *taken)
+{
+    skua_task *task = skuai_worker_self()->task;
+    *taken = (struct taken){ .waker = skua_task_waker(task), .link = &from->taken };
+    skuai_lock_acquire(&from->lock);
+    taken->told = from->canceled;
+    taken->next = from->taken;
+    if (taken->next != NULL)
+        taken->next->link = &taken->next;
+    from->taken = taken;
+    bool told = taken->told;
+    skuai_lock_release(&from->lock);
+    if (told)
+        skua_cancel(task);
+}
+
+static void leave(struct mapped_strand *from, struct taken *taken)
+{
+    skuai_lock_acquire(&from->lock);
+    *taken->link = taken->next;
+    if (taken->next != NULL)
+        taken->next->link = taken->link;
+    skuai_lock_release(&from->lock);
+}
+
 /* ---- looking around --------------------------------------------------------------------------------------------- */
 
 static void offer(struct skuai_worker *worker, struct skuai_strand *strand)
 {
     if (skuai_strand_offer(strand))
-        skuai_schedule_offered(worker, &mapped(strand)->token);
+        skuai_schedule_offered(worker->sched, worker, &mapped(strand)->token);
 }
 
 /* Shares what there is; hunger stays if there is nothing, so that the next fork shares. */
@@ -251,6 +319,7 @@ static void look(struct skuai_strand *strand, skua_job *job)
     struct mapped_strand *more = mapped(strand);
     skuai_env_point(&sched->env, SKUAI_POINT_SHARE);
     bool hungry = skuai_strand_is_hungry(strand);
+    pass_on_cancel(worker, more);
     if (sched->env.sim != NULL) {
         look_simulated(worker, strand);
         return;
@@ -282,12 +351,13 @@ void skuai_parallel_forked(skua_strand *head) { look((struct skuai_strand *)(voi
 bool skuai_parallel_wants(skua_strand *head)
 {
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
-    look(strand, head->top);
+    look(strand, skuai_strand_top(strand));
     return skuai_strand_is_hungry(strand);
 }
 
 void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand)
 {
+    pass_on_cancel(worker, mapped(strand));
     if (skuai_strand_expose(strand))
         offer(worker, strand);
 }
@@ -305,7 +375,7 @@ bool skuai_parallel_join(skua_strand *head, skua_job *job)
         break;
     }
     if (skuai_job_wait(job))
-        while (!skuai_job_is_done(job)) /* whatever else wakes the fiber */
+        while (!skuai_job_is_done(job)) /* whatever else wakes the fiber: its cancellation is passed on */
             skuai_fiber_suspend(skuai_worker_self(), SKUAI_POST_PAUSE);
     return false;
 }
@@ -316,13 +386,28 @@ bool skuai_parallel_join(skua_strand *head, skua_job *job)
 static int run_taken(void *arg)
 {
     skua_job *job = arg;
-    skua_task *waiter = strand_of_job(job)->waiter;
+    struct mapped_strand *from = mapped(strand_of_job(job));
+    skua_task *waiter = from->strand.waiter;
+    struct taken taken;
+    bool shielded = job->shielded != 0;
+    if (!shielded)
+        enter(from, &taken);
     struct mapped_strand *strand = begin(skuai_worker_self());
     job->run(&strand->strand.head, job->room);
     end(strand);
+    if (!shielded)
+        leave(from, &taken);
     if (skuai_job_done(job))
         skuai_task_wake(waiter);
     return 0;
+}
+
+skua_task *skuai_parallel_forker(const skua_task *task)
+{
+    if (task->run != skuai_fiber_run)
+        return NULL;
+    const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    return fiber->fn == run_taken ? strand_of_job(fiber->arg)->waiter : NULL;
 }
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
@@ -335,17 +420,37 @@ static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
     }
     skua_job *job = skuai_strand_take(strand);
     if (skuai_strand_offer_again(strand))
-        skuai_schedule_offered(worker, token);
+        skuai_schedule_offered(worker->sched, worker, token);
     skuai_spawn_end(worker, task, job);
     return SKUAI_RUN_SETTLED;
 }
 
+void skuai_parallel_scope(struct skuai_worker *worker)
+{
+    struct skuai_strand *strand = skuai_load_ptr(&worker->strand, SKUAI_RELAXED); /* its own */
+    if (strand != NULL)
+        skuai_strand_set_shielded(strand, worker->task->scope != NULL);
+}
+
+static struct skuai_strand *running_on(struct skuai_worker *worker)
+{
+    /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. No model test runs this: one pair. */
+    return skuai_load_ptr(&worker->strand, SKUAI_ACQUIRE);
+}
+
 void skuai_parallel_hunger(struct skuai_scheduler *sched)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++) {
-        /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. */
-        struct skuai_strand *strand = skuai_load_ptr(&sched->workers[i]->strand, SKUAI_ACQUIRE);
-        if (strand != NULL)
+    struct skuai_strand *strand;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if ((strand = running_on(sched->workers[i])) != NULL)
             skuai_strand_poison(strand);
-    }
+}
+
+void skuai_parallel_force(struct skuai_scheduler *sched)
+{
+    struct skuai_strand *strand;
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if ((strand = running_on(sched->workers[i])) != NULL && skuai_strand_is_hungry(strand) &&
+            skuai_strand_force(strand) && skuai_strand_offer(strand))
+            skuai_schedule_offered(sched, NULL, &mapped(strand)->token);
 }

@@ -23,11 +23,19 @@ void skuai_strand_pool_fini(struct skuai_strand_pool *pool);
  * now would be shared at once. */
 bool skuai_parallel_wants(skua_strand *strand);
 
+/* The task that has forked what `task`, the calling one or a forker of it, runs; NULL: it is no job. */
+skua_task *skuai_parallel_forker(const skua_task *task);
+
 /* Y7: a fiber with a strand is about to suspend, on its worker. */
 void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand);
 
-/* Y8: `worker`, or the guard (NULL), has found nothing to do, or nobody who does it. */
+/* The calling task's innermost scope is another. */
+void skuai_parallel_scope(struct skuai_worker *worker);
+
+/* Y8: a worker has found nothing to do; or the guard, that something has to be looked at. */
 void skuai_parallel_hunger(struct skuai_scheduler *sched);
+/* Y11, by the guard: who has not answered since it last asked. */
+void skuai_parallel_force(struct skuai_scheduler *sched);
 
 /* In a signal handler: whether the fault is the overflow of a job stack; as skuai_overflow_describe_fn. */
 int skuai_strand_describe(const struct skuai_strand *strand, const void *fault_address, char *text, size_t size);

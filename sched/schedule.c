@@ -119,10 +119,14 @@ void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *
 }
 
 /* The owner computes on: not for the next-slot. */
-void skuai_schedule_offered(struct skuai_worker *worker, skua_task *token)
+void skuai_schedule_offered(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *token)
 {
+    if (SKUAI_UNLIKELY(worker == NULL)) {
+        inject(sched, token);
+        return;
+    }
     push_local(worker, token, SKUAI_SEQ_CST);
-    skuai_schedule_wake_one(worker->sched);
+    skuai_schedule_wake_one(sched);
 }
 
 void skuai_task_wake(skua_task *task)

@@ -152,7 +152,8 @@ void skuai_schedule_woken(skua_task *task);                              /* any 
 /* Likewise; `worker` is the calling thread's if it is one of the scheduler's, else NULL. */
 void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task);
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
-void skuai_schedule_offered(struct skuai_worker *worker, skua_task *token); /* for others; wakes one if need be */
+/* Likewise, of a strand's token, which is for others (strand.h). */
+void skuai_schedule_offered(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *token);
 void skuai_schedule_wake_one(struct skuai_scheduler *sched);
 
 /* timers.c */

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "sched/barrier.h"
+
 enum { SPLIT_SHIFT = 32 };
 
 static uint32_t tail_of(uint64_t ends) { return (uint32_t)ends; }
@@ -15,10 +17,14 @@ static uint32_t index_of(const struct skuai_strand *strand, const skua_job *job)
 
 void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t count)
 {
-    strand->head.top = strand->split = strand->watch = strand->jobs = jobs;
+    strand->split = strand->watch = strand->jobs = jobs;
     strand->jobs_end = jobs + count;
     strand->waiter = NULL;
-    skuai_store_ptr(&strand->head.limit, jobs, SKUAI_RELAXED); /* published by whoever shows the strand to others */
+    strand->shielded = 0;
+    strand->lock = (struct skuai_lock){ { 0 } };
+    /* These are published by whoever shows the strand to others. */
+    skuai_store_ptr(&strand->head.top, jobs, SKUAI_RELAXED);
+    skuai_store_ptr(&strand->head.limit, jobs, SKUAI_RELAXED);
     skuai_store_64(&strand->ends, 0, SKUAI_RELAXED);
     skuai_store_32(&strand->offered, 0, SKUAI_RELAXED);
 }
@@ -41,14 +47,24 @@ static void move_limit(struct skuai_strand *strand, skua_job *split, skua_job *w
 
 void skuai_strand_watch(struct skuai_strand *strand, skua_job *watch)
 {
-    if (watch != strand->watch)
-        move_limit(strand, strand->split, watch);
+    skuai_lock_acquire(&strand->lock);
+    move_limit(strand, strand->split, watch);
+    skuai_lock_release(&strand->lock);
 }
 
 void skuai_strand_sate(struct skuai_strand *strand)
 {
+    skuai_lock_acquire(&strand->lock);
     /* An exchange, as in publish(). No model test needs the step: hunger that stays costs the slow path, no more. */
     skuai_exchange_ptr(&strand->head.limit, limit_of(strand), SKUAI_RELAXED);
+    skuai_lock_release(&strand->lock);
+}
+
+void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded)
+{
+    skuai_lock_acquire(&strand->lock);
+    strand->shielded = shielded;
+    skuai_lock_release(&strand->lock);
 }
 
 static bool publish(struct skuai_strand *strand, uint32_t count)
@@ -56,8 +72,10 @@ static bool publish(struct skuai_strand *strand, uint32_t count)
     if (count == 0)
         return false; /* whoever is hungry stays so */
     skua_job *split = strand->split + count;
-    for (skua_job *job = strand->split; job < split; job++)
+    for (skua_job *job = strand->split; job < split; job++) {
+        job->shielded = strand->shielded;
         skuai_store_32(&job->state, SKUAI_JOB_FORKED, SKUAI_RELAXED); /* published by the addition */
+    }
     strand->split = split;
     /* Release: pairs with Y3's acquire. SEQ_CST: Y9. No model test needs the sequence: who becomes hungry in between
      * asks again. */
@@ -67,14 +85,38 @@ static bool publish(struct skuai_strand *strand, uint32_t count)
     return true;
 }
 
+static uint32_t private_jobs(const struct skuai_strand *strand)
+{
+    return (uint32_t)(skuai_strand_top(strand) - strand->split);
+}
+
 bool skuai_strand_share(struct skuai_strand *strand)
 {
-    return publish(strand, (uint32_t)(strand->head.top - strand->split + 1) / 2);
+    skuai_lock_acquire(&strand->lock);
+    bool shared = publish(strand, (private_jobs(strand) + 1) / 2);
+    skuai_lock_release(&strand->lock);
+    return shared;
 }
 
 bool skuai_strand_expose(struct skuai_strand *strand)
 {
-    return publish(strand, (uint32_t)(strand->head.top - strand->split));
+    skuai_lock_acquire(&strand->lock);
+    bool exposed = publish(strand, private_jobs(strand));
+    skuai_lock_release(&strand->lock);
+    return exposed;
+}
+
+bool skuai_strand_force(struct skuai_strand *strand)
+{
+    bool shared = false;
+    skuai_lock_acquire(&strand->lock);
+    if (private_jobs(strand) != 0) {
+        skuai_strand_poison(strand);
+        if (skuai_barrier_everywhere())
+            shared = publish(strand, (private_jobs(strand) + 1) / 2);
+    }
+    skuai_lock_release(&strand->lock);
+    return shared;
 }
 
 /* All up to this job are taken: the ends meet here, where top is by now. */
@@ -87,7 +129,7 @@ static void settle(struct skuai_strand *strand, skua_job *job)
     move_limit(strand, job, strand->watch);
 }
 
-enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job)
+static enum skuai_strand_join join_locked(struct skuai_strand *strand, skua_job *job)
 {
     if (job >= strand->split)
         return SKUAI_STRAND_PRIVATE;
@@ -103,6 +145,14 @@ enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *
     } while (!skuai_cas_64(&strand->ends, &ends, ends_of(split, tail_of(ends)), SKUAI_RELAXED));
     move_limit(strand, strand->jobs + split, strand->watch);
     return SKUAI_STRAND_BACK;
+}
+
+enum skuai_strand_join skuai_strand_join(struct skuai_strand *strand, skua_job *job)
+{
+    skuai_lock_acquire(&strand->lock);
+    enum skuai_strand_join where = join_locked(strand, job);
+    skuai_lock_release(&strand->lock);
+    return where;
 }
 
 bool skuai_job_wait(skua_job *job)

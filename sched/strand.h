@@ -28,6 +28,13 @@
  *               { split; offered } against { offered; split }, all seq_cst.
  *   Y10 watch   the owner may put the limit above split, so that the joins of some private jobs, too, come to where it
  *               looks at the clock (parallel.c). So limit is POISON or the greater of split and watch.
+ *   Y11 force   a job that computes for long neither forks nor joins, so nobody sees the hunger. Then the guard makes
+ *               jobs public for the owner: under the strand's lock, which the owner takes too wherever it moves split
+ *               or limit, it stores POISON, has every thread of the process pass a full barrier (membarrier), and reads
+ *               top. A fork or join of the owner's is then before the barrier, and top is true, or it comes after and
+ *               meets POISON, and waits for the lock; of the latter top may say either. top is stored by release for
+ *               this: the guard, who reads it by acquire, has the jobs below it in view.
+ *               Litmus: store buffering, { top; limit } against { limit; top }, with the guard's barrier for both.
  * A strand's memory is a strand for as long as the runtime lives: a token that is still queued when its fiber has ended
  * finds nothing, or the jobs of the strand's next fiber.
  * Model: tests/model/model_strand.c. Reasons: sched/DESIGN.md, "Fork-join".
@@ -36,6 +43,7 @@
 #define SKUAI_STRAND_H
 
 #include "sched/atomic.h"
+#include "sched/lock.h"
 #include "skua/parallel.h"
 
 enum skuai_job_state { SKUAI_JOB_FORKED, SKUAI_JOB_WAITING, SKUAI_JOB_DONE }; /* once public */
@@ -45,10 +53,13 @@ _Static_assert(sizeof(skua_job) == SKUAI_CACHE_LINE, "a job is a cache line");
 struct skuai_strand {
     /* the owner's; but thieves poison `limit` */
     skua_strand head __attribute__((aligned(SKUAI_CACHE_LINE)));
-    skua_job *split; /* as in `ends` */
-    skua_job *watch; /* Y10 */
     skua_job *jobs, *jobs_end;
-    void *waiter; /* whom to wake: constant while a job is public */
+    void *waiter;           /* whom to wake: constant while a job is public */
+    /* guarded by lock: the owner's and the guard's */
+    struct skuai_lock lock;
+    uint32_t shielded;      /* goes along with what becomes public */
+    skua_job *split;        /* as in `ends` */
+    skua_job *watch;        /* Y10 */
     /* any thread */
     skua_word64 ends __attribute__((aligned(SKUAI_CACHE_LINE))); /* split << 32 | tail, as indices */
     skua_word32 offered;
@@ -65,6 +76,11 @@ SKUAI_INLINE bool skuai_strand_is_below_limit(const struct skuai_strand *strand,
 {
     /* As in skua/parallel.h. Relaxed: only the owner lowers it, and hunger is a hint. */
     return SKUAI_UNLIKELY((uintptr_t)job < (uintptr_t)skuai_load_ptr(&strand->head.limit, SKUAI_RELAXED));
+}
+
+SKUAI_INLINE skua_job *skuai_strand_top(const struct skuai_strand *strand)
+{
+    return skuai_load_ptr(&strand->head.top, SKUAI_ACQUIRE); /* Y11; the owner needs no order */
 }
 
 /* Y2, Y7. True: there are new public jobs, and the caller sees to the token (Y9). */
@@ -86,6 +102,8 @@ void skuai_strand_sate(struct skuai_strand *strand);
 /* Y10. */
 void skuai_strand_watch(struct skuai_strand *strand, skua_job *watch);
 
+void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded);
+
 /* Y6, the rest. True: the owner must sleep until skuai_job_is_done(). */
 bool skuai_job_wait(skua_job *job);
 SKUAI_INLINE bool skuai_job_is_done(const skua_job *job)
@@ -101,6 +119,9 @@ bool skuai_strand_has_public(const struct skuai_strand *strand);
 
 /* Y4, after the result has been written. True: the caller wakes the strand's waiter, as it was at Y3. */
 bool skuai_job_done(skua_job *job);
+
+/* Y11. The guard. True: as of sharing. */
+bool skuai_strand_force(struct skuai_strand *strand);
 
 /* Y8. Any thread, the owner too. */
 SKUAI_INLINE void skuai_strand_poison(struct skuai_strand *strand)

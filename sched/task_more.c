@@ -17,7 +17,7 @@ struct local_value {
 struct skuai_task_extension {
     struct skuai_lock lock;
     char name[NAME_MAX_BYTES]; /* guarded by lock; written by the runner only, which may read it without */
-    /* the runner only */
+    /* the runner only, who changes them with the lock: jobs that were taken from it read them */
     uint32_t count, capacity;
     struct local_value *locals;
 };
@@ -127,8 +127,21 @@ static struct local_value *find_local(const skua_task *task, const skua_local *k
 
 void *skua_local_get(const skua_local *key)
 {
-    struct local_value *found = find_local(skua_self(), key);
-    return found != NULL ? found->value : NULL;
+    skua_task *self = skua_self();
+    struct local_value *found = find_local(self, key);
+    if (SKUAI_LIKELY(found != NULL))
+        return found->value;
+    for (const skua_task *task = self; task != NULL && (task = skuai_parallel_forker(task)) != NULL;) {
+        struct skuai_task_extension *more = existing(task);
+        if (more == NULL)
+            continue;
+        skuai_lock_acquire(&more->lock);
+        void *value = (found = find_local(task, key)) != NULL ? found->value : NULL;
+        skuai_lock_release(&more->lock);
+        if (found != NULL)
+            return value;
+    }
+    return NULL;
 }
 
 static bool grow_locals(struct skuai_scheduler *sched, struct skuai_task_extension *more)
@@ -151,14 +164,16 @@ int skua_local_set(const skua_local *key, void *value)
     skua_task *task = skua_self();
     if (task == NULL)
         return -EPERM;
-    struct local_value *found = find_local(task, key);
-    if (found != NULL) {
-        found->value = value;
-        return 0;
-    }
     struct skuai_task_extension *more = extension(task);
-    if (more == NULL || (more->count == more->capacity && !grow_locals(skuai_task_scheduler(task), more)))
+    if (more == NULL)
         return -ENOMEM;
-    more->locals[more->count++] = (struct local_value){ .key = key, .value = value };
-    return 0;
+    struct local_value *found = find_local(task, key);
+    bool has_room = true;
+    skuai_lock_acquire(&more->lock);
+    if (found != NULL)
+        found->value = value;
+    else if ((has_room = more->count < more->capacity || grow_locals(skuai_task_scheduler(task), more)))
+        more->locals[more->count++] = (struct local_value){ .key = key, .value = value };
+    skuai_lock_release(&more->lock);
+    return has_room ? 0 : -ENOMEM;
 }

@@ -10,10 +10,16 @@
  *     }
  *     …
  *     long f = SKUA_RUN(fib, 39);                       // in a fiber
+ *     int rc = SKUA_RUN_ON(runtime, &f, fib, 39);       // in any other thread
+ *     SKUA_AWAIT(SKUA_RUN_FUTURE(&self->run, fib, 39)); // in a future
  *
  * A fork is a few stores into the fiber's job stack; only if a worker is out of work are the oldest of the forked jobs
- * offered to it, so that it takes the largest part. Jobs are joined in the reverse order of forking, each of them,
- * before their function returns: debug builds check it. A loop forks into an array of handles:
+ * offered to it, at the next fork or join, so that it takes the largest part. Sleeping workers are woken for what has
+ * taken 40 µs. Under a function that computes for long without either, jobs are offered after some 3 ms (on Linux,
+ * where membarrier is allowed).
+ *
+ * Jobs are joined in the reverse order of forking, each of them, before their function returns: debug builds check it.
+ * A loop forks into an array of handles:
  *
  *     SKUA_FORKED(fib) half[2];
  *     for (int i = 0; i < 2; i++)
@@ -23,14 +29,20 @@
  *
  * A job may do what a fiber may: sleep, join tasks, wait for anything. Its fiber is suspended then, and others may take
  * the jobs that it has forked. So a job may begin and end on different threads. A job that nobody has taken runs in the
- * forking fiber, on its stack; one that was taken, in a fiber of its own.
+ * forking fiber, on its stack; one that was taken, in a fiber of its own, which is cancelled with it and reads its
+ * task-local values. What a job sets there is either's, so it better sets none.
+ *
+ * Cancellation makes waits fail, and does not end what computes: a job that takes long asks skua_interrupted() now and
+ * then, before it forks for instance. A job is told once its forker has been seen to be cancelled, at one of its joins
+ * or waits; one that was shared while its forker was in a shield is not.
  *
  * The macros are for C; a C++ function can be what a job calls.
  */
 #ifndef SKUA_PARALLEL_H
 #define SKUA_PARALLEL_H
 
-#include "skua/base.h"
+#include "skua/future.h"
+#include "skua/task.h"
 
 SKUA_BEGIN_DECLS
 
@@ -47,20 +59,35 @@ enum { SKUAI_JOB_ROOM_BYTES = 48 };
 struct skua_job {
     skuai_job_fn *run;
     skua_word32 state;
-    uint32_t reserved;
+    uint32_t shielded; /* when it was shared */
     char room[SKUAI_JOB_ROOM_BYTES]; /* the arguments, then the result; if they are larger, where they are */
 };
 
 /* What forking and joining touch of a fiber's job stack. */
 struct skua_strand {
     skua_wordptr limit; /* jobs below this address are no longer private, or somebody is hungry */
-    skua_job *top;      /* the first free one */
+    skua_wordptr top;   /* the first free one */
 };
 
 SKUA_API void skuai_parallel_run(skuai_job_fn *run, void *room);
+SKUA_API int skuai_parallel_run_on(skua_runtime *runtime, skuai_job_fn *run, void *room);
 SKUA_API void skuai_parallel_forked(skua_strand *strand);
 /* True: nobody has taken it, and the caller runs it. Else it has been run, here or elsewhere. */
 SKUA_API bool skuai_parallel_join(skua_strand *strand, skua_job *job);
+
+/* What is common to all that SKUA_RUNNING names. */
+struct skua_run_future {
+    SKUA_FRAME;
+    struct {
+        skuai_job_fn *run;
+        void *room;
+    } in;
+    skua_task *task;
+    skua_join_op join;
+    skua_scope shield;
+};
+SKUA_API enum skua_poll skua_run_future_poll(skua_frame *frame);
+
 SKUA_API void skuai_parallel_misuse(const char *function, const char *what);
 
 SKUA_END_DECLS
@@ -112,6 +139,20 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 /* Runs a parallel function with all that it forks, and returns its result. In a fiber, or in whatever a job calls. */
 #define SKUA_RUN(...) SKUAI_JOB_CAT(SKUAI_RUN_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
 
+/* Likewise from any thread, on `runtime`, which the calling thread waits for; NULL: the calling task's. The result goes
+ * to *result, unless it is NULL, as it is for a function without one. Returns 0, or as skua_block_on(), and then it may
+ * have run in part: -ENOMEM, -ESHUTDOWN, -ECANCELED if it was cancelled before it began. */
+#define SKUA_RUN_ON(runtime, result, ...) \
+    SKUAI_JOB_CAT(SKUAI_RUN_ON_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(runtime, result, __VA_ARGS__)
+
+/* For SKUA_AWAIT: a future that runs a parallel function in a fiber of its own. It lies in the awaiting one, as a
+ * member of type SKUA_RUNNING(name). SKUA_RESULT(&self->run) is then 0, -ENOMEM, or -ECANCELED if it was cancelled
+ * before it began; if the awaiting task is cancelled the function is, and is waited for. SKUA_RUN_VALUE(&self->run) is
+ * what the function returned. */
+#define SKUA_RUNNING(name) SKUAI_JOB_CAT(struct SKUAI_JOB_EMPTY() name, _skuai_running)
+#define SKUA_RUN_FUTURE(where, ...) SKUAI_JOB_CAT(SKUAI_RUN_FUTURE_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(where, __VA_ARGS__)
+#define SKUA_RUN_VALUE(running) ((running)->at.out)
+
 #define SKUAI_CALL_1(name) name##_skuai_body(skuai_strand, skuai_top)
 #define SKUAI_CALL_0(name, ...) name##_skuai_body(skuai_strand, skuai_top, __VA_ARGS__)
 #define SKUAI_FORK_1(handle, name) name##_skuai_fork(skuai_strand, &skuai_top, handle, (struct name##_skuai_in){ 0 })
@@ -119,6 +160,13 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     name##_skuai_fork(skuai_strand, &skuai_top, handle, (struct name##_skuai_in){ __VA_ARGS__ })
 #define SKUAI_RUN_1(name) name##_skuai_enter((struct name##_skuai_in){ 0 })
 #define SKUAI_RUN_0(name, ...) name##_skuai_enter((struct name##_skuai_in){ __VA_ARGS__ })
+
+#define SKUAI_RUN_ON_1(runtime, result, name) \
+    name##_skuai_enter_on((runtime), (result), (struct name##_skuai_in){ 0 })
+#define SKUAI_RUN_ON_0(runtime, result, name, ...) \
+    name##_skuai_enter_on((runtime), (result), (struct name##_skuai_in){ __VA_ARGS__ })
+#define SKUAI_RUN_FUTURE_1(where, name) name##_skuai_future((where), (struct name##_skuai_in){ 0 })
+#define SKUAI_RUN_FUTURE_0(where, name, ...) name##_skuai_future((where), (struct name##_skuai_in){ __VA_ARGS__ })
 
 #define SKUAI_JOB_EMPTY()
 #define SKUAI_JOB_CAT(a, b) SKUAI_JOB_CAT_(a, b)
@@ -178,6 +226,10 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     __builtin_memcpy(&out, (room), sizeof out);    \
     return out
 #define SKUAI_JOB_TAKE_VOID(R, room) (void)(room)
+#define SKUAI_JOB_PUT_VALUE(to, at) \
+    if ((to) != NULL)               \
+    *(to) = (at).out
+#define SKUAI_JOB_PUT_VOID(to, at) (void)(to)
 
 #define SKUAI_JOB_DECLARE(kind, R, name, parameters, fields, pass)                                                  \
     struct name##_skuai_in {                                                                                        \
@@ -188,6 +240,14 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         SKUAI_JOB_OUT_##kind(R)                                                                                     \
     };                                                                                                              \
     enum { name##_skuai_is_large = sizeof(union name##_skuai_room) > SKUAI_JOB_ROOM_BYTES };                        \
+    struct name##_skuai_running {                                                                                   \
+        union {                                                                                                     \
+            skua_frame frame;                                                                                       \
+            char skuai_awaitable;                                                                                   \
+            struct skua_run_future future;                                                                          \
+        };                                                                                                          \
+        union name##_skuai_room *room, at;                                                                          \
+    };                                                                                                              \
     struct name##_skuai_forked {                                                                                    \
         skua_job *job;                                                                                              \
         _Alignas(name##_skuai_is_large ? _Alignof(union name##_skuai_room) : 1) /* for what a job has no room for */ \
@@ -200,7 +260,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
                                                             : (union name##_skuai_room *)room;                      \
         struct name##_skuai_in in = at->in;                                                                         \
         (void)in;                                                                                                   \
-        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top SKUAI_JOB_UNPACK pass));                    \
+        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top.raw SKUAI_JOB_UNPACK pass));                \
     }                                                                                                               \
     SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top,                                    \
                                             struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
@@ -213,7 +273,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         job->run = name##_skuai_run;                                                                                \
         forked->job = job;                                                                                          \
         *top = job + 1;                                                                                             \
-        strand->top = job + 1;                                                                                      \
+        skuai_word_put_ptr(&strand->top, job + 1);                                                                  \
         if (skuai_job_is_below_limit(strand, job))                                                                  \
             skuai_parallel_forked(strand);                                                                           \
     }                                                                                                               \
@@ -223,7 +283,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order: join the latest fork first");           \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
         *top = job;                                                                                                 \
-        strand->top = job;                                                                                          \
+        skuai_word_put_ptr(&strand->top, job);                                                                      \
         if (!skuai_job_is_below_limit(strand, job) || skuai_parallel_join(strand, job)) {                           \
             struct name##_skuai_in in;                                                                              \
             __builtin_memcpy(&in, room, sizeof in);                                                                 \
@@ -238,6 +298,27 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         at.in = in;                                                                                                 \
         skuai_parallel_run(name##_skuai_run, name##_skuai_is_large ? (void *)&room : (void *)room);                 \
         SKUAI_JOB_TAKE_##kind(R, room);                                                                             \
+    }                                                                                                               \
+    SKUAI_JOB_HELPER int name##_skuai_enter_on(skua_runtime *runtime, R *result, struct name##_skuai_in in)         \
+    {                                                                                                               \
+        union name##_skuai_room at, *room = &at;                                                                    \
+        at.in = in;                                                                                                 \
+        int rc = skuai_parallel_run_on(runtime, name##_skuai_run,                                                   \
+                                       name##_skuai_is_large ? (void *)&room : (void *)room);                       \
+        if (rc == 0) {                                                                                              \
+            SKUAI_JOB_PUT_##kind(result, at);                                                                       \
+        }                                                                                                           \
+        return rc;                                                                                                  \
+    }                                                                                                               \
+    SKUAI_JOB_HELPER struct name##_skuai_running *name##_skuai_future(struct name##_skuai_running *running,         \
+                                                                      struct name##_skuai_in in)                    \
+    {                                                                                                               \
+        running->room = &running->at;                                                                               \
+        running->at.in = in;                                                                                        \
+        running->future.in.run = name##_skuai_run;                                                                  \
+        running->future.in.room = name##_skuai_is_large ? (void *)&running->room : (void *)running->room;           \
+        (void)skua_frame_init(&running->frame, skua_run_future_poll);                                               \
+        return running;                                                                                             \
     }                                                                                                               \
     struct name##_skuai_forked
 

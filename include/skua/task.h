@@ -100,8 +100,9 @@ SKUA_API size_t skua_task_name(const skua_task *task, char *name, size_t size);
 
 /* Task-local values: a key is a variable of static storage duration, one value per task and key.
  *     static skua_local request_id = SKUA_LOCAL_INIT(free);
- * A child does not inherit them; the futures of a set share their task's. `destroy` (may be NULL) is called on each
- * non-NULL value at the task's end, on its worker, where waiting is not allowed. */
+ * A child does not inherit them; the futures of a set share their task's, and jobs read their forker's (parallel.h).
+ * `destroy` (may be NULL) is called on each non-NULL value at the task's end, on its worker, where waiting is not
+ * allowed. */
 typedef struct skua_local {
     void (*destroy)(void *value);
     void *reserved;

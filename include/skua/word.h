@@ -1,7 +1,7 @@
 /* The shared words that structures in callers' memory are made of.
  *
  * A word is a plain integer in a struct, so that a header that shows one compiles as C11 and as C++ alike.
- * Only the runtime touches `raw`, and only through sched/atomic.h, but for the one load below, which macros expand to;
+ * Only the runtime touches `raw`, and only through sched/atomic.h, but for what is below, which macros expand to;
  * a caller zeroes a word by zeroing the structure, or leaves it to the structure's start or init call.
  */
 #ifndef SKUA_WORD_H
@@ -12,6 +12,14 @@
 typedef struct skua_word32 { uint32_t raw; } skua_word32;
 typedef struct skua_word64 { uint64_t raw; } skua_word64;
 typedef struct skua_wordptr { void *raw; } skua_wordptr;
+
+/* A store that keeps its place among the calling thread's accesses, as far as the compiler is concerned, and that
+ * publishes those before it (release). For somebody who interrupts the thread with a barrier: sched/strand.h, Y11. */
+static inline __attribute__((always_inline, unused)) void skuai_word_put_ptr(skua_wordptr *word, void *value)
+{
+    __atomic_store_n(&word->raw, value, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 /* Relaxed: a hint, with no data behind it. */
 static inline __attribute__((always_inline, unused)) void *skuai_word_peek_ptr(const skua_wordptr *word)

@@ -91,6 +91,27 @@ REACHABLE(sb_rmw_acq_rel);
 SB_RMW(sb_rmw_then_relaxed, SKUAI_SEQ_CST, SKUAI_RELAXED) /* a seq_cst RMW is not a fence */
 REACHABLE(sb_rmw_then_relaxed);
 
+/* One side does without: the other has a fence for both. */
+#define SB_ONE_SIDED(test, barrier)                                                    \
+    THREAD(test##_1)                                                                   \
+    {                                                                                  \
+        skuai_store_32(&x, 1, SKUAI_RELAXED);                                          \
+        got[0] = skuai_load_32(&y, SKUAI_RELAXED);                                     \
+    }                                                                                  \
+    THREAD(test##_2)                                                                   \
+    {                                                                                  \
+        skuai_store_32(&y, 1, SKUAI_RELAXED);                                          \
+        barrier;                                                                       \
+        got[1] = skuai_load_32(&x, SKUAI_RELAXED);                                     \
+    }                                                                                  \
+    THREADS_OF(test, test##_1, test##_2)                                               \
+    WEAK_IF(test, got[0] == 0 && got[1] == 0)
+
+SB_ONE_SIDED(sb_barrier_everywhere, mc_barrier_everywhere())
+FORBIDDEN(sb_barrier_everywhere);
+SB_ONE_SIDED(sb_one_fence, skuai_fence(SKUAI_SEQ_CST))
+REACHABLE(sb_one_fence);
+
 /* One side a fence, the other seq_cst accesses. */
 THREAD(sb_mixed_1)
 {

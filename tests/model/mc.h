@@ -65,6 +65,10 @@ unsigned mc_choose(unsigned n);
 #define mc_defer() mc_defer_at(SKUAI_MODEL_HERE)
 void mc_defer_at(const char *where);
 
+/* A seq_cst fence in every thread at once, as membarrier() is one. */
+#define mc_barrier_everywhere() mc_barrier_everywhere_at(SKUAI_MODEL_HERE)
+void mc_barrier_everywhere_at(const char *where);
+
 /* A futex. wait blocks if the newest value is `expected`; wake wakes up to n, which ones is explored, and does not
  * look into the word. Neither orders memory. */
 #define mc_futex_wait(word, expected) mc_futex_wait_at(word, expected, SKUAI_MODEL_HERE)

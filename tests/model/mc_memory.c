@@ -352,6 +352,17 @@ bool skuai_model_cas(void *address, unsigned size, uint64_t *expected, uint64_t 
     return false;
 }
 
+/* A seq_cst fence in every thread, as one step. */
+void mc_barrier_everywhere_at(const char *where)
+{
+    mc_step(where);
+    mc_log("barrier", "everywhere");
+    for (unsigned i = 0; i < mc.threads; i++)
+        join_seen(mc.order.seen, mc.thread[i].now.seen);
+    for (unsigned i = 0; i < mc.threads; i++)
+        join_seen(mc.thread[i].now.seen, mc.order.seen);
+}
+
 void skuai_model_fence(enum skuai_order order, const char *where)
 {
     /* Others' steps do not matter to a fence, nor it to theirs, unless it is seq_cst. */

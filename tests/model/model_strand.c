@@ -1,10 +1,11 @@
-/* Fork-join (sched/strand.c, Y1 … Y9) with two and three thieves: each job is run once, by its owner or by a thief; its
- * joiner has what it did; who waits is woken; what is public is found as long as there is the token.
+/* Fork-join (sched/strand.c, Y1 … Y11) with two and three thieves: each job is run once, by its owner or by a thief;
+ * its joiner has what it did; who waits is woken; what is public is found as long as there is the token.
  */
 /* model-sources: sched/strand.c */
 #include <string.h>
 
 #include "model/mc.h"
+#include "sched/barrier.h"
 #include "sched/strand.h"
 
 enum { JOBS = 4 };
@@ -30,6 +31,12 @@ static void made_public(bool any)
         push_token();
 }
 
+bool skuai_barrier_everywhere(void)
+{
+    mc_barrier_everywhere();
+    return true;
+}
+
 #define CONTENT(job) (*(uint64_t *)(void *)(job)->room)
 
 static void run(skua_job *job)
@@ -52,19 +59,19 @@ static void look(void)
 
 static void fork_one(void)
 {
-    skua_job *job = strand.head.top;
+    skua_job *job = skuai_strand_top(&strand);
     SKUAI_WRITE(CONTENT(job), forked++);
-    strand.head.top = job + 1;
+    skuai_store_ptr(&strand.head.top, job + 1, SKUAI_RELEASE); /* as skua/parallel.h */
     if (skuai_strand_is_below_limit(&strand, job))
         look();
 }
 
 static void join_one(void)
 {
-    skua_job *job = strand.head.top - 1;
+    skua_job *job = skuai_strand_top(&strand) - 1;
     enum skuai_strand_join where = SKUAI_STRAND_PRIVATE;
     unsigned number = --forked;
-    strand.head.top = job;
+    skuai_store_ptr(&strand.head.top, job, SKUAI_RELEASE);
     if (skuai_strand_is_below_limit(&strand, job) &&
         (where = skuai_strand_join(&strand, job)) == SKUAI_STRAND_PRIVATE)
         look();
@@ -222,6 +229,29 @@ static void owner_exposes(void *arg)
     join_one();
 }
 
+/* Y11. It gives up if it has forced nothing in so many attempts. */
+static void forcer(void *arg)
+{
+    for (unsigned i = 0; i < (unsigned)(uintptr_t)arg; i++)
+        made_public(skuai_strand_force(&strand));
+}
+static void forcer_until_done(void *arg)
+{
+    (void)arg;
+    while (skuai_load_32(&others_ran, SKUAI_ACQUIRE) == 0) {
+        made_public(skuai_strand_force(&strand));
+        mc_yield();
+    }
+}
+/* Neither forks nor joins until what it has forked was run. */
+static void owner_computes(void *arg)
+{
+    (void)arg;
+    fork_one();
+    wait_for_others(1);
+    join_one();
+}
+
 /* Y10, among thieves who become hungry meanwhile. */
 static void owner_watches(void *arg)
 {
@@ -284,7 +314,8 @@ static void reset(void)
 static void finish(void)
 {
     uint64_t ends = skuai_load_64(&strand.ends, SKUAI_RELAXED);
-    mc_assert(ends == 0 && strand.head.top == jobs && strand.split == jobs, "the ends have met where they began");
+    mc_assert(ends == 0 && skuai_strand_top(&strand) == jobs && strand.split == jobs,
+              "the ends have met where they began");
     mc_assert(!skuai_strand_has_public(&strand), "a job is left");
 }
 
@@ -308,6 +339,19 @@ static void three_two_setup(void) { with(owner_of_three, 2, 2); }
 static void three_three_setup(void) { with(owner_of_three, 3, 1); }
 static void again_setup(void) { with(owner_again, 2, 2); }
 static void exposes_setup(void) { with(owner_exposes, 2, 1); }
+static void with_force(void (*owner)(void *), unsigned forces, unsigned takes)
+{
+    with(owner, 1, takes);
+    mc_thread(forcer, (void *)(uintptr_t)forces);
+}
+static void force_two_setup(void) { with_force(owner_of_two, 2, 1); }
+static void force_three_setup(void) { with_force(owner_of_three, 1, 2); }
+static void force_again_setup(void) { with_force(owner_again, 2, 2); }
+static void force_feeds_setup(void)
+{
+    with_finders(owner_computes, 1);
+    mc_thread(forcer_until_done, NULL);
+}
 static void watch_setup(void) { with(owner_watches, 2, 1); }
 static void limit_setup(void) { with(owner_sees_the_limit, 0, 0); }
 static void token_setup(void) { with_finders(owner_waits, 2); }
@@ -329,6 +373,10 @@ MC_TEST(two_two, .setup = two_two_setup, .finish = finish, .bound = 3);
 MC_TEST(three_two, .setup = three_two_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(three_three, .setup = three_three_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(again, .setup = again_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(force_two, .setup = force_two_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(force_three, .setup = force_three_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(force_again, .setup = force_again_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(force_feeds, .setup = force_feeds_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(watch, .setup = watch_setup, .finish = finish, .max_executions = 300000);
 MC_TEST(limit, .setup = limit_setup, .finish = finish);
 MC_TEST(exposes, .setup = exposes_setup, .finish = finish, .bound = 3);

@@ -151,6 +151,7 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
     return 0;
 }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
+void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }
 void skuai_slab_cache_trim(struct skuai_slab_cache *cache) { (void)cache; }
 enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max)
 {

@@ -1,4 +1,7 @@
 /* sched/parallel.c and skua/parallel.h: forks and joins give what the calls would, wherever the jobs run. */
+#include <errno.h>
+
+#include "sched/barrier.h"
 #include "support/with_runtime.h"
 
 SKUA_PARALLEL(long, fib, int, n)
@@ -155,6 +158,65 @@ static int run_waits_for_its_fork(void *arg)
 }
 TEST(a_job_waits_for_what_it_has_forked) { run_everywhere(run_waits_for_its_fork, NULL); }
 
+/* What computes until another has run what it has forked: nobody asks, and the guard sees to it. */
+SKUA_PARALLEL_VOID(set, int32_t *, flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
+SKUA_PARALLEL(int, computes_for_its_fork, int32_t *, flag)
+{
+    SKUA_FORK(a, set, flag);
+    while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
+        ;
+    SKUA_JOIN(set, a);
+    return *flag;
+}
+static int run_computes_for_its_fork(void *arg)
+{
+    (void)arg;
+    int32_t flag = 0;
+    CHECK_EQ(SKUA_RUN(computes_for_its_fork, &flag), 1);
+    return 0;
+}
+TEST(a_job_computes_for_what_it_has_forked)
+{
+    if (!skuai_barrier_everywhere())
+        TEST_SKIP("no membarrier here");
+    for (uint32_t workers = 2; workers <= 8; workers *= 2)
+        CHECK_OK((int)run_on(workers, run_computes_for_its_fork, NULL));
+}
+
+/* What forks and joins for ever lets others run: here the one that ends it. */
+SKUA_PARALLEL(int, computes_until, int32_t *, flag)
+{
+    while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
+        SKUA_FORK(a, seven);
+        CHECK_EQ(SKUA_JOIN(seven, a), 7);
+    }
+    return 1;
+}
+static int set_flag(void *arg)
+{
+    __atomic_store_n((int32_t *)arg, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+static int set_flag_later(void *arg)
+{
+    CHECK_OK(skua_sleep(100 * SKUA_US));
+    return set_flag(arg);
+}
+static int run_steps_aside(void *arg)
+{
+    skua_fiber_fn *const setters[] = { set_flag, set_flag_later };
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        int32_t flag = 0;
+        skua_task *task;
+        CHECK_OK(skua_spawn(&task, setters[i], &flag));
+        CHECK_EQ(SKUA_RUN(computes_until, &flag), 1);
+        CHECK_OK(skua_join(task, NULL));
+    }
+    return 0;
+}
+TEST(jobs_step_aside_for_tasks) { run_everywhere(run_steps_aside, NULL); }
+
 /* ---- many fibers ---- */
 
 static int one_of_many(void *arg)
@@ -175,3 +237,196 @@ static int run_many(void *arg)
     return 0;
 }
 TEST(many_fibers) { run_everywhere(run_many, NULL); }
+
+/* ---- from elsewhere ---- */
+
+TEST(from_a_thread)
+{
+    skua_runtime *rt;
+    skua_config config = { .workers = 2 };
+    long f = 0;
+    int n = 7;
+    struct large sum = { { 0 } };
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_OK(SKUA_RUN_ON(rt, &f, fib, 20));
+    CHECK_EQ(f, 6765);
+    CHECK_OK(SKUA_RUN_ON(rt, NULL, fib, 5));
+    CHECK_OK(SKUA_RUN_ON(rt, &n, seven));
+    CHECK_OK(SKUA_RUN_ON(rt, &sum, large, (struct large){ { 1 } }, 3));
+    CHECK_EQ(sum.value[0], 8 * 7);
+    int64_t total = 1;
+    CHECK_OK(SKUA_RUN_ON(rt, NULL, add, &total, 2));
+    CHECK_EQ(total, 3);
+    CHECK_OK(skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER));
+    CHECK_EQ(SKUA_RUN_ON(rt, &f, fib, 20), -ESHUTDOWN);
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+
+struct future {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    SKUA_RUNNING(fib) fib;
+    SKUA_RUNNING(large) large;
+    SKUA_RUNNING(add) add;
+    SKUA_RUNNING(seven) seven;
+    int64_t sum;
+};
+SKUA_ASYNC(future)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(SKUA_RUN_FUTURE(&self->fib, fib, 15));
+    CHECK_OK(SKUA_RESULT(&self->fib));
+    CHECK_EQ(SKUA_RUN_VALUE(&self->fib), 610);
+    SKUA_AWAIT(SKUA_RUN_FUTURE(&self->large, large, (struct large){ { 1 } }, 3));
+    CHECK_EQ(SKUA_RUN_VALUE(&self->large).value[0], 8 * 7);
+    self->sum = 1;
+    SKUA_AWAIT(SKUA_RUN_FUTURE(&self->add, add, &self->sum, 2));
+    CHECK_EQ(self->sum, 3);
+    SKUA_AWAIT(SKUA_RUN_FUTURE(&self->seven, seven));
+    SKUA_END(SKUA_RUN_VALUE(&self->seven));
+}
+static int run_future(void *arg)
+{
+    (void)arg;
+    struct future future;
+    int64_t result;
+    skua_task *task;
+    CHECK_EQ(skua_await_future(SKUA_FUTURE(&future, future, 0)), 7);
+    CHECK_OK(SKUA_SPAWN(&task, future, 0));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, 7);
+    return 0;
+}
+TEST(from_a_future) { run_everywhere(run_future, NULL); }
+
+/* ---- cancellation, task-locals ---- */
+
+static int32_t load(int32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static void add_to(int32_t *word) { __atomic_add_fetch(word, 1, __ATOMIC_ACQ_REL); }
+
+struct canceled {
+    int32_t begun, told;
+    bool shields;
+    skua_task *task;
+};
+/* Each of them ends when it is cancelled, and not before. */
+SKUA_PARALLEL(int, until_canceled, struct canceled *, c, int, depth)
+{
+    if (depth == 0) {
+        add_to(&c->begun);
+        int rc;
+        while ((rc = skua_sleep(10 * SKUA_US)) == 0)
+            ;
+        CHECK_EQ(rc, -ECANCELED);
+        CHECK_EQ(skua_interrupted(), -ECANCELED);
+        add_to(&c->told);
+        return 1;
+    }
+    SKUA_FORK(a, until_canceled, c, depth - 1);
+    int sum = SKUA_CALL(until_canceled, c, depth - 1);
+    return SKUA_JOIN(until_canceled, a) + sum;
+}
+static int cancel_me(void *arg)
+{
+    CHECK_EQ(SKUA_RUN(until_canceled, arg, 4), 16);
+    return 0;
+}
+static int run_cancel(void *arg)
+{
+    (void)arg;
+    struct canceled c = { 0 };
+    CHECK_OK(skua_spawn(&c.task, cancel_me, &c));
+    while (load(&c.begun) < 16) /* all of them wait, so all of them are shared */
+        CHECK_OK(skua_sleep(10 * SKUA_US));
+    skua_cancel(c.task);
+    CHECK_OK(skua_join(c.task, NULL));
+    CHECK_EQ(c.told, 16);
+    return 0;
+}
+TEST(cancellation_reaches_what_was_taken) { run_everywhere(run_cancel, NULL); }
+
+struct run_canceled {
+    SKUA_FRAME;
+    struct {
+        struct canceled *c;
+    } in;
+    SKUA_RUNNING(until_canceled) run;
+};
+SKUA_ASYNC(run_canceled)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(SKUA_RUN_FUTURE(&self->run, until_canceled, self->in.c, 3));
+    CHECK_OK(SKUA_RESULT(&self->run));
+    SKUA_END(SKUA_RUN_VALUE(&self->run));
+}
+static int run_cancel_future(void *arg)
+{
+    (void)arg;
+    struct canceled c = { 0 };
+    int64_t result;
+    CHECK_OK(SKUA_SPAWN(&c.task, run_canceled, .c = &c));
+    while (load(&c.begun) < 8)
+        CHECK_OK(skua_sleep(10 * SKUA_US));
+    skua_cancel(c.task);
+    CHECK_OK(skua_join(c.task, &result));
+    CHECK_EQ(result, 8);
+    return 0;
+}
+TEST(cancellation_of_a_future_reaches_its_jobs) { run_everywhere(run_cancel_future, NULL); }
+
+/* In a shield, with jobs that wait. */
+SKUA_PARALLEL(int, shielded, int, depth)
+{
+    if (depth == 0) {
+        CHECK_OK(skua_sleep(10 * SKUA_US));
+        return 1;
+    }
+    SKUA_FORK(a, shielded, depth - 1);
+    int sum = SKUA_CALL(shielded, depth - 1);
+    return SKUA_JOIN(shielded, a) + sum;
+}
+SKUA_PARALLEL(int, shields, struct canceled *, c)
+{
+    add_to(&c->begun);
+    while (skua_sleep(10 * SKUA_US) == 0)
+        ;
+    SKUA_SHIELD();
+    return SKUA_CALL(shielded, 4);
+}
+static int shield_me(void *arg)
+{
+    CHECK_EQ(SKUA_RUN(shields, arg), 16);
+    return 0;
+}
+static int run_shields(void *arg)
+{
+    (void)arg;
+    struct canceled c = { 0 };
+    CHECK_OK(skua_spawn(&c.task, shield_me, &c));
+    while (load(&c.begun) == 0)
+        CHECK_OK(skua_sleep(10 * SKUA_US));
+    skua_cancel(c.task);
+    CHECK_OK(skua_join(c.task, NULL));
+    return 0;
+}
+TEST(a_shield_covers_what_is_forked_in_it) { run_everywhere(run_shields, NULL); }
+
+static skua_local key = SKUA_LOCAL_INIT(NULL);
+SKUA_PARALLEL_VOID(reads, int, depth)
+{
+    CHECK_OK(skua_sleep(SKUA_US));
+    CHECK(skua_local_get(&key) == &key);
+    if (depth == 0)
+        return;
+    SKUA_FORK(a, reads, depth - 1);
+    SKUA_CALL(reads, depth - 1);
+    SKUA_JOIN(reads, a);
+}
+static int run_locals(void *arg)
+{
+    (void)arg;
+    CHECK_OK(skua_local_set(&key, &key));
+    SKUA_RUN(reads, 5);
+    return 0;
+}
+TEST(jobs_read_their_forkers_locals) { run_everywhere(run_locals, NULL); }

@@ -1,0 +1,24 @@
+/* Random trees of jobs under many seeds, which decide at each fork and join whether to share and whether to step
+ * aside. */
+#include "support/random_jobs.h"
+
+static int run_tree(void *arg)
+{
+    uint64_t seed = *(uint64_t *)arg;
+    CHECK_EQ(SKUA_RUN(jobs_tree, seed, 6), jobs_serial(seed, 6));
+    return 0;
+}
+
+TEST(trees_of_jobs_under_many_seeds)
+{
+    uint64_t end = test_seed() + test_scaled(3000);
+    for (uint64_t seed = test_seed(); seed < end; seed++)
+        run_seeded(seed, 1 + (uint32_t)(seed % 7), run_tree, &seed);
+}
+
+TEST(trees_of_jobs_on_many_virtual_workers)
+{
+    uint64_t end = test_seed() + test_scaled(20);
+    for (uint64_t seed = test_seed(); seed < end; seed++)
+        run_seeded(seed, 64, run_tree, &seed);
+}

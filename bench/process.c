@@ -207,7 +207,7 @@ static const struct {
     { "fib", ONE | TWO | FORKS | GO | TWIN, 0 },
     { "skynet", ONE | TWO | FORKS | GO | TWIN, 0 },
     { "skynet_100m", ONE | TWO | OURS | SERIAL | RAYON | FULL, SELDOM },
-    { "nqueens", ONE | TWO | FORKS | GO | TWIN, SELDOM },
+    { "nqueens", ONE | TWO | FORKS | GO | TWIN, 0 },
     { "tree_sum", ONE | TWO | FORKS | TWIN, 0 },
     { "tree_sum_small", ONE | TWO | FORKS | GO, 0 },
     { "matmul", ONE | TWO | OURS | SERIAL | TBB | OPENMP, 0 },

@@ -9,10 +9,12 @@
 
 /* ---- the kernels ----------------------------------------------------------------------------------------------- */
 
+static int at_most(int size, int most) { return most > 0 && most < size ? most : size; }
+
 /* A fork for each number from 2 on. What a fork costs does not depend on n. */
 static int64_t iterate_fib(const struct forkjoin *on, int size)
 {
-    int n = on->fib_most > 0 && on->fib_most < size ? on->fib_most : size;
+    int n = at_most(size, on->fib_most);
     int64_t value = 0, next = 1;
     for (int i = 0; i < n; i++) {
         int64_t sum = value + next;
@@ -58,8 +60,9 @@ static int64_t iterate_nqueens(const struct forkjoin *on, int size)
         long solutions;
         int64_t placements;
     } known[] = { [10] = { 724, 35538 }, [12] = { 14200, 856188 }, [14] = { 365596, 27358552 } };
-    work_check("solutions", on->nqueens((1u << size) - 1, 0, 0, 0), known[size].solutions);
-    return known[size].placements;
+    int n = at_most(size, on->nqueens_most);
+    work_check("solutions", on->nqueens((1u << n) - 1, 0, 0, 0), known[n].solutions);
+    return known[n].placements;
 }
 
 /* ---- trees ------------------------------------------------------------------------------------------------------ */

@@ -37,7 +37,7 @@ struct forkjoin {
     void (*sort)(uint64_t *values, size_t count);
     void (*rest)(uint64_t pause_ns); /* sleep */
     double (*wakes)(void);           /* kernel wake-ups sent to workers so far */
-    int fib_most;                    /* the greatest fib that it runs in a reasonable time; 0: any */
+    int fib_most, nqueens_most;      /* the greatest that it runs in a reasonable time; 0: any */
     int patience;                    /* what is repeated is repeated so many times less; 0: as often as by others */
 };
 

@@ -180,6 +180,7 @@ int main(int argc, char **argv)
         .reduce_double = run_reduce_double,
         .rest = forkjoin_serial.rest,
         .fib_most = 30,
+        .nqueens_most = 12,
         .patience = 10,
     };
     omp_set_dynamic(0);

@@ -133,6 +133,7 @@ forkjoin on_tbb()
     on.reduce_double = reduce<double>;
     on.sort = sort;
     on.fib_most = 32;
+    on.nqueens_most = 12;
     on.patience = 5;
     return on;
 }

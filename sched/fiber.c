@@ -100,20 +100,25 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task)
     skuai_stack_release(&worker->sched->stack_pool, &worker->stacks, &fiber->stack);
 }
 
+void skuai_fiber_starved(struct skuai_worker *worker, const char *what)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    if (skuai_exchange_32(&sched->said_starved, 1, SKUAI_RELAXED) == 0) /* once is enough */
+        skuai_log(sched, SKUA_LOG_WARN, "no memory for a fiber's %s: it waits until there is some", what);
+    if (skuai_deque_count(&worker->deque) <= 1 && skuai_deque_count(&worker->inbox) == 0)
+        (void)skuai_env_park(&sched->env, &worker->parker, skuai_env_now(&sched->env) + STARVED_NS);
+}
+
 /* There is no memory for the fiber's stack. */
 static enum skuai_run starve(struct skuai_worker *worker, skua_task *task)
 {
-    struct skuai_scheduler *sched = worker->sched;
     if (skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) { /* a look; the next one sees it otherwise */
         skuai_task_word_run(&task->word);
         task->result = -ECANCELED;
         return SKUAI_RUN_ENDED;
     }
-    if (skuai_exchange_32(&sched->said_starved, 1, SKUAI_RELAXED) == 0) /* once is enough */
-        skuai_log(sched, SKUA_LOG_WARN, "no memory for a fiber's stack: it waits until there is some");
     skuai_schedule_last(worker, task); /* still queued: its word has not changed */
-    if (skuai_deque_count(&worker->deque) <= 1 && skuai_deque_count(&worker->inbox) == 0)
-        (void)skuai_env_park(&sched->env, &worker->parker, skuai_env_now(&sched->env) + STARVED_NS);
+    skuai_fiber_starved(worker, "stack");
     return SKUAI_RUN_SETTLED;
 }
 

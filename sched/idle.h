@@ -73,10 +73,9 @@ SKUAI_INLINE uint32_t skuai_idle_sleeping(const struct skuai_idle *idle)
     return (uint32_t)skuai_load_64(&idle->counts, SKUAI_RELAXED); /* a hint */
 }
 
-/* Whether anybody sleeps or searches. */
-SKUAI_INLINE bool skuai_idle_is_anybody(const struct skuai_idle *idle)
+SKUAI_INLINE uint32_t skuai_idle_searching(const struct skuai_idle *idle)
 {
-    return skuai_load_64(&idle->counts, SKUAI_RELAXED) != 0; /* a hint */
+    return (uint32_t)(skuai_load_64(&idle->counts, SKUAI_RELAXED) >> 32); /* a hint */
 }
 
 #endif

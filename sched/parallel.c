@@ -10,8 +10,6 @@
 #define _GNU_SOURCE
 #include "sched/parallel.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -22,8 +20,12 @@
 enum {
     LOOK_SOON_NS = 4000,  /* a look costs 30 ns: it is to be one in a hundred */
     LOOK_LATE_NS = 16000, /* and as often as that allows */
-    WORTH_NS = 40000,     /* what lasted so long likely lasts longer; untuned. Four times what a wake costs the waker */
-    WORTH_MAX_NS = 1 << 20,
+    /* What lasted so long likely lasts longer. Untuned: some times what it costs to have a job done elsewhere, by a
+     * worker that searches, 2 µs; and by one that sleeps, 11 µs for who wakes it. */
+    SHARE_NS = 8000,
+    WAKE_NS = 40000,
+    GAP_MAX_NS = 1 << 20,
+    SMALL_NS = 4000,      /* what took less was not worth it */
     FIRST_WATCH = 16,     /* of a strand that has not run yet; it keeps its watch */
     SLICE_NS = 100000,    /* of what a strand computes while tasks wait */
     MAPPING_BYTES = 1 << 20, /* of address space; what is never forked takes no memory */
@@ -43,15 +45,19 @@ struct mapped_strand {
     skua_task token __attribute__((aligned(SKUAI_CACHE_LINE)));
     struct mapped_strand *next_idle; /* guarded by the pool's lock */
     struct mapped_strand *next_made; /* likewise */
+    void *raw;                       /* what was mapped */
     /* those of its jobs that run elsewhere */
     struct skuai_lock lock;
     struct taken *taken; /* guarded by lock */
     bool canceled;       /* likewise, but the owner, who alone writes it, reads it without: they have been told */
+    skua_word32 was_small; /* any thread: a job that was taken has taken no time */
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
-    uint64_t looked_ns;                /* the last look */
-    uint64_t fed_ns;                   /* the last wake of a sleeper, or the begin */
-    uint64_t worth_ns;                 /* how long to compute from then on until the next */
+    bool is_taken;                     /* it runs a job, which has been found worth sharing */
+    uint64_t looked_ns;                /* the last look; 0: there was none in this run */
+    uint64_t fed_ns;                   /* the last time that it shared, or the first look */
+    uint64_t share_gap_ns;             /* how long to compute from then on until the next, for who searches */
+    uint64_t wake_gap_ns;              /* and for who sleeps */
     uint64_t slice_ns, slice_polls;    /* the begin of its turn on the worker, and which turn of his it is */
     const struct skuai_worker *sliced; /* the worker */
 };
@@ -73,21 +79,19 @@ static struct mapped_strand *mapped_of_token(skua_task *token)
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token);
 
+/* Twice the address space that an aligned one needs, out of bounds but for what is used. */
 static struct mapped_strand *map_strand(void)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    char *raw = mmap(NULL, 2 * MAPPING_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char *raw = mmap(NULL, 2 * MAPPING_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     char *at = (char *)(((uintptr_t)raw + MAPPING_BYTES - 1) & ~(uintptr_t)(MAPPING_BYTES - 1));
-    if (at > raw)
-        munmap(raw, (size_t)(at - raw));
-    munmap(at + MAPPING_BYTES, (size_t)(raw + MAPPING_BYTES - at));
-    if (mprotect(at + MAPPING_BYTES - GUARD_BYTES, GUARD_BYTES, PROT_NONE) != 0) {
-        munmap(at, MAPPING_BYTES);
+    if (mprotect(at, MAPPING_BYTES - GUARD_BYTES, PROT_READ | PROT_WRITE) != 0) {
+        munmap(raw, 2 * MAPPING_BYTES);
         return NULL;
     }
     struct mapped_strand *made = (struct mapped_strand *)(void *)at;
+    made->raw = raw;
     skua_job *jobs = (skua_job *)(void *)(at + HEADER_BYTES);
     skuai_strand_init(&made->strand, jobs, JOBS);
     skuai_strand_watch(&made->strand, jobs + FIRST_WATCH);
@@ -95,11 +99,15 @@ static struct mapped_strand *map_strand(void)
     return made;
 }
 
-static struct mapped_strand *acquire(struct skuai_strand_pool *pool)
+static struct mapped_strand *acquire(struct skuai_worker *worker)
 {
+    struct skuai_strand_pool *pool = &worker->sched->strands;
+    struct mapped_strand *strand = mapped(worker->spare_strand);
+    worker->spare_strand = NULL;
+    if (SKUAI_LIKELY(strand != NULL))
+        return strand;
     skuai_lock_acquire(&pool->lock);
-    struct mapped_strand *strand = mapped(pool->idle);
-    if (strand != NULL)
+    if ((strand = mapped(pool->idle)) != NULL)
         pool->idle = (struct skuai_strand *)strand->next_idle;
     skuai_lock_release(&pool->lock);
     if (strand != NULL || (strand = map_strand()) == NULL)
@@ -111,8 +119,13 @@ static struct mapped_strand *acquire(struct skuai_strand_pool *pool)
     return strand;
 }
 
-static void release(struct skuai_strand_pool *pool, struct mapped_strand *strand)
+static void release(struct skuai_worker *worker, struct mapped_strand *strand)
 {
+    struct skuai_strand_pool *pool = &worker->sched->strands;
+    if (SKUAI_LIKELY(worker->spare_strand == NULL)) {
+        worker->spare_strand = &strand->strand;
+        return;
+    }
     skuai_lock_acquire(&pool->lock);
     strand->next_idle = mapped(pool->idle);
     pool->idle = &strand->strand;
@@ -123,7 +136,7 @@ void skuai_strand_pool_fini(struct skuai_strand_pool *pool)
 {
     for (struct mapped_strand *strand = mapped(pool->all), *next; strand != NULL; strand = next) {
         next = strand->next_made;
-        munmap(strand, MAPPING_BYTES);
+        munmap(strand->raw, 2 * MAPPING_BYTES);
     }
     pool->all = pool->idle = NULL;
 }
@@ -149,18 +162,27 @@ int skuai_strand_describe(const struct skuai_strand *strand, const void *fault_a
 
 static struct skuai_fiber *fiber_of(struct skuai_worker *worker) { return SKUAI_TASK_BODY(worker->task); }
 
-static struct mapped_strand *begin(struct skuai_worker *worker)
+/* A strand for the calling fiber, on whose worker it may go on: waits for memory if need be, as for a stack. */
+static struct mapped_strand *acquire_somehow(struct skuai_worker **worker)
 {
+    struct mapped_strand *strand;
+    while ((strand = acquire(*worker)) == NULL) {
+        skuai_fiber_starved(*worker, "jobs");
+        skuai_fiber_suspend(*worker, SKUAI_POST_REQUEUE);
+        *worker = skuai_worker_self();
+    }
+    return strand;
+}
+
+static struct mapped_strand *begin(bool is_taken)
+{
+    struct skuai_worker *worker = skuai_worker_self();
     struct skuai_fiber *fiber = fiber_of(worker);
     if (fiber->strand == NULL) {
-        struct mapped_strand *strand = acquire(&worker->sched->strands);
-        if (strand == NULL) {
-            skuai_log(worker->sched, SKUA_LOG_ERROR, "no memory for a job stack");
-            abort();
-        }
+        struct mapped_strand *strand = acquire_somehow(&worker);
         strand->strand.waiter = worker->task;
-        strand->fed_ns = strand->looked_ns = skuai_env_now(&worker->sched->env);
-        strand->worth_ns = WORTH_NS;
+        strand->looked_ns = 0;
+        strand->is_taken = is_taken;
         strand->canceled = false;
         skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
         fiber->strand = &strand->strand;
@@ -179,7 +201,7 @@ static void end(struct mapped_strand *strand)
     struct skuai_worker *worker = skuai_worker_self();
     fiber_of(worker)->strand = NULL;
     skuai_store_ptr(&worker->strand, NULL, SKUAI_RELAXED);
-    release(&worker->sched->strands, strand);
+    release(worker, strand);
 }
 
 void skuai_parallel_run(skuai_job_fn *run, void *room)
@@ -187,11 +209,12 @@ void skuai_parallel_run(skuai_job_fn *run, void *room)
     struct skuai_worker *worker = skuai_worker_self();
     if (worker == NULL || worker->task == NULL || worker->polling != 0) {
         skuai_misuse("SKUA_RUN",
-                     worker == NULL ? "was called outside of a runtime" : "was called inside a future's body",
-                     worker == NULL ? "call it in a fiber; skua_block_on() runs one" : "spawn a fiber and join it");
+                     worker == NULL ? "was called outside of a runtime"
+                                    : "was called outside of any fiber, in a future's body",
+                     worker == NULL ? "use SKUA_RUN_ON" : "use SKUA_RUN_FUTURE");
         abort(); /* there is no result to return */
     }
-    struct mapped_strand *strand = begin(worker);
+    struct mapped_strand *strand = begin(false);
     run(&strand->strand.head, room);
     end(strand);
 }
@@ -265,7 +288,29 @@ static void offer(struct skuai_worker *worker, struct skuai_strand *strand)
         skuai_schedule_offered(worker->sched, worker, &mapped(strand)->token);
 }
 
-/* Shares what there is; hunger stays if there is nothing, so that the next fork shares. */
+/* Whether to share now: if somebody is out of work, nothing lies there for him already, and it pays, as far as the past
+ * can tell. */
+static bool pays(struct mapped_strand *strand, const struct skuai_idle *idle, uint64_t now)
+{
+    bool searching = skuai_idle_searching(idle) != 0;
+    uint64_t since = now - strand->fed_ns;
+    if (SKUAI_UNLIKELY(skuai_load_32(&strand->was_small, SKUAI_RELAXED) != 0)) { /* a hint */
+        skuai_store_32(&strand->was_small, 0, SKUAI_RELAXED);
+        strand->share_gap_ns = 2 * strand->share_gap_ns + SHARE_NS;
+    } else if (since > 4 * GAP_MAX_NS) {
+        strand->share_gap_ns = strand->wake_gap_ns = 0;
+    }
+    uint64_t gap = searching ? strand->share_gap_ns : strand->wake_gap_ns;
+    if ((!searching && skuai_idle_sleeping(idle) == 0) || since < (gap < GAP_MAX_NS ? gap : GAP_MAX_NS) ||
+        skuai_strand_has_public(&strand->strand))
+        return false;
+    if (!searching)
+        strand->wake_gap_ns = 2 * strand->wake_gap_ns + WAKE_NS;
+    strand->fed_ns = now;
+    return true;
+}
+
+/* Shares what there is; or, if that is nothing, what is forked next. */
 static void feed(struct skuai_worker *worker, struct skuai_strand *strand)
 {
     if (skuai_strand_share(strand))
@@ -309,9 +354,17 @@ static void look_simulated(struct skuai_worker *worker, struct skuai_strand *str
         skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
 }
 
-/* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it feeds hungry workers; wakes a
- * sleeping one, if it has computed for so long that a wake is worth its price; and steps aside for other tasks. The
- * watch follows how often that is: looks that come soon after one another are those of small jobs. */
+/* The watch follows how often there are looks: those that come soon after one another are those of small jobs. */
+static void move_watch(struct skuai_strand *strand, skua_job *job, uint64_t since)
+{
+    if (since < LOOK_SOON_NS && job != NULL)
+        skuai_strand_watch(strand, job);
+    else if (since > LOOK_LATE_NS && strand->watch < strand->jobs_end)
+        skuai_strand_watch(strand, strand->watch + 1);
+}
+
+/* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it passes its cancellation on,
+ * feeds workers that have no work, and steps aside for other tasks. */
 static void look(struct skuai_strand *strand, skua_job *job)
 {
     struct skuai_worker *worker = skuai_worker_self();
@@ -326,23 +379,19 @@ static void look(struct skuai_strand *strand, skua_job *job)
     }
     if (!hungry && job == NULL)
         return; /* forks come in a row, on the way down */
-    uint64_t now = skuai_env_now(&sched->env), since = now - more->looked_ns;
-    more->looked_ns = now;
-    if (since < LOOK_SOON_NS && job != NULL)
-        skuai_strand_watch(strand, job);
-    else if (since > LOOK_LATE_NS && strand->watch < strand->jobs_end)
-        skuai_strand_watch(strand, strand->watch + 1);
-    if (hungry && skuai_idle_is_anybody(&sched->idle)) {
-        feed(worker, strand);
-    } else if (hungry) {
-        skuai_strand_sate(strand); /* the guard has sent for the rest */
-    } else if (now - more->fed_ns >= more->worth_ns && skuai_idle_sleeping(&sched->idle) != 0) {
-        more->worth_ns = now - more->fed_ns > 4 * WORTH_MAX_NS ? WORTH_NS : 2 * more->worth_ns;
-        if (more->worth_ns > WORTH_MAX_NS)
-            more->worth_ns = WORTH_MAX_NS;
+    uint64_t now = skuai_env_now(&sched->env);
+    if (more->looked_ns != 0) {
+        move_watch(strand, job, now - more->looked_ns);
+    } else {
         more->fed_ns = now;
-        feed(worker, strand);
+        more->share_gap_ns = more->is_taken ? 0 : SHARE_NS;
+        more->wake_gap_ns = WAKE_NS;
     }
+    more->looked_ns = now;
+    if (pays(more, &sched->idle, now))
+        feed(worker, strand);
+    else if (hungry)
+        skuai_strand_sate(strand);
     step_aside(worker, more, now);
 }
 
@@ -392,9 +441,12 @@ static int run_taken(void *arg)
     bool shielded = job->shielded != 0;
     if (!shielded)
         enter(from, &taken);
-    struct mapped_strand *strand = begin(skuai_worker_self());
+    struct mapped_strand *strand = begin(true);
+    uint64_t begun_ns = skuai_env_now(&skuai_worker_self()->sched->env);
     job->run(&strand->strand.head, job->room);
     end(strand);
+    if (skuai_env_now(&skuai_worker_self()->sched->env) - begun_ns < SMALL_NS)
+        skuai_store_32(&from->was_small, 1, SKUAI_RELAXED); /* a hint */
     if (!shielded)
         leave(from, &taken);
     if (skuai_job_done(job))
@@ -427,9 +479,9 @@ static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
 
 void skuai_parallel_scope(struct skuai_worker *worker)
 {
-    struct skuai_strand *strand = skuai_load_ptr(&worker->strand, SKUAI_RELAXED); /* its own */
-    if (strand != NULL)
-        skuai_strand_set_shielded(strand, worker->task->scope != NULL);
+    const struct skuai_fiber *fiber = fiber_of(worker);
+    if (worker->task->run == skuai_fiber_run && fiber->strand != NULL)
+        skuai_strand_set_shielded(fiber->strand, worker->task->scope != NULL);
 }
 
 static struct skuai_strand *running_on(struct skuai_worker *worker)

@@ -118,7 +118,7 @@ void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *
     skuai_schedule_wake_one(sched);
 }
 
-/* The owner computes on: not for the next-slot. */
+/* The owner computes on: not for the next-slot. No model test runs this: else as skuai_schedule_spawned(). */
 void skuai_schedule_offered(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *token)
 {
     if (SKUAI_UNLIKELY(worker == NULL)) {

@@ -64,6 +64,7 @@ struct skuai_worker {
     struct skuai_context base;
     struct skuai_slab_cache slab;
     struct skuai_stack_cache stacks;
+    struct skuai_strand *spare_strand; /* or NULL */
     struct skuai_victims *victims;
     struct skuai_thread thread;
     uint64_t stop_cpu_ns;        /* whoever stops it: its processor time when it was told */
@@ -168,6 +169,8 @@ void skuai_sets_deliver(skua_task *task);
 
 /* fiber.c */
 enum skuai_run skuai_fiber_run(struct skuai_worker *worker, skua_task *task);
+/* For a fiber that must wait for memory: says so once, and spares the processor if there is nothing else to run. */
+void skuai_fiber_starved(struct skuai_worker *worker, const char *what);
 void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post);
 void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 

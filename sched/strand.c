@@ -62,6 +62,8 @@ void skuai_strand_sate(struct skuai_strand *strand)
 
 void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded)
 {
+    if (strand->shielded == shielded)
+        return;
     skuai_lock_acquire(&strand->lock);
     strand->shielded = shielded;
     skuai_lock_release(&strand->lock);
@@ -110,7 +112,7 @@ bool skuai_strand_force(struct skuai_strand *strand)
 {
     bool shared = false;
     skuai_lock_acquire(&strand->lock);
-    if (private_jobs(strand) != 0) {
+    if (private_jobs(strand) != 0 && !skuai_strand_has_public(strand)) {
         skuai_strand_poison(strand);
         if (skuai_barrier_everywhere())
             shared = publish(strand, (private_jobs(strand) + 1) / 2);

@@ -18,7 +18,8 @@ enum {
     STEAL_MAX = 64,          /* tasks taken from a victim at once */
     INJECT_MAX = SKUAI_DEQUE_CAPACITY < 64 ? SKUAI_DEQUE_CAPACITY : 64, /* likewise from the injection queue */
     SEARCH_NS = 10000,       /* what a wake costs the waker (11 µs measured) */
-    SEARCH_PAUSES = 8        /* between two rounds over all victims */
+    SEARCH_PAUSES = 8,       /* between two rounds over all victims */
+    HUNGRY_TURNS = 8         /* to ask for more than that costs those who have no more to give */
 };
 
 /* ---- taking -------------------------------------------------------------------------------------------------- */
@@ -203,9 +204,11 @@ static skua_task *search(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
     uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus ? 0 : SEARCH_NS);
+    uint32_t turn = 0;
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {
-        skuai_parallel_hunger(sched); /* no model test needs the step: as in guard.c */
+        if (turn++ % HUNGRY_TURNS == 0)
+            skuai_parallel_hunger(sched); /* no model test needs the step: as in guard.c */
         for (int i = 0; i < SEARCH_PAUSES; i++)
             skuai_env_pause(&sched->env); /* no model test needs the step: it spares the other processors */
         if (skuai_env_now(&sched->env) >= until)

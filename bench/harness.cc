@@ -156,13 +156,13 @@ bool run_round(bench_report *report, const std::vector<const bench *> &chosen, i
 }
 
 // Same name, one after the other; otherwise as registered.
-std::vector<const bench *> choose(const std::string &filter)
+std::vector<const bench *> choose(const options &options)
 {
     std::vector<const bench *> chosen;
     std::vector<std::string> names;
-    const std::regex wanted(filter);
+    const std::regex wanted(options.filter);
     for (const bench &bench : registered()) {
-        if (!std::regex_search(full_name(bench), wanted))
+        if (!std::regex_search(full_name(bench), wanted) || (bench.full_only && options.quick))
             continue;
         chosen.push_back(&bench);
         if (std::find(names.begin(), names.end(), name_with_args(bench)) == names.end())
@@ -227,9 +227,10 @@ int main(int argc, char **argv)
         std::fprintf(stderr, "usage: %s [--quick] [--rounds=N] [--filter=REGEX] [--results=FILE]\n", argv[0]);
         return 2;
     }
-    const auto chosen = choose(options.filter);
+    const auto chosen = choose(options);
     if (chosen.empty()) {
-        std::fprintf(stderr, "%s: no benchmark is called that\n", argv[0]);
+        std::fprintf(stderr, "%s: no benchmark is called that%s\n", argv[0],
+                     options.quick ? ", or not with --quick" : "");
         return 2;
     }
     bench_report *report = bench_report_create();
@@ -242,6 +243,7 @@ int main(int argc, char **argv)
         std::fprintf(stderr, "round %d of %d\n", round + 1, options.rounds);
         ok = run_round(report, chosen, round, options, random) && ok;
     }
+    bench_report_derive(report);
     bench_report_print(report);
     if (options.results != nullptr && bench_report_write(report, options.results) < 0) {
         std::perror(options.results);

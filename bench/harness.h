@@ -27,7 +27,9 @@ extern "C" {
 #endif
 
 #define BENCH_OURS "skua"
-#define BENCH_FLOOR "floor" /* what no runtime can do without: compared with, but not as a peer */
+#define BENCH_FLOOR "floor"   /* what no runtime can do without: compared with, but not as a peer */
+#define BENCH_SERIAL "serial" /* likewise: the same without a runtime */
+#define BENCH_TWIN "twin"     /* two serial processes at once: what the machine gains by a second processor */
 enum { BENCH_ARGS = 4 };
 
 struct bench_state;
@@ -41,6 +43,7 @@ struct bench {
     bool self_timed;     /* run calls bench_set_time() in each iteration */
     bool gives_figures;  /* run is called once per round and gives bench_figure()s; no bench_next() */
     int every;           /* measured only in every so-manyeth round, from the first on; 0: in all */
+    bool full_only;      /* not with --quick */
     struct {
         const char *name; /* NULL: no more arguments */
         int value;

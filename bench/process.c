@@ -2,8 +2,8 @@
  * prints its figures (README.md). So memory, collectors and threads of one measurement cannot disturb the next, every
  * runtime is measured the same way, and what starting a process takes is in no figure, since drivers time themselves.
  *
- * skua-bench-work is the driver for this project and for the floors. Those of other runtimes are named in the
- * environment: SKUA_BENCH_TOKIO and SKUA_BENCH_GO; without these there are no peers.
+ * skua-bench-work is the driver for this project, for the floors and for what is serial. Those of other runtimes are
+ * named in the environment: SKUA_BENCH_TOKIO, _GO, _TBB, _OPENMP and _RAYON; without these there are no peers.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,8 +29,15 @@ enum {
 struct driver {
     const char *runtime; /* as reported */
     const char *program; /* NULL: there is none */
-    int kind;            /* OURS, TOKIO, GO or FLOOR, below */
-    int workers;         /* 0: the floor */
+    int kind;            /* OURS, FLOOR, TOKIO, …, below */
+    int workers;         /* 0: has none */
+    const char *variant; /* stands behind the benchmark's name, for the program; or NULL */
+};
+
+struct child {
+    pid_t pid;
+    int output;
+    char text[4096];
 };
 
 /* Starts argv, with its standard output coming out of *output. Returns 0 or an errno value. */
@@ -70,57 +77,110 @@ static bool read_all(int fd, char *text, size_t size)
     }
 }
 
-/* Lines `FIGURE VALUE UNIT`. False: something else, or no main figure. */
+/* Lines `FIGURE VALUE UNIT`. False: something else, or nothing. */
 static bool take_figures(struct bench_state *state, char *text)
 {
-    bool has_main = false;
+    bool has_any = false;
     char *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         char figure[32], unit[32];
         double value;
         if (sscanf(line, "%31s %lf %31s", figure, &value, unit) != 3)
             return false;
-        has_main = has_main || strcmp(figure, "-") == 0;
+        has_any = true;
         bench_figure(state, figure, value, unit);
     }
-    return has_main;
+    return has_any;
 }
 
-static void run(struct bench_state *state)
+/* What each of two took at once per operation, halved: what the machine takes. */
+static bool take_twins(struct bench_state *state, const struct child twins[2])
 {
-    const struct driver *driver = bench_context(state);
-    char name[64], workers[16], seconds[16], text[4096];
-    snprintf(name, sizeof name, "%s", bench_name(state));
+    double wall[2], cpu[2];
+    for (int i = 0; i < 2; i++)
+        if (sscanf(twins[i].text, "- %lf ns/op cpu %lf ns/op", &wall[i], &cpu[i]) != 2)
+            return false;
+    bench_figure(state, "-", (wall[0] + wall[1]) / 4, "ns/op");
+    bench_figure(state, "cpu", (cpu[0] + cpu[1]) / 2, "ns/op");
+    return true;
+}
+
+/* Returns 0 or an errno value. */
+static int start_driver(struct child *child, const struct bench_state *state, const struct driver *driver)
+{
+    char program[4096], name[64], workers[16], seconds[16];
+    snprintf(program, sizeof program, "%s", driver->program);
+    snprintf(name, sizeof name, "%s%s", bench_name(state), driver->variant != NULL ? driver->variant : "");
     snprintf(workers, sizeof workers, "%d", driver->workers);
     snprintf(seconds, sizeof seconds, "%d", bench_is_quick(state) ? 2 : 10);
-    char program[4096];
-    snprintf(program, sizeof program, "%s", driver->program);
     char *argv[] = { program, name, workers, seconds, NULL };
-    pid_t pid;
-    int output = -1, status = 0;
-    int rc = start(&pid, &output, argv);
-    if (rc != 0) {
-        bench_fail(state, strerror(rc));
-        return;
-    }
-    bool ended = read_all(output, text, sizeof text);
-    close(output);
+    return start(&child->pid, &child->output, argv);
+}
+
+/* Waits for its end. Returns what went wrong, or NULL. */
+static const char *finish(struct child *child)
+{
+    bool ended = read_all(child->output, child->text, sizeof child->text);
+    int status = 0;
+    close(child->output);
     if (!ended)
-        kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        kill(child->pid, SIGKILL);
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (!ended)
-        bench_fail(state, "its process did not end in time");
-    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        bench_fail(state, "its process failed");
-    else if (!take_figures(state, text))
-        bench_fail(state, "its process printed something else than figures");
+        return "its process did not end in time";
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? NULL : "its process failed";
 }
+
+static void run_processes(struct bench_state *state, int count)
+{
+    struct child children[2];
+    const char *wrong = NULL;
+    int started = 0;
+    while (started < count && wrong == NULL) {
+        int rc = start_driver(&children[started], state, bench_context(state));
+        if (rc == 0)
+            started++;
+        else
+            wrong = strerror(rc);
+    }
+    for (int i = 0; i < started; i++) {
+        const char *why = finish(&children[i]);
+        wrong = why != NULL ? why : wrong;
+    }
+    if (wrong == NULL && !(count == 2 ? take_twins(state, children) : take_figures(state, children[0].text)))
+        wrong = "its process printed something else than figures";
+    if (wrong != NULL)
+        bench_fail(state, wrong);
+}
+
+static void run(struct bench_state *state) { run_processes(state, 1); }
+static void run_twins(struct bench_state *state) { run_processes(state, 2); }
 
 /* ---- the benchmarks ------------------------------------------------------------------------------------------ */
 
 /* On how many workers (MANY: 8), and on what. Tokio's tasks have no stacks whose memory could be compared. */
-enum { ONE = 1, TWO = 2, MANY = 4, OURS = 8, FLOOR = 16, TOKIO = 32, GO = 64, PEERS = TOKIO | GO, ALL = OURS | PEERS };
+enum {
+    ONE = 1 << 0,
+    TWO = 1 << 1,
+    MANY = 1 << 2,
+    OURS = 1 << 3,
+    FLOOR = 1 << 4,
+    TOKIO = 1 << 5,
+    GO = 1 << 6,
+    SERIAL = 1 << 7,
+    TWIN = 1 << 8,
+    TBB = 1 << 9,
+    STD = 1 << 10, /* serial, of the C++ library */
+    OPENMP = 1 << 11,
+    GUIDED = 1 << 12, /* OpenMP with another schedule */
+    RAYON = 1 << 13,
+    FULL = 1 << 14, /* not with --quick */
+    PEERS = TOKIO | GO,
+    ALL = OURS | PEERS,
+    FORKS = OURS | SERIAL | TBB | OPENMP | RAYON,
+    LOOPS = SERIAL | TBB | OPENMP | GUIDED | RAYON
+};
 
 static const struct {
     const char *name;
@@ -144,35 +204,81 @@ static const struct {
     { "memory/join", TWO | ALL, SELDOM },
     { "memory/fiber", TWO | OURS | GO, SELDOM },
     { "idle", MANY | ALL, SELDOM },
+    { "fib", ONE | TWO | FORKS | GO | TWIN, 0 },
+    { "skynet", ONE | TWO | FORKS | GO | TWIN, 0 },
+    { "skynet_100m", ONE | TWO | OURS | SERIAL | RAYON | FULL, SELDOM },
+    { "nqueens", ONE | TWO | FORKS | GO | TWIN, 0 },
+    { "tree_sum", ONE | TWO | FORKS | TWIN, 0 },
+    { "tree_sum_small", ONE | TWO | FORKS | GO, 0 },
+    { "matmul", ONE | TWO | OURS | SERIAL | TBB | OPENMP, 0 },
+    { "matmul_2048", ONE | TWO | OURS | SERIAL | TBB | OPENMP | FULL, SELDOM },
+    { "bursts", ONE | TWO | FORKS | GO, 0 },
+    { "mixed_latency", ONE | TWO | ALL, SELDOM },
+    { "parallel_for_1ns", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_10ns", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_100ns", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_1us", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_short_1ns", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_short_10ns", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_short_100ns", ONE | TWO | LOOPS, 0 },
+    { "parallel_for_short_1us", ONE | TWO | LOOPS, 0 },
+    { "reduce", ONE | TWO | SERIAL | TBB | OPENMP | RAYON, 0 },
+    { "reduce_double", ONE | TWO | SERIAL | TBB | OPENMP | RAYON, 0 },
+    { "sort_uniform", ONE | TWO | STD | TBB | RAYON, SELDOM },
+    { "sort_sorted", ONE | TWO | STD | TBB | RAYON, SELDOM },
+    { "sort_few", ONE | TWO | STD | TBB | RAYON, SELDOM },
 };
 
 static bool fits(const struct driver *driver, int on)
 {
     int workers = driver->workers == 1 ? ONE : driver->workers == 2 ? TWO : MANY;
-    return driver->program != NULL && (on & driver->kind) != 0 && (driver->kind == FLOOR || (on & workers) != 0);
+    return driver->program != NULL && (on & driver->kind) != 0 && (driver->workers == 0 || (on & workers) != 0);
+}
+
+/* On which runtimes; the programs are known only when it runs. */
+static struct driver drivers[] = {
+    { BENCH_OURS "@1", BENCH_WORK, OURS, 1, NULL }, { BENCH_OURS "@2", BENCH_WORK, OURS, 2, NULL },
+    { BENCH_OURS "@8", BENCH_WORK, OURS, 8, NULL }, { BENCH_FLOOR, BENCH_WORK, FLOOR, 0, NULL },
+    { BENCH_SERIAL, BENCH_WORK, SERIAL, 0, NULL },  { BENCH_TWIN, BENCH_WORK, TWIN, 0, "/twin" },
+    { "tokio@1", NULL, TOKIO, 1, NULL },            { "tokio@2", NULL, TOKIO, 2, NULL },
+    { "tokio@8", NULL, TOKIO, 8, NULL },            { "go@1", NULL, GO, 1, NULL },
+    { "go@2", NULL, GO, 2, NULL },                  { "go@8", NULL, GO, 8, NULL },
+    { "tbb@1", NULL, TBB, 1, NULL },                { "tbb@2", NULL, TBB, 2, NULL },
+    { BENCH_SERIAL, NULL, STD, 0, NULL },           { "openmp@1", NULL, OPENMP, 1, NULL },
+    { "openmp@2", NULL, OPENMP, 2, NULL },          { "omp-guided@1", NULL, GUIDED, 1, "/guided" },
+    { "omp-guided@2", NULL, GUIDED, 2, "/guided" }, { "rayon@1", NULL, RAYON, 1, NULL },
+    { "rayon@2", NULL, RAYON, 2, NULL },
+};
+
+static void find_programs(void)
+{
+    static const struct {
+        int kinds;
+        const char *variable;
+    } peers[] = { { TOKIO, "SKUA_BENCH_TOKIO" },
+                  { GO, "SKUA_BENCH_GO" },
+                  { TBB | STD, "SKUA_BENCH_TBB" },
+                  { OPENMP | GUIDED, "SKUA_BENCH_OPENMP" },
+                  { RAYON, "SKUA_BENCH_RAYON" } };
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++)
+        for (size_t j = 0; j < sizeof peers / sizeof peers[0]; j++)
+            if ((drivers[i].kind & peers[j].kinds) != 0)
+                drivers[i].program = getenv(peers[j].variable);
 }
 
 BENCH_FILE
 {
-    const char *tokio = getenv("SKUA_BENCH_TOKIO"), *go = getenv("SKUA_BENCH_GO");
-    static struct driver drivers[10];
-    const struct driver known[] = {
-        { BENCH_OURS "@1", BENCH_WORK, OURS, 1 }, { "tokio@1", tokio, TOKIO, 1 }, { "go@1", go, GO, 1 },
-        { BENCH_OURS "@2", BENCH_WORK, OURS, 2 }, { "tokio@2", tokio, TOKIO, 2 }, { "go@2", go, GO, 2 },
-        { BENCH_OURS "@8", BENCH_WORK, OURS, 8 }, { "tokio@8", tokio, TOKIO, 8 }, { "go@8", go, GO, 8 },
-        { BENCH_FLOOR, BENCH_WORK, FLOOR, 0 },
-    };
-    _Static_assert(sizeof known == sizeof drivers, "a place for each");
-    memcpy(drivers, known, sizeof drivers);
+    find_programs();
     for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
         for (size_t j = 0; j < sizeof drivers / sizeof drivers[0]; j++)
             if (fits(&drivers[j], works[i].on))
                 bench_register(&(struct bench){
                     .name = works[i].name,
                     .runtime = drivers[j].runtime,
-                    .run = run,
+                    .run = drivers[j].kind == TWIN ? run_twins : run,
                     .context = &drivers[j],
                     .gives_figures = true,
                     .every = works[i].every,
+                    .full_only = (works[i].on & FULL) != 0,
                 });
 }

@@ -141,6 +141,23 @@ static void print_machine(const struct bench_report *report)
            report->count > 0 ? report->series[0].count : 0);
 }
 
+void bench_report_derive(struct bench_report *report)
+{
+    const struct series *serial = find(report, "fib", BENCH_SERIAL);
+    for (size_t i = 0, count = report->count; serial != NULL && i < count; i++) {
+        const struct series *series = &report->series[i];
+        const char *workers = strchr(series->runtime, '@');
+        if (strcmp(series->bench, "fib") != 0 || workers == NULL || strcmp(workers, "@1") != 0)
+            continue;
+        for (size_t j = 0; series->count == serial->count && j < serial->count; j++) {
+            bench_report_add(report, "fib.overhead", series->runtime, series->unit,
+                             series->values[j] - serial->values[j]);
+            series = &report->series[i]; /* adding may have moved them */
+            serial = find(report, "fib", BENCH_SERIAL);
+        }
+    }
+}
+
 /* ---- tables -------------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *text, const char *end)
@@ -160,7 +177,10 @@ static bool is_ours(const struct series *series)
     return strncmp(series->runtime, BENCH_OURS, strlen(BENCH_OURS)) == 0;
 }
 
-static bool is_floor(const struct series *series) { return strcmp(series->runtime, BENCH_FLOOR) == 0; }
+static bool is_floor(const struct series *series)
+{
+    return strcmp(series->runtime, BENCH_FLOOR) == 0 || strcmp(series->runtime, BENCH_SERIAL) == 0;
+}
 
 static bool same_workers(const struct series *a, const struct series *b)
 {
@@ -200,7 +220,7 @@ static void print_figure(const struct bench_report *report, const struct series 
     struct summary summary = summarise(series);
     char text[3][16], spread[40];
     snprintf(spread, sizeof spread, "%s..%s", number(text[0], summary.min), number(text[1], summary.max));
-    printf(" %-8s %7s %-15s", series->runtime, number(text[2], summary.median), spread);
+    printf(" %-12s %7s %-15s", series->runtime, number(text[2], summary.median), spread);
     double processor = beside(report, series, cpu);
     printf(" %7s", processor >= 0 ? number(text[0], processor) : "");
 }
@@ -265,7 +285,7 @@ static void print_ours(const struct bench_report *report)
     printf("\nours, and the best of the others with as many workers. Ratios, ours to theirs, so above 1 we lose: of\n"
            "medians (%zu of %zu lost), of the least, of processor times, each to who has least; of medians to the floor"
            "\n\n", losses, compared);
-    printf("%-44s %-5s %-8s %7s %-15s %7s %9s  %5s %5s %5s %5s %-8s %7s %-15s %7s\n", "benchmark", "unit", "runtime",
+    printf("%-44s %-5s %-12s %7s %-15s %7s %9s  %5s %5s %5s %5s %-12s %7s %-15s %7s\n", "benchmark", "unit", "runtime",
            "median", "min..max", "cpu", "wakes/op", "ratio", "least", "cpu", "floor", "best", "median", "min..max",
            "cpu");
     for (size_t i = 0; i < count; i++) {
@@ -293,7 +313,7 @@ static void print_others(const struct bench_report *report)
         if (!is_main(series) || is_ours(series))
             continue;
         if (first)
-            printf("\nthe others\n\n%-44s %-5s %-8s %7s %-15s %7s\n", "benchmark", "unit", "runtime", "median",
+            printf("\nthe others\n\n%-44s %-5s %-12s %7s %-15s %7s\n", "benchmark", "unit", "runtime", "median",
                    "min..max", "cpu");
         first = false;
         printf("%-44s %-5s", series->bench, series->unit);
@@ -302,11 +322,57 @@ static void print_others(const struct bench_report *report)
     }
 }
 
+static double median_of(const struct bench_report *report, const char *bench, const char *runtime)
+{
+    const struct series *series = find(report, bench, runtime);
+    return series != NULL ? summarise(series).median : -1;
+}
+
+struct gain {
+    const char *bench;
+    double ours, machine;
+};
+
+static int by_gain(const void *a, const void *b)
+{
+    const struct gain *x = a, *y = b;
+    double x_ratio = x->ours / x->machine, y_ratio = y->ours / y->machine;
+    return by_value(&x_ratio, &y_ratio);
+}
+
+/* Two processes that know nothing of each other gain by a second processor what the machine gives: less than two where
+ * processors share something, or somebody else runs too. */
+static void print_speedup(const struct bench_report *report)
+{
+    struct gain *gains = checked(calloc(report->count + 1, sizeof *gains));
+    size_t count = 0;
+    for (size_t i = 0; i < report->count; i++) {
+        const char *bench = report->series[i].bench;
+        struct gain gain = {
+            .bench = bench,
+            .ours = ratio_of(median_of(report, bench, BENCH_OURS "@1"), median_of(report, bench, BENCH_OURS "@2")),
+            .machine = ratio_of(median_of(report, bench, BENCH_SERIAL), median_of(report, bench, BENCH_TWIN)),
+        };
+        if (strcmp(report->series[i].runtime, BENCH_TWIN) == 0 && is_main(&report->series[i]) && gain.ours > 0 &&
+            gain.machine > 0)
+            gains[count++] = gain;
+    }
+    qsort(gains, count, sizeof *gains, by_gain);
+    if (count > 0)
+        printf("\nspeed-up 1 to 2: ours by a second worker, the machine's own by a second process; their ratio, below "
+               "1 we lose\n\n%-44s %8s %8s %8s\n", "benchmark", "ours", "machine", "ratio");
+    for (size_t i = 0; i < count; i++)
+        printf("%-44s %8.2f %8.2f %8.2f\n", gains[i].bench, gains[i].ours, gains[i].machine,
+               gains[i].ours / gains[i].machine);
+    free(gains);
+}
+
 void bench_report_print(const struct bench_report *report)
 {
     print_machine(report);
     print_ours(report);
     print_others(report);
+    print_speedup(report);
     fflush(stdout);
 }
 

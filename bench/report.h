@@ -17,8 +17,13 @@ void bench_report_destroy(struct bench_report *report);
 void bench_report_add(struct bench_report *report, const char *bench, const char *runtime, const char *unit,
                       double value);
 
+/* After all rounds: adds fib.overhead, what a fork costs on one worker beyond the call that it is in the serial
+ * program, round by round. */
+void bench_report_derive(struct bench_report *report);
+
 /* To stdout: the machine; the project's figures, with the ratio to the best of the others that have as many workers and
- * to the floor, its losses first; the figures of the others. */
+ * to the floor, its losses first; the figures of the others; what a second worker brings, and what a second
+ * process does. */
 void bench_report_print(const struct bench_report *report);
 
 /* A JSON list of {"bench", "runtime", "value", "unit", "min", "max", "n"}; value is the median of n. Returns 0,

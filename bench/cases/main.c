@@ -1,5 +1,6 @@
 /* skua-bench-work NAME WORKERS SECONDS: one measurement of one benchmark in this process, on Skua with so many workers;
- * with 0 workers on its floor, bare code that does what no runtime can do without. SECONDS is for `idle`.
+ * with 0 workers on its floor, bare code that does what no runtime can do without, or serially. SECONDS is for `idle`;
+ * less than 10 also means that fork-join is to be quick.
  *
  * It prints a line `FIGURE VALUE UNIT` for each figure and nothing else, and exits with 0 only if all counts were
  * right; so do the drivers in bench/peers/. One iteration before the measured one is for warming up, but not for names
@@ -9,29 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "bench/cases/work.h"
 
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "skua-bench-work: %s: %s\n", what, why);
-    exit(1);
-}
-
-void work_check(const char *what, int64_t found, int64_t expected)
-{
-    if (found == expected)
-        return;
-    fprintf(stderr, "skua-bench-work: %s: %lld, and not %lld\n", what, (long long)found, (long long)expected);
-    exit(1);
-}
-
 void work_must(int rc)
 {
     if (rc < 0)
-        die("a call failed", skua_strerror(rc));
+        work_die("a call failed", skua_strerror(rc));
 }
 
 struct count *work_count(int64_t left)
@@ -43,28 +29,9 @@ struct count *work_count(int64_t left)
     return count;
 }
 
-void work_print(const char *figure, double value, const char *unit) { printf("%s %.9g %s\n", figure, value, unit); }
-
 /* ---- measuring ----------------------------------------------------------------------------------------------- */
 
-static uint64_t wall_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SKUA_S + (uint64_t)now.tv_nsec;
-}
-
-static double seconds_ns(struct timeval time) { return ((double)time.tv_sec * 1e6 + (double)time.tv_usec) * 1e3; }
-
-/* Processor time of the whole process. */
-static double cpu_ns(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return seconds_ns(usage.ru_utime) + seconds_ns(usage.ru_stime);
-}
-
-static double kernel_wakes(void)
+double work_wakes(void)
 {
     skua_stats stats;
     if (skua_runtime_self() == NULL)
@@ -78,12 +45,12 @@ static void measure(const struct work *work)
     size_t length = strlen(work->name);
     if (length < 5 || strcmp(&work->name[length - 5], "_cold") != 0)
         work->iterate();
-    double wakes = kernel_wakes(), cpu = cpu_ns();
-    uint64_t begin = wall_ns();
+    double wakes = work_wakes(), cpu = work_cpu_ns();
+    uint64_t begin = work_wall_ns();
     double ops = (double)work->iterate();
-    double wall = (double)(wall_ns() - begin);
-    cpu = cpu_ns() - cpu;
-    wakes = kernel_wakes() - wakes;
+    double wall = (double)(work_wall_ns() - begin);
+    cpu = work_cpu_ns() - cpu;
+    wakes = work_wakes() - wakes;
     work_print("-", wall / ops, "ns/op");
     work_print("cpu", cpu / ops, "ns/op");
     if (skua_runtime_self() != NULL)
@@ -106,13 +73,20 @@ static const struct work *find(const char *name)
     for (size_t i = 0; i < sizeof lists / sizeof lists[0] && found == NULL; i++)
         found = find_in(lists[i], name);
     if (found == NULL)
-        die(name, "no such benchmark");
+        work_die(name, "no such benchmark");
     return found;
 }
 
 static int measure_named(void *arg)
 {
-    const char *name = arg;
+    const struct forkjoin_call *call = arg;
+    const char *name = call->name;
+    if (strcmp(name, "mixed_latency") == 0) {
+        mixed_measure(call->effort);
+        return 0;
+    }
+    if (forkjoin_measure(&forkjoin_on_skua, name, call->effort))
+        return 0;
     for (const struct memory_work *memory = work_of_memory; memory->name != NULL; memory++)
         if (strcmp(memory->name, name) == 0) {
             memory->measure();
@@ -134,9 +108,9 @@ static void idle(skua_runtime *runtime, int seconds)
 {
     work_must((int)skua_block_on(runtime, work_a_little, NULL));
     nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
-    double cpu = cpu_ns();
+    double cpu = work_cpu_ns();
     nanosleep(&(struct timespec){ .tv_sec = seconds }, NULL);
-    work_print("-", (cpu_ns() - cpu) / 1e3 / seconds, "us/s");
+    work_print("-", (work_cpu_ns() - cpu) / 1e3 / seconds, "us/s");
 }
 
 int main(int argc, char **argv)
@@ -147,10 +121,13 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     int workers = atoi(argv[2]), seconds = atoi(argv[3]);
+    struct forkjoin_call call = { name, workers, forkjoin_effort_of(seconds) };
     if (workers == 0) {
+        if (forkjoin_measure(&forkjoin_serial, name, call.effort))
+            return 0;
         const struct work *floor = find_in(work_of_floor, name);
         if (floor == NULL)
-            die(name, "has no floor");
+            work_die(name, "has no floor");
         measure(floor);
         return 0;
     }
@@ -160,7 +137,7 @@ int main(int argc, char **argv)
     if (strcmp(name, "idle") == 0)
         idle(runtime, seconds);
     else
-        work_must((int)skua_block_on(runtime, measure_named, argv[1]));
+        work_must((int)skua_block_on(runtime, measure_named, &call));
     work_must(skua_runtime_destroy(runtime));
     return 0;
 }

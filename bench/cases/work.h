@@ -6,6 +6,9 @@
 
 #include <skua.h>
 
+#include "bench/cases/forkjoin.h"
+#include "bench/cases/measure.h"
+
 /* The sizes, the same on every runtime: peers/go/main.go and peers/tokio/src/main.rs repeat them. */
 enum {
     SPAWNS = 1000000,
@@ -42,12 +45,16 @@ extern const struct memory_work work_of_memory[];
 /* In a fiber: spawns n futures that count, and waits for all. Returns n. */
 int64_t work_spawn_counted(int64_t n);
 
-/* Ends the process if a count is wrong, as it would be if tasks were lost or ran twice. */
-void work_check(const char *what, int64_t found, int64_t expected);
+/* The fork-join benchmarks, in a fiber. */
+extern const struct forkjoin forkjoin_on_skua;
+
+/* In a fiber: fork-join and tasks that sleep, beside each other. */
+void mixed_measure(enum forkjoin_effort effort);
+
 void work_must(int rc);
 
-/* A line of the driver's output. "-" is the benchmark's main figure. */
-void work_print(const char *figure, double value, const char *unit);
+/* Kernel wake-ups that the runtime of the calling task has sent so far; 0 outside of one. */
+double work_wakes(void);
 
 /* ---- waiting for many ---------------------------------------------------------------------------------------- */
 

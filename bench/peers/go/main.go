@@ -271,6 +271,8 @@ func main() {
 	case "memory/fiber":
 		memory(fibers, false)
 	default:
-		timed(name)
+		if !measureForkJoin(name, seconds < 10) {
+			timed(name)
+		}
 	}
 }

@@ -5,6 +5,7 @@
 use std::env;
 use std::fs;
 use std::future::Future;
+use std::hint::black_box;
 use std::process::exit;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
@@ -239,6 +240,58 @@ async fn memory(n: i64, joining: bool) {
     report(n, before, peak, rss_bytes());
 }
 
+fn fib(n: i32) -> i64 {
+    if n < 2 {
+        n.into()
+    } else {
+        fib(n - 1) + fib(n - 2)
+    }
+}
+
+async fn sleep_and_yield(pause: Duration, end: Instant) -> Vec<f64> {
+    let mut delays = Vec::new();
+    while Instant::now() < end {
+        let due = Instant::now() + pause;
+        tokio::time::sleep(pause).await;
+        delays.push(due.elapsed().as_nanos() as f64);
+        let ready = Instant::now();
+        yield_now().await;
+        delays.push(ready.elapsed().as_nanos() as f64);
+    }
+    delays
+}
+
+/// What keeps processors busy is serial, a task for each of them that yields every some ten microseconds.
+async fn mixed_latency(workers: u64, seconds: u64) {
+    const BUSY_FIB: i32 = 21;
+    const BUSY_FORKS: i64 = 17_710;
+    let forks: &'static AtomicI64 = Box::leak(Box::new(AtomicI64::new(0)));
+    let begin = Instant::now();
+    let end = begin + Duration::from_millis(if seconds < 10 { 500 } else { 2000 });
+    let sleepers: Vec<_> = (0..100).map(|i| spawn(sleep_and_yield(Duration::from_micros(1000 + i), end))).collect();
+    let busy: Vec<_> = (0..workers)
+        .map(|_| {
+            spawn(async move {
+                loop {
+                    check("fib", fib(black_box(BUSY_FIB)), 10_946);
+                    forks.fetch_add(BUSY_FORKS, Ordering::Relaxed);
+                    yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for sleeper in sleepers {
+        all.extend(sleeper.await.expect("a task failed"));
+    }
+    println!("per_fork {} ns/op", begin.elapsed().as_nanos() as f64 / forks.load(Ordering::Relaxed) as f64);
+    busy.iter().for_each(|task| task.abort());
+    all.sort_by(f64::total_cmp);
+    println!("p50 {} ns", all[all.len() / 2]);
+    println!("p99 {} ns", all[all.len() * 99 / 100]);
+    println!("max {} ns", all[all.len() - 1]);
+}
+
 fn idle(runtime: &Runtime, seconds: u64) {
     run(runtime, async {
         spawn_counted(10_000).await;
@@ -275,6 +328,7 @@ fn main() {
         "memory/future" => run(&runtime, memory(PARKED, false)),
         "memory/join" => run(&runtime, memory(PARKED, true)),
         "memory/fiber" => run(&runtime, memory(FIBERS, false)),
+        "mixed_latency" => run(&runtime, mixed_latency(workers, seconds)),
         name => run(&runtime, timed(name.to_string())),
     }
 }

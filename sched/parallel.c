@@ -19,8 +19,9 @@
 #include "sched/strand.h"
 
 enum {
-    LOOK_SOON_NS = 4000,  /* a look costs 30 ns: it is to be one in a hundred */
-    LOOK_LATE_NS = 16000, /* and as often as that allows */
+    LOOK_NS = 4000,       /* what a look has to be paid with: it costs 50 ns, so these are one in a hundred */
+    LOOK_LATE_NS = 16000, /* too long without one */
+    LOOK_CREDIT_NS = 64000,
     /* What lasted so long likely lasts longer. Untuned: some times what it costs to have a job done elsewhere, by a
      * worker that searches, 2 µs; and by one that sleeps, 11 µs for who wakes it. */
     SHARE_NS = 8000,
@@ -56,6 +57,7 @@ struct mapped_strand {
     uint32_t depth;                    /* SKUA_RUNs in one another */
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
     uint64_t looked_ns;                /* the last look; 0: there was none in this run */
+    int64_t credit_ns;                 /* of time since looks that has not been paid for looks */
     uint64_t fed_ns;                   /* the last time that it shared, or the first look */
     uint64_t share_gap_ns;             /* how long to compute from then on until the next, for who searches */
     uint64_t wake_gap_ns;              /* and for who sleeps */
@@ -400,13 +402,21 @@ static void look_simulated(struct skuai_worker *worker, struct skuai_strand *str
         skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
 }
 
-/* The watch follows how often there are looks: those that come soon after one another are those of small jobs. */
-static void move_watch(struct skuai_strand *strand, skua_job *job, uint64_t since)
+/* The watch follows how often there are looks: down to below those jobs whose looks nothing pays for, and up by about as
+ * many levels of a binary tree as have been too long without one. */
+static void move_watch(struct mapped_strand *more, skua_job *job, uint64_t since)
 {
-    if (since < LOOK_SOON_NS && job != NULL)
+    struct skuai_strand *strand = &more->strand;
+    more->credit_ns += (int64_t)(since < LOOK_CREDIT_NS ? since : LOOK_CREDIT_NS) - LOOK_NS;
+    if (more->credit_ns > LOOK_CREDIT_NS)
+        more->credit_ns = LOOK_CREDIT_NS;
+    if (more->credit_ns < 0 && job != NULL) {
+        more->credit_ns = 0;
         skuai_strand_watch(strand, job);
-    else if (since > LOOK_LATE_NS && strand->watch < strand->jobs_end)
-        skuai_strand_watch(strand, strand->watch + 1);
+    } else if (since > LOOK_LATE_NS) {
+        ptrdiff_t room = strand->jobs_end - strand->watch, levels = 64 - __builtin_clzll(since / LOOK_LATE_NS);
+        skuai_strand_watch(strand, strand->watch + (levels < room ? levels : room));
+    }
 }
 
 /* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it passes its cancellation on,
@@ -427,8 +437,9 @@ static void look(struct skuai_strand *strand, skua_job *job)
         return; /* forks come in a row, on the way down */
     uint64_t now = skuai_env_now(&sched->env);
     if (more->looked_ns != 0) {
-        move_watch(strand, job, now - more->looked_ns);
+        move_watch(more, job, now - more->looked_ns);
     } else {
+        more->credit_ns = 0;
         more->fed_ns = now;
         more->share_gap_ns = more->is_taken ? 0 : SHARE_NS;
         more->wake_gap_ns = WAKE_NS;

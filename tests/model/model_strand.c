@@ -361,22 +361,22 @@ static void token_adds_setup(void) { with_finders(owner_adds, 2); }
 static void token_adds_one_setup(void) { with_finders(owner_adds, 1); }
 static void hungry_fork_setup(void) { with_finders(owner_shares_at_fork, 2); }
 static void hungry_join_setup(void) { with_finders(owner_shares_at_join, 2); }
-MC_TEST(token, .setup = token_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(token_again, .setup = token_again_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(token, .setup = token_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(token_again, .setup = token_again_setup, .finish = finish, .max_executions = 150000);
 MC_TEST(token_one, .setup = token_one_setup, .finish = finish, .bound = 3);
-MC_TEST(token_adds, .setup = token_adds_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(token_adds_one, .setup = token_adds_one_setup, .finish = finish, .bound = 3, .max_executions = 300000);
+MC_TEST(token_adds, .setup = token_adds_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(token_adds_one, .setup = token_adds_one_setup, .finish = finish, .bound = 3, .max_executions = 150000);
 MC_TEST(hungry_fork, .setup = hungry_fork_setup, .finish = finish, .bound = 3);
 MC_TEST(hungry_join, .setup = hungry_join_setup, .finish = finish, .bound = 3);
 MC_TEST(two_one, .setup = two_one_setup, .finish = finish, .bound = 4);
-MC_TEST(two_two, .setup = two_two_setup, .finish = finish, .bound = 3);
-MC_TEST(three_two, .setup = three_two_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(three_three, .setup = three_three_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(again, .setup = again_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(force_two, .setup = force_two_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(force_three, .setup = force_three_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(force_again, .setup = force_again_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(force_feeds, .setup = force_feeds_setup, .finish = finish, .max_executions = 300000);
-MC_TEST(watch, .setup = watch_setup, .finish = finish, .max_executions = 300000);
+MC_TEST(two_two, .setup = two_two_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(three_two, .setup = three_two_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(three_three, .setup = three_three_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(again, .setup = again_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(force_two, .setup = force_two_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(force_three, .setup = force_three_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(force_again, .setup = force_again_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(force_feeds, .setup = force_feeds_setup, .finish = finish, .max_executions = 150000);
+MC_TEST(watch, .setup = watch_setup, .finish = finish, .max_executions = 150000);
 MC_TEST(limit, .setup = limit_setup, .finish = finish);
-MC_TEST(exposes, .setup = exposes_setup, .finish = finish, .bound = 3);
+MC_TEST(exposes, .setup = exposes_setup, .finish = finish, .max_executions = 150000);

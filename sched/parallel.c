@@ -402,8 +402,8 @@ static void look_simulated(struct skuai_worker *worker, struct skuai_strand *str
         skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
 }
 
-/* The watch follows how often there are looks: down to below those jobs whose looks nothing pays for, and up by about as
- * many levels of a binary tree as have been too long without one. */
+/* The watch follows how often there are looks: down to below those jobs whose looks nothing pays for, and up by about
+ * as many levels of a binary tree as have been too long without one. */
 static void move_watch(struct mapped_strand *more, skua_job *job, uint64_t since)
 {
     struct skuai_strand *strand = &more->strand;

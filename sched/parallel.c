@@ -28,7 +28,8 @@ enum {
     WAKE_NS = 40000,
     GAP_MAX_NS = 1 << 20,
     SMALL_NS = 4000,      /* what took less was not worth it */
-    FIRST_WATCH = 16,     /* of a strand that has not run yet; it keeps its watch */
+    FIRST_WATCH = 16,
+    SHORT_NS = 200000,    /* a run that will be like the next one, if that uses the strand: it keeps the watch */
     SLICE_NS = 100000,    /* of what a strand computes while tasks wait */
     MAPPING_BYTES = 1 << 20, /* of address space; what is never forked takes no memory */
     GUARD_BYTES = 1 << 16,   /* at least a page of any size */
@@ -56,7 +57,7 @@ struct mapped_strand {
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
-    uint64_t looked_ns;                /* the last look; 0: there was none in this run */
+    uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
     int64_t credit_ns;                 /* of time since looks that has not been paid for looks */
     uint64_t fed_ns;                   /* the last time that it shared, or the first look */
     uint64_t share_gap_ns;             /* how long to compute from then on until the next, for who searches */
@@ -220,7 +221,7 @@ static struct mapped_strand *begin(bool is_taken)
     if (fiber->strand == NULL) {
         struct mapped_strand *strand = acquire_somehow(&worker);
         strand->strand.waiter = worker->task;
-        strand->looked_ns = 0;
+        strand->first_ns = strand->looked_ns = 0;
         strand->is_taken = is_taken;
         strand->canceled = false;
         skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
@@ -233,10 +234,21 @@ static struct mapped_strand *begin(bool is_taken)
     return strand;
 }
 
+/* For the next run: as it has been found if this one was short, a little higher if it was never seen. */
+static void leave_watch(struct mapped_strand *strand)
+{
+    skua_job *first = strand->strand.jobs + FIRST_WATCH;
+    if (strand->looked_ns - strand->first_ns > SHORT_NS)
+        skuai_strand_watch(&strand->strand, first);
+    else if (strand->looked_ns == 0 && strand->strand.watch < first)
+        skuai_strand_watch(&strand->strand, strand->strand.watch + 1);
+}
+
 static void end(struct mapped_strand *strand)
 {
     if (--strand->depth != 0)
         return;
+    leave_watch(strand);
     struct skuai_worker *worker = skuai_worker_self();
     fiber_of(worker)->strand = NULL;
     skuai_store_ptr(&worker->strand, NULL, SKUAI_RELAXED);
@@ -440,7 +452,7 @@ static void look(struct skuai_strand *strand, skua_job *job)
         move_watch(more, job, now - more->looked_ns);
     } else {
         more->credit_ns = 0;
-        more->fed_ns = now;
+        more->first_ns = more->fed_ns = now;
         more->share_gap_ns = more->is_taken ? 0 : SHARE_NS;
         more->wake_gap_ns = WAKE_NS;
     }

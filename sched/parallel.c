@@ -83,6 +83,13 @@ static struct mapped_strand *mapped_of_token(skua_task *token)
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token);
 
+/* Jobs that nobody looks at are small. */
+static void set_watch(struct mapped_strand *strand, skua_job *watch)
+{
+    skuai_strand_watch(&strand->strand, watch);
+    strand->strand.head.small = watch;
+}
+
 /* Twice the address space that an aligned one needs, out of bounds but for what is used. */
 static struct mapped_strand *map_strand(void)
 {
@@ -98,7 +105,7 @@ static struct mapped_strand *map_strand(void)
     made->raw = raw;
     skua_job *jobs = (skua_job *)(void *)(at + HEADER_BYTES);
     skuai_strand_init(&made->strand, jobs, JOBS);
-    skuai_strand_watch(&made->strand, jobs + FIRST_WATCH);
+    set_watch(made, jobs + FIRST_WATCH);
     made->token.run = run_token;
     return made;
 }
@@ -225,6 +232,8 @@ static struct mapped_strand *begin(bool is_taken)
         strand->is_taken = is_taken;
         strand->canceled = false;
         skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
+        if (worker->sched->env.sim != NULL) /* what the clock decides otherwise */
+            strand->strand.head.small = strand->strand.jobs + skuai_random_below(&worker->random, FIRST_WATCH);
         fiber->strand = &strand->strand;
         /* Release: whoever poisons it finds it made. No model test runs this: one pair. */
         skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE);
@@ -239,9 +248,9 @@ static void leave_watch(struct mapped_strand *strand)
 {
     skua_job *first = strand->strand.jobs + FIRST_WATCH;
     if (strand->looked_ns - strand->first_ns > SHORT_NS)
-        skuai_strand_watch(&strand->strand, first);
+        set_watch(strand, first);
     else if (strand->looked_ns == 0 && strand->strand.watch < first)
-        skuai_strand_watch(&strand->strand, strand->strand.watch + 1);
+        set_watch(strand, strand->strand.watch + 1);
 }
 
 static void end(struct mapped_strand *strand)
@@ -424,10 +433,10 @@ static void move_watch(struct mapped_strand *more, skua_job *job, uint64_t since
         more->credit_ns = LOOK_CREDIT_NS;
     if (more->credit_ns < 0 && job != NULL) {
         more->credit_ns = 0;
-        skuai_strand_watch(strand, job);
+        set_watch(more, job);
     } else if (since > LOOK_LATE_NS) {
         ptrdiff_t room = strand->jobs_end - strand->watch, levels = 64 - __builtin_clzll(since / LOOK_LATE_NS);
-        skuai_strand_watch(strand, strand->watch + (levels < room ? levels : room));
+        set_watch(more, strand->watch + (levels < room ? levels : room));
     }
 }
 

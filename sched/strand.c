@@ -20,6 +20,7 @@ void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t cou
     strand->split = strand->watch = strand->jobs = jobs;
     strand->jobs_end = jobs + count;
     strand->waiter = NULL;
+    strand->head.small = jobs;
     strand->shielded = 0;
     strand->lock = (struct skuai_lock){ { 0 } };
     /* These are published by whoever shows the strand to others. */

@@ -67,6 +67,7 @@ struct skua_job {
 struct skua_strand {
     skua_wordptr limit; /* jobs below this address are no longer private, or somebody is hungry */
     skua_wordptr top;   /* the first free one */
+    skua_job *small;    /* at this depth and below jobs are not worth making */
 };
 
 SKUA_API void skuai_parallel_run(skuai_job_fn *run, void *room);
@@ -114,13 +115,32 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 #define SKUA_PARALLEL_VOID(...)              \
     SKUA_PARALLEL_VOID_DECLARE(__VA_ARGS__); \
     SKUA_PARALLEL_VOID_DEFINE(__VA_ARGS__)
+/* Likewise, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs are small
+ * a clone runs that makes none, in which a fork only begins when it is joined. So the function may not wait for what it
+ * has forked, by other means than the join; and with NDEBUG only, because the clone cannot check how it is joined. */
+#define SKUA_COMPUTE(...)              \
+    SKUA_COMPUTE_DECLARE(__VA_ARGS__); \
+    SKUA_COMPUTE_DEFINE(__VA_ARGS__)
+#define SKUA_COMPUTE_VOID(...)              \
+    SKUA_COMPUTE_VOID_DECLARE(__VA_ARGS__); \
+    SKUA_COMPUTE_VOID_DEFINE(__VA_ARGS__)
 /* In two parts, for functions that call each other: a declaration, and with the same words the definition. */
-#define SKUA_PARALLEL_DECLARE(...) SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DECLARE, VALUE, __VA_ARGS__)
-#define SKUA_PARALLEL_DEFINE(...) SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DEFINE, VALUE, __VA_ARGS__)
+#define SKUA_PARALLEL_DECLARE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DECLARE, WAITS, VALUE, __VA_ARGS__)
+#define SKUA_PARALLEL_DEFINE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DEFINE, WAITS, VALUE, __VA_ARGS__)
 #define SKUA_PARALLEL_VOID_DECLARE(...) \
-    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DECLARE, VOID, void, __VA_ARGS__)
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DECLARE, WAITS, VOID, void, __VA_ARGS__)
 #define SKUA_PARALLEL_VOID_DEFINE(...) \
-    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DEFINE, VOID, void, __VA_ARGS__)
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DEFINE, WAITS, VOID, void, __VA_ARGS__)
+#define SKUA_COMPUTE_DECLARE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DECLARE, COMPUTES, VALUE, __VA_ARGS__)
+#define SKUA_COMPUTE_DEFINE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(__VA_ARGS__))(DEFINE, COMPUTES, VALUE, __VA_ARGS__)
+#define SKUA_COMPUTE_VOID_DECLARE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DECLARE, COMPUTES, VOID, void, __VA_ARGS__)
+#define SKUA_COMPUTE_VOID_DEFINE(...) \
+    SKUAI_JOB_CAT(SKUAI_JOB_, SKUAI_JOB_COUNT(void, __VA_ARGS__))(DEFINE, COMPUTES, VOID, void, __VA_ARGS__)
 
 /* In the body of a parallel function: calls one. */
 #define SKUA_CALL(...) SKUAI_JOB_CAT(SKUAI_CALL_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
@@ -131,7 +151,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 #define SKUA_FORK_INTO(handle, ...) \
     SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(&(handle), __VA_ARGS__)
 /* Likewise: the result of what was forked last and has not been joined. To name the function keeps the call direct. */
-#define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, &(handle))
+#define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, skuai_serial, &(handle))
 
 /* The type of a forked job's handle. */
 #define SKUA_FORKED(name) SKUAI_JOB_CAT(struct SKUAI_JOB_EMPTY() name, _skuai_forked)
@@ -153,11 +173,12 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 #define SKUA_RUN_FUTURE(where, ...) SKUAI_JOB_CAT(SKUAI_RUN_FUTURE_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(where, __VA_ARGS__)
 #define SKUA_RUN_VALUE(running) ((running)->at.out)
 
-#define SKUAI_CALL_1(name) name##_skuai_body(skuai_strand, skuai_top)
-#define SKUAI_CALL_0(name, ...) name##_skuai_body(skuai_strand, skuai_top, __VA_ARGS__)
-#define SKUAI_FORK_1(handle, name) name##_skuai_fork(skuai_strand, &skuai_top, handle, (struct name##_skuai_in){ 0 })
+#define SKUAI_CALL_1(name) name##_skuai_call(skuai_strand, skuai_top, skuai_serial)
+#define SKUAI_CALL_0(name, ...) name##_skuai_call(skuai_strand, skuai_top, skuai_serial, __VA_ARGS__)
+#define SKUAI_FORK_1(handle, name) \
+    name##_skuai_fork(skuai_strand, &skuai_top, skuai_serial, handle, (struct name##_skuai_in){ 0 })
 #define SKUAI_FORK_0(handle, name, ...) \
-    name##_skuai_fork(skuai_strand, &skuai_top, handle, (struct name##_skuai_in){ __VA_ARGS__ })
+    name##_skuai_fork(skuai_strand, &skuai_top, skuai_serial, handle, (struct name##_skuai_in){ __VA_ARGS__ })
 #define SKUAI_RUN_1(name) name##_skuai_enter((struct name##_skuai_in){ 0 })
 #define SKUAI_RUN_0(name, ...) name##_skuai_enter((struct name##_skuai_in){ __VA_ARGS__ })
 
@@ -180,36 +201,47 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 
 #define SKUAI_JOB_HELPER static inline __attribute__((always_inline, unused))
 
-#define SKUAI_JOB_2(what, kind, R, name) SKUAI_JOB_##what(kind, R, name, (), (char none;), ())
-#define SKUAI_JOB_4(what, kind, R, name, T1, a1) SKUAI_JOB_##what(kind, R, name, (, T1 a1), (T1 a1;), (, in.a1))
-#define SKUAI_JOB_6(what, kind, R, name, T1, a1, T2, a2) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2), \
+#define SKUAI_JOB_2(what, mode, kind, R, name) SKUAI_JOB_##what(mode, kind, R, name, (), (char none;), (), ())
+#define SKUAI_JOB_4(what, mode, kind, R, name, T1, a1) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1), \
+                     (T1 a1;), \
+                     (, in.a1), \
+                     (, a1))
+#define SKUAI_JOB_6(what, mode, kind, R, name, T1, a1, T2, a2) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2), \
                      (T1 a1; T2 a2;), \
-                     (, in.a1, in.a2))
-#define SKUAI_JOB_8(what, kind, R, name, T1, a1, T2, a2, T3, a3) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3), \
+                     (, in.a1, in.a2), \
+                     (, a1, a2))
+#define SKUAI_JOB_8(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3), \
                      (T1 a1; T2 a2; T3 a3;), \
-                     (, in.a1, in.a2, in.a3))
-#define SKUAI_JOB_10(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4), \
+                     (, in.a1, in.a2, in.a3), \
+                     (, a1, a2, a3))
+#define SKUAI_JOB_10(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4), \
                      (T1 a1; T2 a2; T3 a3; T4 a4;), \
-                     (, in.a1, in.a2, in.a3, in.a4))
-#define SKUAI_JOB_12(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5), \
+                     (, in.a1, in.a2, in.a3, in.a4), \
+                     (, a1, a2, a3, a4))
+#define SKUAI_JOB_12(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5;), \
-                     (, in.a1, in.a2, in.a3, in.a4, in.a5))
-#define SKUAI_JOB_14(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5), \
+                     (, a1, a2, a3, a4, a5))
+#define SKUAI_JOB_14(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6;), \
-                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6))
-#define SKUAI_JOB_16(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6), \
+                     (, a1, a2, a3, a4, a5, a6))
+#define SKUAI_JOB_16(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7;), \
-                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7))
-#define SKUAI_JOB_18(what, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8) \
-    SKUAI_JOB_##what(kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8), \
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7), \
+                     (, a1, a2, a3, a4, a5, a6, a7))
+#define SKUAI_JOB_18(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7; T8 a8;), \
-                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7, in.a8))
+                     (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7, in.a8), \
+                     (, a1, a2, a3, a4, a5, a6, a7, a8))
 
 #define SKUAI_JOB_OUT_VALUE(R) R out;
 #define SKUAI_JOB_OUT_VOID(R)
@@ -231,7 +263,60 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     *(to) = (at).out
 #define SKUAI_JOB_PUT_VOID(to, at) (void)(to)
 
-#define SKUAI_JOB_DECLARE(kind, R, name, parameters, fields, pass)                                                  \
+#ifdef NDEBUG
+#define SKUAI_JOB_IS_SMALL(strand, top) ((top) >= (strand)->small)
+#else
+#define SKUAI_JOB_IS_SMALL(strand, top) ((void)(strand), (void)(top), false)
+#endif
+
+/* What differs between functions that have a serial clone and those that have none. */
+#define SKUAI_JOB_SAVED_WAITS(name)
+#define SKUAI_JOB_SAVED_COMPUTES(name) struct name##_skuai_in in; /* in the clone */
+#define SKUAI_JOB_CLONE_WAITS(kind, R, name, parameters, plain)
+#define SKUAI_JOB_CLONE_COMPUTES(kind, R, name, parameters, plain)                                                  \
+    static R name##_skuai_serial(skua_strand *skuai_strand, skua_job *skuai_top SKUAI_JOB_UNPACK parameters);       \
+    SKUAI_JOB_HELPER R name##_skuai_best(skua_strand *skuai_strand,                                                 \
+                                         skua_job *skuai_top SKUAI_JOB_UNPACK parameters)                           \
+    {                                                                                                               \
+        if (SKUAI_JOB_IS_SMALL(skuai_strand, skuai_top)) {                                                          \
+            SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));             \
+        }                                                                                                           \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_body(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));                   \
+    }
+#define SKUAI_JOB_BEST_WAITS(name) name##_skuai_body
+#define SKUAI_JOB_BEST_COMPUTES(name) name##_skuai_best
+#define SKUAI_JOB_FORK_WAITS(serial, forked, from) (void)(serial)
+#define SKUAI_JOB_FORK_COMPUTES(serial, forked, from) \
+    do {                                              \
+        if (serial) {                                 \
+            (forked)->in = (from);                    \
+            return;                                   \
+        }                                             \
+    } while (0)
+#define SKUAI_JOB_CALL_WAITS(kind, name, serial, plain) (void)(serial)
+#define SKUAI_JOB_CALL_COMPUTES(kind, name, serial, plain)                                                          \
+    if (serial) {                                                                                                   \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));                 \
+    }
+#define SKUAI_JOB_JOIN_WAITS(kind, name, serial, strand, top, forked, pass) (void)(serial)
+#define SKUAI_JOB_JOIN_COMPUTES(kind, name, serial, strand, top, forked, pass)                                      \
+    if (serial) {                                                                                                   \
+        struct name##_skuai_in in = (forked)->in;                                                                   \
+        (void)in;                                                                                                   \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_serial((strand), (top)SKUAI_JOB_UNPACK pass));                           \
+    }
+#define SKUAI_JOB_SERIAL_WAITS(kind, R, name, parameters, plain)
+#define SKUAI_JOB_SERIAL_COMPUTES(kind, R, name, parameters, plain)                                                 \
+    __attribute__((unused)) static R name##_skuai_serial(skua_strand *skuai_strand,                                 \
+                                                         skua_job *skuai_top SKUAI_JOB_UNPACK parameters)           \
+    {                                                                                                               \
+        if (__builtin_expect(skuai_word_peek_ptr(&skuai_strand->limit) == (void *)UINTPTR_MAX, 0)) {                \
+            SKUAI_JOB_GIVE_##kind(name##_skuai_body(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));               \
+        }                                                                                                           \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_top, true SKUAI_JOB_UNPACK plain));             \
+    }
+
+#define SKUAI_JOB_DECLARE(mode, kind, R, name, parameters, fields, pass, plain)                                     \
     struct name##_skuai_in {                                                                                        \
         SKUAI_JOB_UNPACK fields                                                                                     \
     };                                                                                                              \
@@ -249,22 +334,31 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         union name##_skuai_room *room, at;                                                                          \
     };                                                                                                              \
     struct name##_skuai_forked {                                                                                    \
+        SKUAI_JOB_SAVED_##mode(name)                                                                                \
         skua_job *job;                                                                                              \
         _Alignas(name##_skuai_is_large ? _Alignof(union name##_skuai_room) : 1) /* for what a job has no room for */ \
             char room[name##_skuai_is_large ? sizeof(union name##_skuai_room) : 1];                                 \
     };                                                                                                              \
     static R name##_skuai_body(skua_strand *skuai_strand, skua_job *skuai_top SKUAI_JOB_UNPACK parameters);         \
+    SKUAI_JOB_CLONE_##mode(kind, R, name, parameters, plain)                                                        \
+    SKUAI_JOB_HELPER R name##_skuai_call(skua_strand *skuai_strand, skua_job *skuai_top,                            \
+                                         const bool skuai_serial SKUAI_JOB_UNPACK parameters)                       \
+    {                                                                                                               \
+        SKUAI_JOB_CALL_##mode(kind, name, skuai_serial, plain);                                                     \
+        SKUAI_JOB_GIVE_##kind(SKUAI_JOB_BEST_##mode(name)(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));         \
+    }                                                                                                               \
     __attribute__((unused)) static void name##_skuai_run(skua_strand *strand, void *room)                           \
     {                                                                                                               \
         union name##_skuai_room *at = name##_skuai_is_large ? *(union name##_skuai_room **)room                     \
                                                             : (union name##_skuai_room *)room;                      \
         struct name##_skuai_in in = at->in;                                                                         \
         (void)in;                                                                                                   \
-        SKUAI_JOB_KEEP_##kind(at, name##_skuai_body(strand, strand->top.raw SKUAI_JOB_UNPACK pass));                \
+        SKUAI_JOB_KEEP_##kind(at, SKUAI_JOB_BEST_##mode(name)(strand, strand->top.raw SKUAI_JOB_UNPACK pass));      \
     }                                                                                                               \
-    SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top,                                    \
+    SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top, const bool serial,                 \
                                             struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
     {                                                                                                               \
+        SKUAI_JOB_FORK_##mode(serial, forked, in);                                                                  \
         SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
         skua_job *job = *top;                                                                                       \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
@@ -278,8 +372,10 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         if (skuai_job_is_below_limit(strand, job))                                                                  \
             skuai_parallel_forked(strand);                                                                           \
     }                                                                                                               \
-    SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, struct name##_skuai_forked *forked)   \
+    SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, const bool serial,                    \
+                                         struct name##_skuai_forked *forked)                                        \
     {                                                                                                               \
+        SKUAI_JOB_JOIN_##mode(kind, name, serial, strand, *top, forked, pass);                                      \
         skua_job *job = *top - 1;                                                                                   \
         SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
         SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order, or twice");                              \
@@ -290,7 +386,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
             struct name##_skuai_in in;                                                                              \
             __builtin_memcpy(&in, room, sizeof in);                                                                 \
             (void)in;                                                                                               \
-            SKUAI_JOB_GIVE_##kind(name##_skuai_body(strand, job SKUAI_JOB_UNPACK pass));                            \
+            SKUAI_JOB_GIVE_##kind(SKUAI_JOB_BEST_##mode(name)(strand, job SKUAI_JOB_UNPACK pass));                  \
         }                                                                                                           \
         SKUAI_JOB_TAKE_##kind(R, room);                                                                             \
     }                                                                                                               \
@@ -324,9 +420,19 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     }                                                                                                               \
     struct name##_skuai_forked
 
-#define SKUAI_JOB_DEFINE(kind, R, name, parameters, fields, pass)                                                   \
-    static R name##_skuai_body(__attribute__((unused)) skua_strand *skuai_strand,                                   \
-                               __attribute__((unused)) skua_job *skuai_top SKUAI_JOB_UNPACK parameters)
+#define SKUAI_JOB_DEFINE(mode, kind, R, name, parameters, fields, pass, plain)                                      \
+    SKUAI_JOB_HELPER R name##_skuai_impl(skua_strand *skuai_strand, skua_job *skuai_top,                            \
+                                         const bool skuai_serial SKUAI_JOB_UNPACK parameters);                      \
+    __attribute__((unused)) static R name##_skuai_body(skua_strand *skuai_strand,                                   \
+                                                       skua_job *skuai_top SKUAI_JOB_UNPACK parameters)             \
+    {                                                                                                               \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_top, false SKUAI_JOB_UNPACK plain));            \
+    }                                                                                                               \
+    SKUAI_JOB_SERIAL_##mode(kind, R, name, parameters, plain)                                                       \
+    SKUAI_JOB_HELPER R name##_skuai_impl(__attribute__((unused)) skua_strand *skuai_strand,                         \
+                                         __attribute__((unused)) skua_job *skuai_top,                               \
+                                         __attribute__((unused)) const bool skuai_serial                            \
+                                             SKUAI_JOB_UNPACK parameters)
 
 #endif
 

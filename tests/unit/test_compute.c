@@ -1,0 +1,111 @@
+/* SKUA_COMPUTE of skua/parallel.h: what the serial clones give is what the jobs would. They exist with NDEBUG only. */
+#if !defined(NDEBUG)
+#define NDEBUG 1
+#endif
+#include "support/random_jobs.h"
+
+SKUA_COMPUTE(long, fib, int, n)
+{
+    if (n < 2)
+        return n;
+    SKUA_FORK(left, fib, n - 1);
+    long right = SKUA_CALL(fib, n - 2);
+    return SKUA_JOIN(fib, left) + right;
+}
+static int run_fib(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(SKUA_RUN(fib, 18), 2584);
+    return 0;
+}
+TEST(recursion) { run_everywhere(run_fib, NULL); }
+static int run_large_fib(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(SKUA_RUN(fib, 32), 2178309);
+    return 0;
+}
+TEST(many_workers)
+{
+    for (int i = 0; i < (int)test_scaled(20); i++)
+        CHECK_EQ(run_on(8, run_large_fib, NULL), 0);
+}
+
+/* As the random trees of jobs, but for what waits. */
+SKUA_COMPUTE_VOID_DECLARE(tree, uint64_t, seed, int, depth, uint64_t *, sum);
+SKUA_COMPUTE(struct jobs_wide, wide_tree, struct jobs_wide, in)
+{
+    uint64_t seed = in.seed;
+    in.seed = 0;
+    SKUA_CALL(tree, seed, in.depth, &in.seed);
+    return in;
+}
+/* A function of the other kind among them, which may wait. */
+SKUA_PARALLEL(uint64_t, waiting_tree, uint64_t, seed, int, depth)
+{
+    uint64_t sum = 0;
+    SKUA_FORK(all, tree, seed, depth, &sum);
+    CHECK_OK(skua_yield());
+    SKUA_JOIN(tree, all);
+    return sum;
+}
+SKUA_COMPUTE_VOID_DEFINE(tree, uint64_t, seed, int, depth, uint64_t *, sum)
+{
+    SKUA_FORKED(tree) kid[3];
+    SKUA_FORKED(wide_tree) wide;
+    SKUA_FORKED(waiting_tree) waiting;
+    uint64_t kid_sum[3] = { 0, 0, 0 }, kind = (seed >> 50) % 16;
+    int first = kind < 2, kids = jobs_children(seed);
+    *sum = seed;
+    if (depth == 0)
+        return;
+    if (kind == 0)
+        SKUA_FORK_INTO(wide, wide_tree, jobs_widen(jobs_child(seed, 0), depth - 1));
+    if (kind == 1)
+        SKUA_FORK_INTO(waiting, waiting_tree, jobs_child(seed, 0), depth - 1);
+    for (int i = first; i < kids - 1; i++)
+        SKUA_FORK_INTO(kid[i], tree, jobs_child(seed, i), depth - 1, &kid_sum[i]);
+    if (first < kids)
+        SKUA_CALL(tree, jobs_child(seed, kids - 1), depth - 1, &kid_sum[kids - 1]);
+    for (int i = kids - 1; i-- > first;)
+        SKUA_JOIN(tree, kid[i]);
+    if (kind == 1)
+        *sum += SKUA_JOIN(waiting_tree, waiting);
+    if (kind == 0)
+        *sum += SKUA_JOIN(wide_tree, wide).seed;
+    for (int i = first; i < kids; i++)
+        *sum += kid_sum[i];
+}
+static uint64_t serial_tree(uint64_t seed, int depth)
+{
+    uint64_t sum = seed;
+    for (int i = 0; depth > 0 && i < jobs_children(seed); i++)
+        sum += serial_tree(jobs_child(seed, i), depth - 1);
+    return sum;
+}
+
+struct tree_of {
+    uint64_t seed;
+    int depth;
+};
+static int run_tree(void *arg)
+{
+    const struct tree_of *of = arg;
+    uint64_t sum;
+    SKUA_RUN(tree, of->seed, of->depth, &sum);
+    CHECK_EQ(sum, serial_tree(of->seed, of->depth));
+    return 0;
+}
+TEST(random_trees_on_1_to_32_workers)
+{
+    uint64_t end = test_seed() + test_scaled(20);
+    for (uint64_t seed = test_seed(); seed < end; seed++)
+        for (uint32_t workers = 1; workers <= 32; workers *= 2)
+            run_on(workers, run_tree, &(struct tree_of){ jobs_mix(seed * 100 + workers), 14 });
+}
+TEST(random_trees_under_seeds)
+{
+    uint64_t end = test_seed() + test_scaled(500);
+    for (uint64_t seed = test_seed(); seed < end; seed++)
+        run_seeded(seed, 1 + (uint32_t)(seed % 7), run_tree, &(struct tree_of){ jobs_mix(seed), 7 });
+}

@@ -2,6 +2,7 @@
 #ifndef SKUA_H
 #define SKUA_H
 
+#include "skua/algorithm.h"
 #include "skua/base.h"
 #include "skua/combine.h"
 #include "skua/future.h"

@@ -4,6 +4,7 @@
 
 #include "sched/atomic.h"
 #include "sched/lock.h"
+#include "skua/parallel.h"
 
 struct skuai_scheduler;
 struct skuai_strand;
@@ -23,6 +24,12 @@ void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *s
 
 /* Y8: `worker`, or the guard (NULL), has found nothing to do, or nobody who does it. */
 void skuai_parallel_hunger(struct skuai_scheduler *sched);
+
+/* Y8, for a job that could fork, of its own strand: whether somebody is hungry, so that a fork would be shared at once. */
+SKUAI_INLINE bool skuai_parallel_wants(const skua_strand *strand)
+{
+    return (uintptr_t)skuai_word_peek_ptr(&strand->limit) == UINTPTR_MAX;
+}
 
 /* In a signal handler: whether the fault is the overflow of a job stack; as skuai_overflow_describe_fn. */
 int skuai_strand_describe(const struct skuai_strand *strand, const void *fault_address, char *text, size_t size);

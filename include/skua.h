@@ -9,6 +9,7 @@
 #include "skua/op.h"
 #include "skua/parallel.h"
 #include "skua/runtime.h"
+#include "skua/sort.h"
 #include "skua/task.h"
 #include "skua/time.h"
 

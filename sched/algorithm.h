@@ -2,8 +2,8 @@
  *
  * Lazy binary splitting (Tzannes, Caragea, Barua, Vishkin, PPoPP 2010): a job has a range and goes through it from the
  * left, a chunk at a time. Between two chunks it asks whether somebody is hungry, and only then forks the upper half of
- * what is left, which is shared at once. At its end it joins what it has forked, from the left to the right; what nobody
- * has taken by then runs right there.
+ * what is left, which is shared at once. At its end it joins what it has forked, from the left to the right; what
+ * nobody has taken by then runs right there.
  */
 #ifndef SKUAI_ALGORITHM_H
 #define SKUAI_ALGORITHM_H
@@ -31,6 +31,9 @@ struct skuai_loop {
 
 /* The caller of the algorithm `call`. Returns 0 or an error. */
 int skuai_loop_begin(struct skuai_loop *loop, const char *call, const skua_parallel_attr *attr);
+
+/* Whether the caller of an algorithm (not NULL) was asked to end, or the job that asks this. */
+bool skuai_loop_caller_is_cancelled(const skua_task *caller);
 
 /* Some chunks are left to begin. Whether they may. */
 bool skuai_loop_asks_stop(struct skuai_loop *loop);

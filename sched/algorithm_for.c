@@ -20,14 +20,19 @@ int skuai_loop_begin(struct skuai_loop *loop, const char *call, const skua_paral
     return 0;
 }
 
+bool skuai_loop_caller_is_cancelled(const skua_task *caller)
+{
+    /* The caller waits or works elsewhere; the job that asks may be on a fiber that was asked to end by itself.
+     * Relaxed: a flag with nothing behind it. */
+    return (skuai_load_64(&caller->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0 ||
+           skuai_cancel_pending(skuai_worker_self());
+}
+
 bool skuai_loop_asks_stop(struct skuai_loop *loop)
 {
-    /* The caller waits or works elsewhere; the job that asks may be on a fiber that was asked to end by itself. Relaxed,
-     * both: a flag with nothing behind it. */
-    if ((skuai_load_64(&loop->caller->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) == 0 &&
-        !skuai_cancel_pending(skuai_worker_self()))
+    if (!skuai_loop_caller_is_cancelled(loop->caller))
         return false;
-    skuai_store_32(&loop->stopped, 1, SKUAI_RELAXED);
+    skuai_store_32(&loop->stopped, 1, SKUAI_RELAXED); /* likewise */
     return true;
 }
 

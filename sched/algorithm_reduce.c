@@ -1,8 +1,8 @@
 /* Parallel reductions. See algorithm.h.
  *
  * A job that runs where it was forked, at its join, goes on with the accumulator of what lies left of it: so without
- * thieves a reduction is the plain loop. A job that was taken makes an accumulator of its own, which its forker combines
- * into its own and frees. The strand tells which is the case.
+ * thieves a reduction is the plain loop. A job that was taken makes an accumulator of its own, which its forker
+ * combines into its own and frees. The strand tells which is the case.
  *
  * A deterministic one is a fixed tree: leaves of one grain to two, each from a fresh accumulator.
  */
@@ -11,7 +11,7 @@
 #include <errno.h>
 
 enum {
-    GRAIN_PARTS = 256, /* a range is cut in about as many; untuned: cheap on small ranges, enough for dozens of workers */
+    GRAIN_PARTS = 256, /* a range is cut in about as many; untuned: cheap, and enough for dozens of workers */
     GRAIN_MAX = 4096,
     ROOM_BYTES = 64    /* for an accumulator in a stack frame */
 };

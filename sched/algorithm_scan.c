@@ -2,8 +2,8 @@
  *
  * The range is cut into blocks of equal length. The leader, on the caller's fiber, goes through them from the left: it
  * knows the prefix of each, so it sums and applies a chunk of them while it is in the cache. Jobs that others have
- * taken only sum their blocks, each for itself. When leader and others have met, the prefixes of the blocks that were only
- * summed follow from their sums, and a loop applies them. So without thieves a scan is one pass over the memory.
+ * taken only sum their blocks, each for itself. When leader and others have met, the prefixes of the blocks that were
+ * only summed follow from their sums, and a loop applies them. So without thieves a scan is one pass over the memory.
  *
  * A job that nobody has taken runs on the leader's strand; if all before it has been applied, it leads.
  */

@@ -25,7 +25,8 @@ void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *s
 /* Y8: `worker`, or the guard (NULL), has found nothing to do, or nobody who does it. */
 void skuai_parallel_hunger(struct skuai_scheduler *sched);
 
-/* Y8, for a job that could fork, of its own strand: whether somebody is hungry, so that a fork would be shared at once. */
+/* Y8. By a job of its own strand, which could fork: whether somebody is hungry, so that the fork would be shared at
+ * once. */
 SKUAI_INLINE bool skuai_parallel_wants(const skua_strand *strand)
 {
     return (uintptr_t)skuai_word_peek_ptr(&strand->limit) == UINTPTR_MAX;

@@ -1,5 +1,5 @@
 /* A clock for stretches of some microseconds: read in a few nanoseconds, in ticks of about the length that
- * SKUAI_TICKS_PER_US says. Only differences mean something; those across threads may be off, and their reader must cope.
+ * SKUAI_TICKS_PER_US says. Only differences mean something; across threads they may be off, and their reader must cope.
  * In a simulation it is the virtual time, which stands still while a task computes.
  */
 #ifndef SKUAI_TICKS_H

@@ -9,11 +9,11 @@
  *     …
  *     int rc = skua_parallel_for(0, count, scale, x);      // in a fiber
  *
- * There is no grain size to choose. The caller itself goes through the range, chunk after chunk; between chunks it looks
- * whether a worker is out of work, and only then gives it the upper half of what remains, where the same goes on. A
- * chunk begins as a single index and grows while it takes less than some microseconds, so that a body of a nanosecond
- * runs at the speed of the plain loop, and a body of a millisecond is split at each index. (Bodies whose cost jumps by
- * more than a thousand from one index to the next come too late for that.)
+ * There is no grain size to choose. The caller itself goes through the range, chunk after chunk; between chunks it
+ * looks whether a worker is out of work, and only then gives it the upper half of what remains, where the same goes on.
+ * A chunk begins as a single index and grows while it takes less than some microseconds, so that a body of a nanosecond
+ * runs at the speed of the plain loop, and a body of a millisecond is split at each index. (If the cost jumps a
+ * thousandfold from one index to the next, the chunk under way is not cut short for that.)
  *
  * All of them:
  *   Threads: fibers, and whatever a job calls (parallel.h), so they nest. Not a future's body, not a plain thread: that

@@ -1,11 +1,11 @@
-/* sched/algorithm_*.c: parallel loops, reductions, scans and calls do what the serial ones do, whoever does the parts. */
+/* sched/algorithm_*.c: parallel loops, reductions, scans and calls do what serial ones do, whoever does the parts. */
 #include "support/with_runtime.h"
 
 #include <errno.h>
 #include <string.h>
 
-static const size_t sizes[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 255, 257, 1000,
-                                1023, 1025, 4095, 4097, 20000, 100003 };
+static const size_t sizes[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 255, 257,
+                                1000, 1023, 1025, 4095, 4097, 20000, 100003 };
 enum { SIZES = sizeof sizes / sizeof sizes[0], LARGEST = 100003 };
 
 /* ---- loops ---- */
@@ -70,7 +70,8 @@ struct matrix {
 };
 static struct matrix times(struct matrix x, struct matrix y)
 {
-    return (struct matrix){ x.a * y.a + x.b * y.c, x.a * y.b + x.b * y.d, x.c * y.a + x.d * y.c, x.c * y.b + x.d * y.d };
+    return (struct matrix){ x.a * y.a + x.b * y.c, x.a * y.b + x.b * y.d,
+                            x.c * y.a + x.d * y.c, x.c * y.b + x.d * y.d };
 }
 static struct matrix matrix_at(size_t i) { return (struct matrix){ i + 1, 2 * i + 1, 3, i ^ 5 }; }
 static void matrix_init(void *context, void *acc)
@@ -223,7 +224,8 @@ static void matrix_apply(void *context, const void *prefix, size_t begin, size_t
     for (; begin < end; begin++)
         x[begin] = total = times(total, x[begin]);
 }
-static const skua_scan matrix_scan = { sizeof(struct matrix), matrix_init, matrix_sum_in, matrix_combine, matrix_apply };
+static const skua_scan matrix_scan = { sizeof(struct matrix), matrix_init, matrix_sum_in, matrix_combine,
+                                       matrix_apply };
 
 static int run_scans(void *arg)
 {

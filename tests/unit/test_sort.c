@@ -189,7 +189,8 @@ static void check_bytes(size_t count, size_t size, enum shape shape, bool stable
     sort_fn *sort = stable ? skua_parallel_sort_stable : skua_parallel_sort;
     CHECK_EQ(sort(base, count, size, size >= 8 ? compare_long : compare_short), 0);
     for (size_t i = 0; i < count; i++) {
-        struct bytes now = bytes_get(base + i * size, size), before = bytes_get(base + (i > 0 ? i - 1 : 0) * size, size);
+        struct bytes now = bytes_get(base + i * size, size);
+        struct bytes before = bytes_get(base + (i > 0 ? i - 1 : 0) * size, size);
         sum -= ((uint64_t)now.key + 1) * (now.index + (uint64_t)1);
         CHECK(before.key <= now.key);
         if (stable && i > 0 && size >= 3 && size != 4 && before.key == now.key)
@@ -217,8 +218,8 @@ static int run_some_bytes(void *arg)
 {
     uint64_t *random = arg;
     for (int i = 0; i < 6; i++)
-        check_bytes(test_rand(random) % 9000, widths[test_rand(random) % WIDTHS], (enum shape)(test_rand(random) % SHAPES),
-                    i % 2);
+        check_bytes(test_rand(random) % 9000, widths[test_rand(random) % WIDTHS],
+                    (enum shape)(test_rand(random) % SHAPES), i % 2);
     return 0;
 }
 TEST(bytes_everywhere) { run_everywhere(run_some_bytes, &(uint64_t){ 1 }); }

@@ -51,6 +51,11 @@ static void lead(struct scan *scan, size_t at, size_t next)
     const skua_scan *how = scan->how;
     size_t begin = start_of(scan, at), end = start_of(scan, next);
     bool sum = next < scan->blocks || scan->wants_total;
+    scan->applied = next;
+    if (sum && how->advance != NULL && !scan->deterministic) {
+        how->advance(scan->context, scan->prefix, begin, end);
+        return;
+    }
     if (sum && scan->deterministic) {
         how->init(scan->context, scan->spare);
         how->sum(scan->context, scan->spare, begin, end);
@@ -59,7 +64,6 @@ static void lead(struct scan *scan, size_t at, size_t next)
         how->sum(scan->context, scan->spare, begin, end);
     }
     how->apply(scan->context, scan->prefix, begin, end);
-    scan->applied = next;
     if (!sum)
         return;
     if (scan->deterministic)

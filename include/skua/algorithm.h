@@ -69,10 +69,10 @@ SKUA_API SKUA_NODISCARD int skua_parallel_for_with(const skua_parallel_attr *att
  * combined is not looked at again, and each accumulator but the result is combined into another one, so accumulators
  * may own memory. They are aligned as elements of an array of that size. */
 typedef struct skua_reduce {
-    size_t size;                                                        /* bytes of an accumulator */
-    void (*init)(void *context, void *acc);                             /* makes it neutral */
-    void (*body)(void *context, void *acc, size_t begin, size_t end);   /* adds these indices, at its right end */
-    void (*combine)(void *context, void *acc, const void *right);       /* adds what follows, and may use it up */
+    size_t size;                                                      /* bytes of an accumulator */
+    void (*init)(void *context, void *acc);                           /* makes it neutral */
+    void (*body)(void *context, void *acc, size_t begin, size_t end); /* adds these indices, at its right end */
+    void (*combine)(void *context, void *acc, const void *right);     /* adds what follows, and may use it up */
 } skua_reduce;
 
 /* Reduces a range into *result, which need not be initialised.
@@ -93,23 +93,28 @@ SKUA_API SKUA_NODISCARD int skua_parallel_reduce_with(const skua_parallel_attr *
  *             x[begin] = total += x[begin];
  *     }
  *     …
- *     static const skua_scan how = { sizeof(double), zero, sum, add, running };
+ *     static const skua_scan how = {
+ *         .size = sizeof(double), .init = zero, .sum = sum, .combine = add, .apply = running
+ *     };
  *     int rc = skua_parallel_scan(0, count, &how, x, NULL);
- * For each index `sum` is called at most once, and before `apply`, so that a scan in place is fine. The rest is as in a
- * reduction; but accumulators are copied as bytes and forgotten, so they must not own anything. */
+ * For each index `sum` is called at most once, and before `apply`, so that a scan in place is fine. Where the prefix is
+ * known, `advance` does the work of both in one pass, if there is one and the scan is not to be deterministic: it is
+ * given the prefix and leaves what `sum` would have made of it. The rest is as in a reduction; but accumulators are
+ * copied as bytes and forgotten, so they must not own anything. */
 typedef struct skua_scan {
-    size_t size;                                                        /* bytes of an accumulator */
-    void (*init)(void *context, void *acc);                             /* makes it neutral */
-    void (*sum)(void *context, void *acc, size_t begin, size_t end);    /* adds these indices, at its right end */
-    void (*combine)(void *context, void *acc, const void *right);       /* adds what follows */
+    size_t size;                                                      /* bytes of an accumulator */
+    void (*init)(void *context, void *acc);                           /* makes it neutral */
+    void (*sum)(void *context, void *acc, size_t begin, size_t end);  /* adds these indices, at its right end */
+    void (*combine)(void *context, void *acc, const void *right);     /* adds what follows */
     void (*apply)(void *context, const void *prefix, size_t begin, size_t end);
+    void (*advance)(void *context, void *acc, size_t begin, size_t end); /* both at once, or NULL: see above */
 } skua_scan;
 
 /* Scans a range; *total (may be NULL) becomes what all its indices make. A single worker that need not give the total
  * calls `apply` once, for the whole range.
  * Cancel: as a loop; *total is then of no meaning.
- * Returns: 0; -ECANCELED; -EINVAL (begin > end, a member of `how` is 0 or NULL); -ENOMEM only if two accumulators have
- *   more than 256 bytes: nothing was called. */
+ * Returns: 0; -ECANCELED; -EINVAL (begin > end, another member of `how` than advance is 0 or NULL); -ENOMEM only
+ *   if two accumulators have more than 256 bytes: nothing was called. */
 SKUA_API SKUA_NODISCARD int skua_parallel_scan(size_t begin, size_t end, const skua_scan *how, void *context,
                                                void *total);
 /* The same with attributes (NULL: none). */

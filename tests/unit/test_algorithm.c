@@ -188,7 +188,7 @@ struct bits {
 static int run_bits(void *arg)
 {
     static const skua_reduce reduce = { sizeof(double), sum_init, sum_body, sum_combine };
-    static const skua_scan scan = { sizeof(double), sum_init, sum_body, sum_combine, sum_apply };
+    static const skua_scan scan = { sizeof(double), sum_init, sum_body, sum_combine, sum_apply, NULL };
     struct bits *bits = arg, *now = calloc(1, sizeof *now);
     const skua_parallel_attr attr = { .deterministic = true };
     CHECK(now != NULL);
@@ -225,7 +225,15 @@ static void matrix_apply(void *context, const void *prefix, size_t begin, size_t
         x[begin] = total = times(total, x[begin]);
 }
 static const skua_scan matrix_scan = { sizeof(struct matrix), matrix_init, matrix_sum_in, matrix_combine,
-                                       matrix_apply };
+                                       matrix_apply, NULL };
+static void matrix_advance(void *context, void *acc, size_t begin, size_t end)
+{
+    matrix_apply(context, acc, begin, end);
+    if (begin < end)
+        *(struct matrix *)acc = ((struct matrix *)context)[end - 1];
+}
+static const skua_scan matrix_scan_fast = { sizeof(struct matrix), matrix_init, matrix_sum_in, matrix_combine,
+                                            matrix_apply, matrix_advance };
 
 static int run_scans(void *arg)
 {
@@ -239,7 +247,8 @@ static int run_scans(void *arg)
             x[j] = expected[j] = matrix_at(j);
         matrix_init(NULL, &total);
         matrix_apply(expected, &total, begin, end);
-        CHECK_EQ(skua_parallel_scan_with(&attr, begin, end, &matrix_scan, x, i % 4 < 2 ? &total : NULL), 0);
+        CHECK_EQ(skua_parallel_scan_with(&attr, begin, end, i % 7 < 4 ? &matrix_scan : &matrix_scan_fast, x,
+                                         i % 4 < 2 ? &total : NULL), 0);
         CHECK(memcmp(x + begin, expected + begin, sizeof *x * (end - begin)) == 0);
         if (i % 4 < 2 && begin < end)
             CHECK(memcmp(&total, &expected[end - 1], sizeof total) == 0);
@@ -330,7 +339,7 @@ static void nap_apply(void *context, const void *prefix, size_t begin, size_t en
 static int run_naps(void *arg)
 {
     static const skua_reduce reduce = { sizeof(struct matrix), matrix_init, nap_body, matrix_combine };
-    static const skua_scan scan = { sizeof(struct matrix), matrix_init, nap_sum, matrix_combine, nap_apply };
+    static const skua_scan scan = { sizeof(struct matrix), matrix_init, nap_sum, matrix_combine, nap_apply, NULL };
     struct matrix expected, result, x[300];
     int64_t count = 0;
     (void)arg;
@@ -381,7 +390,7 @@ static void cancelled_call(void *arg) { cancelled_for(arg, 0, 1); }
 static int cancelled_one(void *arg)
 {
     static const skua_reduce reduce = { sizeof(struct text), text_init, cancelled_body, text_combine };
-    static const skua_scan scan = { sizeof(double), sum_init, cancelled_sum, sum_combine, cancelled_apply };
+    static const skua_scan scan = { sizeof(double), sum_init, cancelled_sum, sum_combine, cancelled_apply, NULL };
     enum { COUNT = 10000 };
     const int which = *(int *)arg;
     struct cancelled run = { skua_waker_self(), which == 0 ? 0 : COUNT / 3, 0 };
@@ -494,7 +503,8 @@ static void free_any(void *context, void *memory, size_t size)
 static int run_no_memory(void *arg)
 {
     static const skua_reduce reduce = { sizeof(struct wide), matrix_init, nap_body, matrix_combine };
-    static const skua_scan scan = { sizeof(struct wide), matrix_init, matrix_sum_in, matrix_combine, matrix_apply };
+    static const skua_scan scan = { sizeof(struct wide), matrix_init, matrix_sum_in, matrix_combine, matrix_apply,
+                                    NULL };
     struct matrix expected;
     struct wide *wide = malloc(sizeof *wide);
     (void)arg;

@@ -9,9 +9,9 @@
  *     rc = sort_by_age(people, count);
  *     rc = sort_by_age_stable(people, count);
  *
- * The plain sorts are quicksorts in place, the stable ones (equal elements keep their order) merge sorts with room for
- * a second array. Both need O(n log n) comparisons for every input, and O(n) for one that is sorted already, in either
- * direction; the plain ones also gain by few distinct values.
+ * The plain sorts are quicksorts in place; the stable ones (equal elements keep their order) have a second array. Both
+ * need O(n log n) comparisons for every input, O(n) for one that is sorted already, in either direction, and less the
+ * fewer distinct values there are.
  *
  * All of them:
  *   Threads, Blocks: as skua/algorithm.h says. The comparison may not wait. It must be a strict weak order, as qsort
@@ -43,7 +43,8 @@ SKUA_END_DECLS
 #ifndef __cplusplus
 
 /* Defines `static int name(type *base, size_t count)` and `name_stable`. `less` is an expression over `const type *a`
- * and `const type *b`, by whatever names are given for them: whether *a must come before *b. */
+ * and `const type *b`, by whatever names are given for them: whether *a must come before *b. The type must be small
+ * enough for a few of it on a fiber's stack. */
 #define SKUA_SORT_DEFINE(name, type, a, b, less)                                                                     \
     SKUAI_SORT_INLINE bool name##_skuai_less(const void *skuai_a, const void *skuai_b,                               \
                                              const struct skuai_sort *skuai_sort)                                    \
@@ -173,9 +174,7 @@ SKUA_END_DECLS
     }                                                                                                                \
     SKUA_PARALLEL_VOID(name##_skuai_quick_all, struct skuai_sort *, sort, char *, base, size_t, count)               \
     {                                                                                                                \
-        struct skuai_sort_part part = { base, count, 2, true };                                                      \
-        for (size_t n = count; n > 1; n /= 2)                                                                        \
-            part.patience++;                                                                                         \
+        struct skuai_sort_part part = { base, count, skuai_sort_patience(count), true };                             \
         if (!SKUA_CALL(name##_skuai_look, sort, base, count))                                                        \
             SKUA_CALL(name##_skuai_quick, sort, part);                                                               \
     }                                                                                                                \
@@ -185,7 +184,8 @@ SKUA_END_DECLS
         return skuai_sort_end(sort);                                                                                 \
     }
 
-/* Sorts `from` into itself or into `other`, an array of the same length. */
+/* Sorts `from`, over into `other` or staying; both are arrays of the same length. First, for many workers, halves that
+ * are merged; then a quicksort with partitions into the other array; and mergesort where that goes wrong. */
 #define SKUAI_SORT_DEFINE_STABLE(name, cell, bytes, less_fn)                                                         \
     __attribute__((noinline)) static void name##_skuai_merge_alone(struct skuai_sort *sort, const char *l, size_t nl, \
                                                                    const char *r, size_t nr, char *to)               \
@@ -213,6 +213,45 @@ SKUA_END_DECLS
         char *in = over ? from : other;                                                                              \
         name##_skuai_merge_alone(sort, in, half, in + at, count - half, over ? other : from);                        \
     }                                                                                                                \
+    __attribute__((noinline)) static bool name##_skuai_split_stable(struct skuai_sort *sort,                         \
+                                                                    struct skuai_sort_part *part, char *other,       \
+                                                                    size_t *lower)                                   \
+    {                                                                                                                \
+        SKUAI_SORT_KIND(bytes, less_fn);                                                                             \
+        cell temp;                                                                                                   \
+        return skuai_sort_split_stable(kind, part, other, lower, (char *)&temp);                                     \
+    }                                                                                                                \
+    SKUA_PARALLEL_VOID(name##_skuai_stable_quick, struct skuai_sort *, sort, struct skuai_sort_part, part,           \
+                       char *, other)                                                                                \
+    {                                                                                                                \
+        size_t lower, size = (bytes);                                                                                \
+        while (part.count > SKUAI_SORT_SMALL && part.patience > 0) {                                                 \
+            if (part.count > SKUAI_SORT_ALONE && skuai_sort_is_stopped(sort))                                        \
+                return;                                                                                              \
+            char *base = part.base;                                                                                  \
+            if (!name##_skuai_split_stable(sort, &part, other, &lower)) {                                            \
+                other += part.base - base;                                                                           \
+                continue;                                                                                            \
+            }                                                                                                        \
+            struct skuai_sort_part upper = { base + lower * size, part.count - lower, part.patience, false };        \
+            size_t whole = part.count;                                                                               \
+            part.count = lower;                                                                                      \
+            if (whole > SKUAI_SORT_ALONE) {                                                                          \
+                SKUA_FORK(right, name##_skuai_stable_quick, sort, upper, other + lower * size);                      \
+                SKUA_CALL(name##_skuai_stable_quick, sort, part, other);                                             \
+                SKUA_JOIN(name##_skuai_stable_quick, right);                                                         \
+                return;                                                                                              \
+            }                                                                                                        \
+            if (lower < upper.count) { /* the shorter one by recursion: its depth is that of halving */              \
+                SKUA_CALL(name##_skuai_stable_quick, sort, part, other);                                             \
+                part = upper;                                                                                        \
+                other += lower * size;                                                                               \
+            } else {                                                                                                 \
+                SKUA_CALL(name##_skuai_stable_quick, sort, upper, other + lower * size);                             \
+            }                                                                                                        \
+        }                                                                                                            \
+        name##_skuai_stable_alone(sort, part.base, other, part.count, false);                                        \
+    }                                                                                                                \
     SKUA_PARALLEL_VOID(name##_skuai_merge, struct skuai_sort *, sort, const char *, l, size_t, nl, const char *, r,  \
                        size_t, nr, char *, to)                                                                       \
     {                                                                                                                \
@@ -228,25 +267,23 @@ SKUA_END_DECLS
         SKUA_JOIN(name##_skuai_merge, upper);                                                                        \
     }                                                                                                                \
     SKUA_PARALLEL_VOID(name##_skuai_stable, struct skuai_sort *, sort, char *, from, char *, other, size_t, count,   \
-                       bool, over)                                                                                   \
+                       bool, over, uint32_t, merges)                                                                 \
     {                                                                                                                \
         SKUAI_SORT_KIND(bytes, less_fn);                                                                             \
-        bool stopped = skuai_sort_is_stopped(sort);                                                                  \
-        if (stopped && over)                                                                                         \
-            __builtin_memcpy(other, from, count * kind.size); /* from here on all is where it is looked for */       \
-        if (stopped)                                                                                                 \
-            return;                                                                                                  \
-        if (count <= SKUAI_SORT_ALONE) {                                                                             \
-            name##_skuai_stable_alone(sort, from, other, count, over);                                               \
+        if (merges == 0 || count <= SKUAI_SORT_MERGE_ALONE || skuai_sort_is_stopped(sort)) {                         \
+            struct skuai_sort_part part = { from, count, skuai_sort_patience(count), true };                         \
+            SKUA_CALL(name##_skuai_stable_quick, sort, part, other);                                                 \
+            if (over)                                                                                                \
+                __builtin_memcpy(other, from, count * kind.size);                                                    \
             return;                                                                                                  \
         }                                                                                                            \
         size_t half = count / 2, at = half * kind.size;                                                              \
-        SKUA_FORK(upper, name##_skuai_stable, sort, from + at, other + at, count - half, !over);                     \
-        SKUA_CALL(name##_skuai_stable, sort, from, other, half, !over);                                              \
+        SKUA_FORK(upper, name##_skuai_stable, sort, from + at, other + at, count - half, !over, merges - 1);         \
+        SKUA_CALL(name##_skuai_stable, sort, from, other, half, !over, merges - 1);                                  \
         SKUA_JOIN(name##_skuai_stable, upper);                                                                       \
         char *in = over ? from : other, *to = over ? other : from;                                                   \
         if (skuai_sort_is_stopped(sort) || !skuai_sort_is_less(kind, in + at, in + at - kind.size))                  \
-            __builtin_memcpy(to, in, count * kind.size);                                                             \
+            __builtin_memcpy(to, in, count * kind.size); /* whatever happens, all is where it is looked for */       \
         else                                                                                                         \
             SKUA_CALL(name##_skuai_merge, sort, in, half, in + at, count - half, to);                                \
     }                                                                                                                \
@@ -257,7 +294,7 @@ SKUA_END_DECLS
             return;                                                                                                  \
         char *other = skuai_sort_memory(sort, count * kind.size);                                                    \
         if (other != NULL)                                                                                           \
-            SKUA_CALL(name##_skuai_stable, sort, base, other, count, false);                                         \
+            SKUA_CALL(name##_skuai_stable, sort, base, other, count, false, sort->merges);                           \
         else                                                                                                         \
             skuai_sort_in_place(base, count, kind.size, kind.less, sort);                                            \
     }                                                                                                                \

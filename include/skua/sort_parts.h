@@ -19,6 +19,7 @@ struct skuai_sort {
     skua_task *caller;
     void *memory;
     size_t memory_bytes;
+    uint32_t merges;                            /* a stable sort begins with so many halvings, to be merged */
     skua_word32 stopped;
 };
 
@@ -80,18 +81,26 @@ SKUAI_SORT_INLINE const char *skuai_sort_choose(bool choice, const char *a, cons
 
 /* ---- a look at what is there ------------------------------------------------------------------------------------ */
 
-/* Whether each element is (not) less than the one before it. */
-SKUAI_SORT_INLINE bool skuai_sort_is_run(struct skuai_sort_kind kind, const char *base, size_t count, bool less)
+/* Whether each element is (not) less than the one before it. Here branches are right: all but the last go one way. */
+SKUAI_SORT_INLINE bool skuai_sort_is_run_of(struct skuai_sort_kind kind, const char *base, size_t count, bool less)
 {
-    for (size_t i = 1; i < count;) {
-        size_t end = count - i < 64 ? count : i + 64;
-        bool other = false;
-        for (; i < end; i++)
-            other |= skuai_sort_is_less(kind, base + i * kind.size, base + (i - 1) * kind.size) != less;
-        if (other)
+    const size_t size = kind.size;
+    size_t i = 1;
+    for (; count - i >= 4; i += 4) {
+        const char *at = base + i * size;
+        if (skuai_sort_is_less(kind, at, at - size) != less || skuai_sort_is_less(kind, at + size, at) != less ||
+            skuai_sort_is_less(kind, at + 2 * size, at + size) != less ||
+            skuai_sort_is_less(kind, at + 3 * size, at + 2 * size) != less)
             return false;
     }
+    for (; i < count; i++)
+        if (skuai_sort_is_less(kind, base + i * size, base + (i - 1) * size) != less)
+            return false;
     return true;
+}
+SKUAI_SORT_INLINE bool skuai_sort_is_run(struct skuai_sort_kind kind, const char *base, size_t count, bool less)
+{
+    return less ? skuai_sort_is_run_of(kind, base, count, true) : skuai_sort_is_run_of(kind, base, count, false);
 }
 
 /* Exchanges pairs: of `low` and what follows, and `high` and what precedes. */
@@ -242,6 +251,15 @@ struct skuai_sort_part {
     bool leftmost;     /* nothing lies to the left of base; else there is an element not greater than any here */
 };
 
+/* For so many elements. */
+SKUAI_SORT_INLINE uint32_t skuai_sort_patience(size_t count)
+{
+    uint32_t patience = 2;
+    for (; count > 1; count /= 2)
+        patience++;
+    return patience;
+}
+
 SKUAI_SORT_INLINE const char *skuai_sort_median(struct skuai_sort_kind kind, const char *a, const char *b,
                                                 const char *c)
 {
@@ -302,6 +320,23 @@ SKUAI_SORT_INLINE size_t skuai_sort_partition(struct skuai_sort_kind kind, char 
     return n;
 }
 
+/* The same stably, with the pivot in *temp and none in the array; returns how many went to the front. */
+SKUAI_SORT_INLINE size_t skuai_sort_partition_stable(struct skuai_sort_kind kind, char *base, char *other, size_t count,
+                                                     bool or_equal, const char *pivot)
+{
+    const size_t size = kind.size;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *at = base + i * size;
+        size_t less = or_equal ? !skuai_sort_is_less(kind, pivot, at) : skuai_sort_is_less(kind, at, pivot);
+        skuai_sort_move(kind, other + (i - n) * size, at);
+        skuai_sort_move(kind, base + n * size, at); /* in one of the two places the next one overwrites it */
+        n += less;
+    }
+    __builtin_memcpy(base + n * size, other, (count - n) * size);
+    return n;
+}
+
 /* Elements of a part that made a bad pivot go elsewhere, so that the same pattern is not met again. */
 SKUAI_SORT_INLINE void skuai_sort_shake(struct skuai_sort_kind kind, char *base, size_t count, char *temp)
 {
@@ -338,6 +373,25 @@ SKUAI_SORT_INLINE bool skuai_sort_split(struct skuai_sort_kind kind, struct skua
         skuai_sort_shake(kind, base, *lower, temp);
         skuai_sort_shake(kind, base + (*lower + 1) * kind.size, upper, temp);
     }
+    return true;
+}
+
+/* The same stably, with patience and room for as many elements: *lower elements, then others that are not less. */
+SKUAI_SORT_INLINE bool skuai_sort_split_stable(struct skuai_sort_kind kind, struct skuai_sort_part *part, char *other,
+                                               size_t *lower, char *temp)
+{
+    skuai_sort_move(kind, temp, skuai_sort_pivot(kind, part));
+    *lower = skuai_sort_partition_stable(kind, part->base, other, part->count, false, temp);
+    if (*lower == 0) { /* the pivot is the smallest: all its equals are in place */
+        size_t equal = skuai_sort_partition_stable(kind, part->base, other, part->count, true, temp);
+        if (equal < part->count / 8)
+            part->patience--;
+        part->base += equal * kind.size;
+        part->count -= equal;
+        return false;
+    }
+    if (*lower < part->count / 8 || part->count - *lower < part->count / 8)
+        part->patience--;
     return true;
 }
 

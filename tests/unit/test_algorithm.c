@@ -357,6 +357,61 @@ static int run_naps(void *arg)
 }
 TEST(functions_that_wait) { run_everywhere(run_naps, NULL); }
 
+/* ---- others do take part ---- */
+
+struct shares {
+    skua_task *caller;
+    int64_t elsewhere; /* __atomic */
+};
+static void note(struct shares *shares)
+{
+    if (skua_self() != shares->caller)
+        __atomic_add_fetch(&shares->elsewhere, 1, __ATOMIC_RELAXED);
+}
+static void note_chunk(void *context, size_t begin, size_t end)
+{
+    CHECK(begin < end);
+    note(context);
+}
+static void note_body(void *context, void *acc, size_t begin, size_t end)
+{
+    *(double *)acc += (double)(end - begin);
+    note(context);
+}
+static void note_apply(void *context, const void *prefix, size_t begin, size_t end)
+{
+    CHECK(*(const double *)prefix == (double)begin && begin < end);
+    note(context);
+}
+static int run_shares(void *arg)
+{
+    static const skua_reduce reduce = { sizeof(double), sum_init, note_body, sum_combine };
+    static const skua_scan scan = { sizeof(double), sum_init, note_body, sum_combine, note_apply, NULL };
+    int64_t *elsewhere = arg;
+    double total;
+    for (int which = 0; which < 5; which++) {
+        struct shares shares = { skua_self(), 0 };
+        const skua_parallel_attr attr = { .deterministic = which > 2 };
+        if (which == 0)
+            CHECK_EQ(skua_parallel_for(0, 1000, note_chunk, &shares), 0);
+        else if (which % 2 == 1)
+            CHECK_EQ(skua_parallel_reduce_with(&attr, 0, 1000, &reduce, &shares, &total), 0);
+        else
+            CHECK_EQ(skua_parallel_scan_with(&attr, 0, 1000, &scan, &shares, &total), 0);
+        CHECK(which == 0 || total == 1000);
+        elsewhere[which] += shares.elsewhere;
+    }
+    return 0;
+}
+TEST(others_take_part)
+{
+    int64_t elsewhere[5] = { 0 };
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        CHECK_EQ(run_seeded(seed, 4, run_shares, elsewhere), 0);
+    for (int which = 0; which < 5; which++)
+        CHECK(elsewhere[which] > 0);
+}
+
 /* ---- cancellation ---- */
 
 struct cancelled {
@@ -484,14 +539,61 @@ static void in_no_runtime(void *arg)
 }
 TEST(outside_of_a_runtime) { test_expect_abort(in_no_runtime, NULL, "skua_parallel_for"); }
 
+static int compare_nothing(const void *a, const void *b)
+{
+    (void)a;
+    (void)b;
+    return 0;
+}
+struct wrong {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+};
+SKUA_ASYNC(wrong)
+{
+    struct matrix result;
+    uint64_t key = 0;
+    SKUA_BEGIN(self);
+    CHECK_EQ(skua_parallel_for(0, 1, inner, NULL), -EPERM);
+    CHECK_EQ(skua_parallel_reduce(0, 1, &matrix_product, NULL, &result), -EPERM);
+    CHECK_EQ(skua_parallel_scan(0, 1, &matrix_scan, NULL, &result), -EPERM);
+    CHECK_EQ(skua_parallel_invoke(&(skua_invoke){ add_one, NULL }, 1), -EPERM);
+    CHECK_EQ(skua_parallel_sort(&key, 1, sizeof key, compare_nothing), -EPERM);
+    SKUA_END(0);
+}
+static int run_wrong(void *arg)
+{
+    skua_task *task;
+    int64_t result;
+    (void)arg;
+    CHECK_OK(SKUA_SPAWN(&task, wrong));
+    CHECK_OK(skua_join(task, &result));
+    return 0;
+}
+static void note_misuse(void *context, const char *text)
+{
+    CHECK(strstr(text, "parallel") != NULL);
+    ++*(int *)context;
+}
+TEST(in_a_future)
+{
+    int misuses = 0;
+    skua_config config = { .workers = 1, .on_misuse = note_misuse, .misuse_context = &misuses };
+    CHECK_EQ(run_in(config, run_wrong, NULL), 0);
+    CHECK_EQ(misuses, 5);
+}
+
 /* No memory for accumulators: who has forked does what the thief could not. */
 struct wide {
     struct matrix matrix;
     char rest[54321];
 };
+static int32_t refuse_sums; /* __atomic */
 static void *alloc_no_wide(void *context, size_t size)
 {
     (void)context;
+    if (size >= 1000 * sizeof(struct matrix) && __atomic_load_n(&refuse_sums, __ATOMIC_RELAXED))
+        return NULL;
     return size >= sizeof(struct wide) && size < 4 * sizeof(struct wide) ? NULL : malloc(size);
 }
 static void free_any(void *context, void *memory, size_t size)
@@ -517,6 +619,17 @@ static int run_no_memory(void *arg)
              -ENOMEM);
     CHECK_EQ(skua_parallel_scan(0, 1, &scan, NULL, NULL), -ENOMEM);
     free(wide);
+    struct matrix *x = malloc(3000 * sizeof *x), total;
+    CHECK(x != NULL);
+    for (size_t i = 0; i < 3000; i++)
+        x[i] = matrix_at(i);
+    matrix_init(NULL, &expected);
+    matrix_body(NULL, &expected, 0, 3000);
+    __atomic_store_n(&refuse_sums, 1, __ATOMIC_RELAXED);
+    CHECK_EQ(skua_parallel_scan(0, 3000, &matrix_scan, x, &total), 0); /* the caller does it all */
+    __atomic_store_n(&refuse_sums, 0, __ATOMIC_RELAXED);
+    CHECK(memcmp(&expected, &total, sizeof total) == 0 && memcmp(&expected, &x[2999], sizeof total) == 0);
+    free(x);
     return 0;
 }
 TEST(no_memory)

@@ -133,8 +133,17 @@ static int run_large(void *arg)
     }
     return 0;
 }
+static int run_largest(void *arg)
+{
+    (void)arg;
+    check_u64((size_t)5 << 18, RANDOM, false);
+    check_u64((size_t)5 << 18, FEW, true);
+    return 0;
+}
 TEST(large)
 {
+    if (!test_under_tsan())
+        CHECK_EQ(run_on(2, run_largest, NULL), 0);
     for (uint32_t workers = 1; workers <= 8; workers *= 2)
         CHECK_EQ(run_on(workers, run_large, NULL), 0);
 }
@@ -328,6 +337,39 @@ static int run_adversary(void *arg)
     return 0;
 }
 TEST(adversary) { CHECK_EQ(run_on(1, run_adversary, NULL), 0); }
+
+/* Partitions that go wrong need an input made for them; so do without patience from the start. */
+static int run_impatient(void *arg)
+{
+    enum { COUNT = 5000 };
+    uint64_t random = 1, *keys = malloc(COUNT * sizeof *keys), *other = malloc(COUNT * sizeof *keys);
+    (void)arg;
+    CHECK(keys != NULL && other != NULL);
+    for (uint32_t patience = 0; patience < 3; patience++)
+        for (int stable = 0; stable < 2; stable++)
+            for (enum shape shape = 0; shape < SHAPES; shape++) {
+                struct skuai_sort sort;
+                struct skuai_sort_part part = { (char *)keys, COUNT, patience, true };
+                uint64_t sum = 0;
+                for (size_t i = 0; i < COUNT; i++)
+                    sum += keys[i] = key_at(shape, i, COUNT, &random);
+                CHECK_OK(skuai_sort_begin(&sort, keys, COUNT, sizeof *keys));
+                if (stable)
+                    SKUA_RUN(sort_u64_skuai_stable_quick, &sort, part, (char *)other);
+                else
+                    SKUA_RUN(sort_u64_skuai_quick, &sort, part);
+                CHECK_OK(skuai_sort_end(&sort));
+                for (size_t i = 0; i < COUNT; i++) {
+                    sum -= keys[i];
+                    CHECK(i == 0 || keys[i - 1] <= keys[i]);
+                }
+                CHECK_EQ(sum, 0);
+            }
+    free(keys);
+    free(other);
+    return 0;
+}
+TEST(without_patience) { CHECK_EQ(run_on(2, run_impatient, NULL), 0); }
 
 /* ---- cancellation ---- */
 

@@ -36,10 +36,22 @@ bool skuai_loop_asks_stop(struct skuai_loop *loop)
     return true;
 }
 
+bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, size_t left)
+{
+    if (left < 2 || left / 2 < loop->min_chunk)
+        return false;
+    if (pace->count == 0)
+        return left < SKUAI_FEW;
+    const uint64_t clock = SKUAI_TICKS_PER_US / SKUAI_CLOCK_PER_US;
+    double took = pace->took > clock ? (double)(pace->took - clock) : 0;
+    return took * (double)left >= (double)SKUAI_SPLIT_US * SKUAI_TICKS_PER_US * (double)pace->count;
+}
+
 void skuai_pace_simulated(struct skuai_pace *pace, struct skuai_loop *loop)
 {
     size_t most = loop->min_chunk > SKUAI_SIM_CHUNK ? loop->min_chunk : SKUAI_SIM_CHUNK;
     pace->chunk = 2 * pace->chunk < most ? 2 * pace->chunk : most;
+    pace->took = UINT32_MAX; /* whatever is left pays */
     skuai_env_point(&loop->sched->env, SKUAI_POINT_TAKE); /* chunks are where others catch up */
 }
 
@@ -57,7 +69,7 @@ SKUA_PARALLEL_VOID(for_part, const struct for_loop *, each, size_t, at, size_t, 
     int forks = 0;
     struct skuai_pace pace = skuai_pace_begin(each->loop, chunk);
     while (at < end && !skuai_loop_is_stopped(each->loop)) {
-        if (skuai_loop_is_to_split(each->loop, skuai_strand, end - at)) {
+        if (skuai_loop_is_to_split(each->loop, skuai_strand, &pace, end - at)) {
             if (forks == SKUAI_LOOP_FORKS) {
                 SKUA_CALL(for_part, each, at, end, pace.chunk);
                 break;
@@ -69,8 +81,8 @@ SKUA_PARALLEL_VOID(for_part, const struct for_loop *, each, size_t, at, size_t, 
         }
         size_t next = skuai_pace_next(&pace, each->loop, at, end);
         each->body(each->context, at, next);
+        skuai_pace_lap(&pace, each->loop, next - at);
         at = next;
-        skuai_pace_lap(&pace, each->loop);
     }
     while (forks-- > 0)
         SKUA_JOIN(for_part, upper[forks]);

@@ -40,7 +40,7 @@ SKUA_PARALLEL(void *, reduce_part, struct reduction *, r, skua_strand *, forker,
     }
     struct skuai_pace pace = skuai_pace_begin(&r->loop, chunk);
     while (at < end && !skuai_loop_is_stopped(&r->loop)) {
-        if (skuai_loop_is_to_split(&r->loop, skuai_strand, end - at)) {
+        if (skuai_loop_is_to_split(&r->loop, skuai_strand, &pace, end - at)) {
             if (forks == SKUAI_LOOP_FORKS) {
                 SKUA_CALL(reduce_part, r, skuai_strand, acc, at, end, pace.chunk);
                 break;
@@ -52,8 +52,8 @@ SKUA_PARALLEL(void *, reduce_part, struct reduction *, r, skua_strand *, forker,
         }
         size_t next = skuai_pace_next(&pace, &r->loop, at, end);
         how->body(r->context, acc, at, next);
+        skuai_pace_lap(&pace, &r->loop, next - at);
         at = next;
-        skuai_pace_lap(&pace, &r->loop);
     }
     while (forks-- > 0) {
         void *right = SKUA_JOIN(reduce_part, upper[forks]);

@@ -100,7 +100,7 @@ SKUA_PARALLEL_VOID(scan_part, struct scan *, scan, size_t, at, size_t, end, size
     struct skuai_pace pace = skuai_pace_begin(&scan->loop, chunk);
     while (at < end && !skuai_loop_is_stopped(&scan->loop)) {
         /* Others fork only where the leader has. */
-        if (skuai_loop_is_to_split(&scan->loop, skuai_strand, end - at) && (!leads || has_sums(scan))) {
+        if (skuai_loop_is_to_split(&scan->loop, skuai_strand, &pace, end - at) && (!leads || has_sums(scan))) {
             if (forks == SKUAI_LOOP_FORKS) {
                 SKUA_CALL(scan_part, scan, at, end, pace.chunk);
                 break;
@@ -115,8 +115,8 @@ SKUA_PARALLEL_VOID(scan_part, struct scan *, scan, size_t, at, size_t, end, size
             lead(scan, at, next);
         else
             sum_up(scan, at, next);
+        skuai_pace_lap(&pace, &scan->loop, next - at);
         at = next;
-        skuai_pace_lap(&pace, &scan->loop);
     }
     while (forks-- > 0)
         SKUA_JOIN(scan_part, upper[forks]);

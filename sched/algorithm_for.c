@@ -52,7 +52,7 @@ void skuai_pace_simulated(struct skuai_pace *pace, struct skuai_loop *loop)
     size_t most = loop->min_chunk > SKUAI_SIM_CHUNK ? loop->min_chunk : SKUAI_SIM_CHUNK;
     pace->chunk = 2 * pace->chunk < most ? 2 * pace->chunk : most;
     pace->took = UINT32_MAX; /* whatever is left pays */
-    skuai_env_point(&loop->sched->env, SKUAI_POINT_TAKE); /* chunks are where others catch up */
+    skuai_env_point(&loop->sched->env, SKUAI_POINT_CHUNK); /* where others catch up */
 }
 
 /* ---- loops ------------------------------------------------------------------------------------------------------ */

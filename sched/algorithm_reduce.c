@@ -78,7 +78,7 @@ SKUA_PARALLEL_VOID(tree_part, struct reduction *, r, void *, acc, size_t, begin,
         how->init(r->context, acc);
         if (begin < end && !skuai_loop_is_stopped(&r->loop))
             how->body(r->context, acc, begin, end);
-        skuai_env_point(&r->loop.sched->env, SKUAI_POINT_TAKE); /* leaves are where others catch up */
+        skuai_env_point(&r->loop.sched->env, SKUAI_POINT_CHUNK); /* where others catch up */
         return;
     }
     _Alignas(max_align_t) char room[ROOM_BYTES];

@@ -43,7 +43,7 @@ bool skuai_sort_is_stopped(struct skuai_sort *sort)
     if (skuai_load_32(&sort->stopped, SKUAI_RELAXED) != 0)
         return true;
     struct skuai_scheduler *sched = sort->scheduler;
-    skuai_env_point(&sched->env, SKUAI_POINT_TAKE); /* jobs are where others catch up */
+    skuai_env_point(&sched->env, SKUAI_POINT_CHUNK); /* where others catch up */
     if (sort->caller == NULL || !skuai_loop_caller_is_cancelled(sort->caller))
         return false;
     skuai_store_32(&sort->stopped, 1, SKUAI_RELAXED);

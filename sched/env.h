@@ -29,6 +29,7 @@ enum skuai_point {
     SKUAI_POINT_SETTLE, /* between entering the sleepers' set and the second look */
     SKUAI_POINT_CLAIM,  /* before an op is completed */
     SKUAI_POINT_SPIN,   /* in a wait for another thread */
+    SKUAI_POINT_CHUNK,  /* between two stretches of computing, of a parallel algorithm */
     SKUAI_POINTS
 };
 

@@ -69,7 +69,9 @@ struct skuai_pace {
 
 SKUAI_INLINE struct skuai_pace skuai_pace_begin(struct skuai_loop *loop, size_t chunk)
 {
-    return (struct skuai_pace){ chunk, skuai_ticks(&loop->sched->env), 0, 0 };
+    /* What its forker had come to, with caution: the indices may be of another kind here. */
+    size_t first = chunk / 8 > loop->min_chunk ? chunk / 8 : loop->min_chunk;
+    return (struct skuai_pace){ first, skuai_ticks(&loop->sched->env), 0, 0 };
 }
 
 /* Asked by a job, on its strand, with this many indices left. Before it has seen a chunk it splits few indices, because
@@ -106,7 +108,7 @@ SKUAI_INLINE void skuai_pace_lap(struct skuai_pace *pace, struct skuai_loop *loo
     pace->took = took;
     /* Steps, not a quotient: a single odd measurement (the thread was interrupted, the task has slept) does little. */
     if (took <= goal / 64)
-        pace->chunk *= pace->chunk < SIZE_MAX / 64 ? 32 : 1;
+        pace->chunk *= pace->chunk < 4 ? 4 : pace->chunk < SIZE_MAX / 64 ? 16 : 1; /* the first index may be special */
     else if (took <= goal / 16)
         pace->chunk *= pace->chunk < SIZE_MAX / 64 ? 8 : 1;
     else if (took <= goal / 2)

@@ -12,6 +12,7 @@ static const skua_scan matrix_scan = { sizeof(struct matrix), matrix_init, matri
                                        matrix_apply, NULL };
 
 static void add_one(void *arg) { __atomic_add_fetch((int64_t *)arg, 1, __ATOMIC_RELAXED); }
+
 /* ---- in one another, and in jobs ---- */
 
 static void inner(void *context, size_t begin, size_t end)

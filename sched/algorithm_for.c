@@ -44,7 +44,8 @@ bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop 
         return left < SKUAI_FEW;
     const uint64_t clock = SKUAI_TICKS_PER_US / SKUAI_CLOCK_PER_US;
     double took = pace->took > clock ? (double)(pace->took - clock) : 0;
-    return took * (double)left >= (double)SKUAI_SPLIT_US * SKUAI_TICKS_PER_US * (double)pace->count;
+    const uint64_t goal = (uint64_t)SKUAI_SPLIT_US * SKUAI_TICKS_PER_US;
+    return took * (double)left >= (double)goal * (double)pace->count; /* products of integers could overflow */
 }
 
 void skuai_pace_simulated(struct skuai_pace *pace, struct skuai_loop *loop)

@@ -2,12 +2,14 @@
 #ifndef SKUA_H
 #define SKUA_H
 
+#include "skua/algorithm.h"
 #include "skua/base.h"
 #include "skua/combine.h"
 #include "skua/future.h"
 #include "skua/op.h"
 #include "skua/parallel.h"
 #include "skua/runtime.h"
+#include "skua/sort.h"
 #include "skua/task.h"
 #include "skua/time.h"
 

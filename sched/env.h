@@ -30,6 +30,7 @@ enum skuai_point {
     SKUAI_POINT_CLAIM,  /* before an op is completed */
     SKUAI_POINT_SHARE,  /* at a fork or join that looks around */
     SKUAI_POINT_SPIN,   /* in a wait for another thread */
+    SKUAI_POINT_CHUNK,  /* between two stretches of computing, of a parallel algorithm */
     SKUAI_POINTS
 };
 

@@ -56,7 +56,7 @@ struct skuai_sim {
 };
 
 static const char *const point_names[SKUAI_POINTS] = {"run",  "push",   "take",  "steal",
-                                                      "wake", "settle", "claim", "share", "spin"};
+                                                      "wake", "settle", "claim", "share", "spin", "chunk"};
 
 static void trace(struct skuai_sim *sim, const char *what, uint64_t number)
 {

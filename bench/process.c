@@ -179,7 +179,7 @@ enum {
     PEERS = TOKIO | GO,
     ALL = OURS | PEERS,
     FORKS = OURS | SERIAL | TBB | OPENMP | RAYON,
-    LOOPS = SERIAL | TBB | OPENMP | GUIDED | RAYON
+    LOOPS = OURS | SERIAL | TBB | OPENMP | GUIDED | RAYON
 };
 
 static const struct {
@@ -222,11 +222,11 @@ static const struct {
     { "parallel_for_short_10ns", ONE | TWO | LOOPS, 0 },
     { "parallel_for_short_100ns", ONE | TWO | LOOPS, 0 },
     { "parallel_for_short_1us", ONE | TWO | LOOPS, 0 },
-    { "reduce", ONE | TWO | SERIAL | TBB | OPENMP | RAYON, 0 },
-    { "reduce_double", ONE | TWO | SERIAL | TBB | OPENMP | RAYON, 0 },
-    { "sort_uniform", ONE | TWO | STD | TBB | RAYON, SELDOM },
-    { "sort_sorted", ONE | TWO | STD | TBB | RAYON, SELDOM },
-    { "sort_few", ONE | TWO | STD | TBB | RAYON, SELDOM },
+    { "reduce", ONE | TWO | FORKS, 0 },
+    { "reduce_double", ONE | TWO | FORKS, 0 },
+    { "sort_uniform", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
+    { "sort_sorted", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
+    { "sort_few", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
 };
 
 static bool fits(const struct driver *driver, int on)

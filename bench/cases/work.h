@@ -45,8 +45,12 @@ extern const struct memory_work work_of_memory[];
 /* In a fiber: spawns n futures that count, and waits for all. Returns n. */
 int64_t work_spawn_counted(int64_t n);
 
-/* The fork-join benchmarks, in a fiber. */
+/* The fork-join benchmarks, in a fiber; and those of its members that are parallel algorithms. */
 extern const struct forkjoin forkjoin_on_skua;
+void work_loop(const struct fine *fine, size_t count);
+int64_t work_reduce_int64(const int64_t *values, size_t count);
+double work_reduce_double(const double *values, size_t count);
+void work_sort(uint64_t *values, size_t count);
 
 /* In a fiber: fork-join and tasks that sleep, beside each other. */
 void mixed_measure(enum forkjoin_effort effort);

@@ -205,6 +205,7 @@ static const struct {
     { "memory/fiber", TWO | OURS | GO, SELDOM },
     { "idle", MANY | ALL, SELDOM },
     { "fib", ONE | TWO | FORKS | GO | TWIN, 0 },
+    { "fib_compute", ONE | TWO | OURS | SERIAL | TWIN, 0 },
     { "skynet", ONE | TWO | FORKS | GO | TWIN, 0 },
     { "skynet_100m", ONE | TWO | OURS | SERIAL | RAYON | FULL, SELDOM },
     { "nqueens", ONE | TWO | FORKS | GO | TWIN, 0 },

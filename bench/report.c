@@ -141,21 +141,26 @@ static void print_machine(const struct bench_report *report)
            report->count > 0 ? report->series[0].count : 0);
 }
 
-void bench_report_derive(struct bench_report *report)
+static void derive_overhead(struct bench_report *report, const char *bench, const char *name)
 {
-    const struct series *serial = find(report, "fib", BENCH_SERIAL);
+    const struct series *serial = find(report, bench, BENCH_SERIAL);
     for (size_t i = 0, count = report->count; serial != NULL && i < count; i++) {
         const struct series *series = &report->series[i];
         const char *workers = strchr(series->runtime, '@');
-        if (strcmp(series->bench, "fib") != 0 || workers == NULL || strcmp(workers, "@1") != 0)
+        if (strcmp(series->bench, bench) != 0 || workers == NULL || strcmp(workers, "@1") != 0)
             continue;
         for (size_t j = 0; series->count == serial->count && j < serial->count; j++) {
-            bench_report_add(report, "fib.overhead", series->runtime, series->unit,
-                             series->values[j] - serial->values[j]);
+            bench_report_add(report, name, series->runtime, series->unit, series->values[j] - serial->values[j]);
             series = &report->series[i]; /* adding may have moved them */
-            serial = find(report, "fib", BENCH_SERIAL);
+            serial = find(report, bench, BENCH_SERIAL);
         }
     }
+}
+
+void bench_report_derive(struct bench_report *report)
+{
+    derive_overhead(report, "fib", "fib.overhead");
+    derive_overhead(report, "fib_compute", "fib_compute.overhead");
 }
 
 /* ---- tables -------------------------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct fine {
 /* What a runtime does. NULL: it does not take part in this. Called in a task, if the runtime has such a thing. */
 struct forkjoin {
     long (*fib)(int n);
+    long (*fib_compute)(int n); /* by jobs that may not wait */
     int64_t (*skynet)(int64_t first, int64_t leaves);
     long (*nqueens)(uint32_t all, uint32_t columns, uint32_t left, uint32_t right);
     int64_t (*tree_sum)(const struct tree *tree);

@@ -1,4 +1,4 @@
-/* The kernels of the fork-join benchmarks, for SKUA_PARALLEL: behind skua/parallel.h they are Skua's, behind
+/* The kernels of the fork-join benchmarks, for SKUA_PARALLEL and SKUA_COMPUTE: behind skua/parallel.h they are Skua's, behind
  * serial_macros.h the serial ones. Included by one file for each; FORKJOIN_KERNELS are the members of struct forkjoin
  * that run them.
  */
@@ -17,9 +17,19 @@ SKUA_PARALLEL(long, fib, int, n)
 }
 static long run_fib(int n) { return SKUA_RUN(fib, n); }
 
+SKUA_COMPUTE(long, fib_compute, int, n)
+{
+    if (n < 2)
+        return n;
+    SKUA_FORK(left, fib_compute, n - 1);
+    long right = SKUA_CALL(fib_compute, n - 2);
+    return SKUA_JOIN(fib_compute, left) + right;
+}
+static long run_fib_compute(int n) { return SKUA_RUN(fib_compute, n); }
+
 enum { SKYNET_CHILDREN = 10 };
 
-SKUA_PARALLEL(int64_t, skynet, int64_t, first, int64_t, leaves)
+SKUA_COMPUTE(int64_t, skynet, int64_t, first, int64_t, leaves)
 {
     if (leaves == 1)
         return first;
@@ -37,7 +47,7 @@ static int64_t run_skynet(int64_t first, int64_t leaves) { return SKUA_RUN(skyne
 /* Row by row. Bits are columns: all of them, those taken, and those that a diagonal takes in this row. */
 enum { NQUEENS_MOST = 16 };
 
-SKUA_PARALLEL(long, nqueens, uint32_t, all, uint32_t, columns, uint32_t, left, uint32_t, right)
+SKUA_COMPUTE(long, nqueens, uint32_t, all, uint32_t, columns, uint32_t, left, uint32_t, right)
 {
     if (columns == all)
         return 1;
@@ -57,7 +67,7 @@ static long run_nqueens(uint32_t all, uint32_t columns, uint32_t left, uint32_t 
     return SKUA_RUN(nqueens, all, columns, left, right);
 }
 
-SKUA_PARALLEL(int64_t, tree_sum, const struct tree *, tree)
+SKUA_COMPUTE(int64_t, tree_sum, const struct tree *, tree)
 {
     if (tree == NULL)
         return 0;
@@ -68,7 +78,7 @@ SKUA_PARALLEL(int64_t, tree_sum, const struct tree *, tree)
 static int64_t run_tree_sum(const struct tree *tree) { return SKUA_RUN(tree_sum, tree); }
 
 /* By quarters: the four of c get their first products, then their second ones. */
-SKUA_PARALLEL_VOID(matmul, double *, c, const double *, a, const double *, b, size_t, n, size_t, stride)
+SKUA_COMPUTE_VOID(matmul, double *, c, const double *, a, const double *, b, size_t, n, size_t, stride)
 {
     if (n == MATMUL_BASE) {
         matmul_base(c, a, b, stride);
@@ -99,7 +109,8 @@ static void run_matmul(double *c, const double *a, const double *b, size_t n, si
     SKUA_RUN(matmul, c, a, b, n, stride);
 }
 
-#define FORKJOIN_KERNELS                                                                              \
-    .fib = run_fib, .skynet = run_skynet, .nqueens = run_nqueens, .tree_sum = run_tree_sum, .matmul = run_matmul
+#define FORKJOIN_KERNELS                                                                                    \
+    .fib = run_fib, .fib_compute = run_fib_compute, .skynet = run_skynet, .nqueens = run_nqueens,           \
+    .tree_sum = run_tree_sum, .matmul = run_matmul
 
 #endif

@@ -29,6 +29,9 @@
     SERIAL_HELPER void name##_join(const struct name##_forked *forked) { (void)forked; }              \
     static void name##_body(SERIAL_DECLARE(__VA_ARGS__))
 
+#define SKUA_COMPUTE SKUA_PARALLEL
+#define SKUA_COMPUTE_VOID SKUA_PARALLEL_VOID
+
 #define SKUA_FORKED(name) struct name##_forked
 #define SKUA_FORK(handle, name, ...) \
     SKUA_FORKED(name) handle;        \

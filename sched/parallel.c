@@ -247,7 +247,7 @@ static struct mapped_strand *begin(bool is_taken)
 static void leave_watch(struct mapped_strand *strand)
 {
     skua_job *first = strand->strand.jobs + FIRST_WATCH;
-    if (strand->looked_ns - strand->first_ns > SHORT_NS)
+    if (strand->is_taken || strand->looked_ns - strand->first_ns > SHORT_NS)
         set_watch(strand, first);
     else if (strand->looked_ns == 0 && strand->strand.watch < first)
         set_watch(strand, strand->strand.watch + 1);

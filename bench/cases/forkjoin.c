@@ -23,7 +23,10 @@ static int64_t check_fib(long (*fib)(int n), int n)
     work_check("fib", fib(n), value);
     return next - 1;
 }
-static int64_t iterate_fib(const struct forkjoin *on, int size) { return check_fib(on->fib, at_most(size, on->fib_most)); }
+static int64_t iterate_fib(const struct forkjoin *on, int size)
+{
+    return check_fib(on->fib, at_most(size, on->fib_most));
+}
 static int64_t iterate_fib_compute(const struct forkjoin *on, int size) { return check_fib(on->fib_compute, size); }
 
 /* How often to do something whose cost does not depend on it. */

@@ -1,6 +1,6 @@
-/* The kernels of the fork-join benchmarks, for SKUA_PARALLEL and SKUA_COMPUTE: behind skua/parallel.h they are Skua's, behind
- * serial_macros.h the serial ones. Included by one file for each; FORKJOIN_KERNELS are the members of struct forkjoin
- * that run them.
+/* The kernels of the fork-join benchmarks, for SKUA_PARALLEL and SKUA_COMPUTE: behind skua/parallel.h they are Skua's,
+ * behind serial_macros.h the serial ones. Included by one file for each; FORKJOIN_KERNELS are the members of struct
+ * forkjoin that run them.
  */
 #ifndef SKUA_BENCH_KERNELS_H
 #define SKUA_BENCH_KERNELS_H

@@ -78,9 +78,10 @@ static bool look(struct skuai_scheduler *sched)
         skuai_schedule_wake_one(sched);
         found = true;
     }
-    /* No model test needs the checks or the steps: the world has no strands; model_strand.c has hungry ones. */
+    /* No model test needs the check or the step: the world has no strands; model_strand.c forces some. */
     if (skuai_idle_sleeping(&sched->idle) != 0)
         skuai_parallel_force(sched);
+    /* No model test needs the check or the step: likewise. */
     if (next <= now || skuai_idle_sleeping(&sched->idle) != 0 || something_waits(sched))
         skuai_parallel_hunger(sched);
     bool injected = !skuai_inject_is_empty(&sched->inject);

@@ -65,6 +65,7 @@ void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded)
 {
     if (strand->shielded == shielded)
         return;
+    /* No model test runs this: a flag, under the lock that every test needs elsewhere. */
     skuai_lock_acquire(&strand->lock);
     strand->shielded = shielded;
     skuai_lock_release(&strand->lock);
@@ -113,6 +114,7 @@ bool skuai_strand_force(struct skuai_strand *strand)
 {
     bool shared = false;
     skuai_lock_acquire(&strand->lock);
+    /* No model test needs the check: it spares a barrier where nothing can come of it, or need come. */
     if (private_jobs(strand) != 0 && !skuai_strand_has_public(strand)) {
         skuai_strand_poison(strand);
         if (skuai_barrier_everywhere())

@@ -32,6 +32,7 @@ static struct skuai_worker *world_pointers[WORLD_WORKERS];
 static uint32_t world_sleepers[WORLD_WORKERS];
 static struct skuai_worker *world_self[MC_THREADS];
 static int world_threads[WORLD_WORKERS];
+enum { WORLD_FAR_NS = 400000000 }; /* further than any timer of a test, nearer than decay.h's period */
 static uint64_t world_now;
 static unsigned world_naps; /* sleeps with a deadline, by whomever, that may still be */
 static unsigned world_parks; /* of workers, that may still be */
@@ -60,7 +61,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
         mc_yield();
     if (skuai_parker_begin(parker))
         return true;
-    if (deadline_ns == SKUA_NEVER)
+    if (deadline_ns >= world_now + WORLD_FAR_NS) /* a wake that comes so late is a lost one */
         mc_futex_wait(&parker->token, SKUAI_PARKER_PARKED);
     else if (deadline_ns > world_now && !mc_futex_wait_timed(&parker->token, SKUAI_PARKER_PARKED))
         world_now = deadline_ns > world_now ? deadline_ns : world_now;

@@ -94,7 +94,9 @@ static void *wait_for_task(void *arg)
 {
     struct life *life = arg;
     int64_t rc = skua_block_on(life->rt, awaited, life);
-    if (rc != -ESHUTDOWN && faults_done(rc))
+    /* Cancelled before there was memory for its stack: it has not begun. */
+    bool is_stillborn = rc == -ECANCELED && life->ending == CANCELLED && faults_may_refuse();
+    if (rc != -ESHUTDOWN && !is_stillborn && faults_done(rc))
         count(&life->spawned);
     __atomic_store_n(&life->thread_waits, 1, __ATOMIC_RELEASE);
     return NULL;

@@ -74,6 +74,9 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
             config->sim_seed = value;
         }
     }
+    const char *machine = getenv("SKUA_SIM_MACHINE");
+    if (config->sim_machine == NULL && machine != NULL && *machine != '\0')
+        config->sim_machine = machine;
     return 0;
 }
 
@@ -100,6 +103,8 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
         if (rc < 0)
             return rc;
     }
+    if (resolved->sim_machine != NULL)
+        resolved->simulate = true;
     if (resolved->stack_size == 0)
         resolved->stack_size = STACK_SIZE_DEFAULT;
     if (resolved->stack_size < STACK_SIZE_MIN || resolved->stack_size > STACK_SIZE_MAX) {

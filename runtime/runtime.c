@@ -46,12 +46,29 @@ static int load_machine(struct skuai_topology *topology)
     return rc;
 }
 
-/* A simulated machine is one processor, whatever this one is. */
+static int load_described(skua_runtime *rt)
+{
+    struct skuai_topology *topology = &rt->sched.topology;
+    skuai_fork_hold_off();
+    int rc = skuai_topology_load(topology, rt->config.sim_machine, NULL);
+    skuai_fork_allow();
+    if (rc < 0 || topology->why_flat == 0 || topology->why_flat == -ENOMEM)
+        return rc < 0 ? rc : topology->why_flat;
+    skuai_log(&rt->sched, SKUA_LOG_ERROR, "sim_machine (or SKUA_SIM_MACHINE) \"%s\": %s", rt->config.sim_machine,
+              topology->why_flat == -ENOTSUP
+                  ? "this needs a build with hwloc"
+                  : "give a machine in hwloc's synthetic notation, as \"numa:8 core:64 pu:1\"");
+    return topology->why_flat == -ENOTSUP ? -ENOTSUP : -EINVAL;
+}
+
+/* What is simulated does not depend on this machine. */
 static int load_topology(skua_runtime *rt)
 {
     struct skuai_topology *topology = &rt->sched.topology;
     if (!rt->config.simulate)
         return load_machine(topology);
+    if (rt->config.sim_machine != NULL)
+        return load_described(rt);
     *topology = (struct skuai_topology){ .ncpus = 1, .usable = SIM_WORKERS };
     topology->cpus = calloc(1, sizeof *topology->cpus);
     return topology->cpus != NULL ? 0 : -ENOMEM;
@@ -61,7 +78,9 @@ static int make_sim(skua_runtime *rt)
 {
     if (!rt->config.simulate)
         return 0;
+    rt->sched.env.is_seeded = rt->config.sim_machine == NULL;
     struct skuai_sim_config config = { .seed = rt->config.sim_seed,
+                                       .is_machine = rt->config.sim_machine != NULL,
                                        .threads_max = rt->sched.nworkers + 1, /* the guard */
                                        .trace = rt->config.sim_trace,
                                        .trace_context = rt->config.sim_trace_context };
@@ -176,6 +195,7 @@ void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
         stats->spawned += skuai_load_64(&from->spawned, SKUAI_RELAXED);
         stats->polls += skuai_load_64(&from->polls, SKUAI_RELAXED);
         stats->steals += skuai_load_64(&from->steals, SKUAI_RELAXED);
+        stats->steal_attempts += skuai_load_64(&from->steal_attempts, SKUAI_RELAXED);
         stats->stolen += skuai_load_64(&from->stolen, SKUAI_RELAXED);
         stats->overflows += skuai_load_64(&from->overflows, SKUAI_RELAXED);
         stats->injected += skuai_load_64(&from->injected, SKUAI_RELAXED);

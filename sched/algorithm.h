@@ -94,16 +94,16 @@ SKUAI_INLINE size_t skuai_pace_next(const struct skuai_pace *pace, const struct 
 }
 
 /* After a chunk of so many indices. */
-void skuai_pace_simulated(struct skuai_pace *pace, struct skuai_loop *loop);
+void skuai_pace_seeded(struct skuai_pace *pace, struct skuai_loop *loop);
 SKUAI_INLINE void skuai_pace_lap(struct skuai_pace *pace, struct skuai_loop *loop, size_t count)
 {
     pace->count = count;
-    if (SKUAI_UNLIKELY(loop->sched->env.sim != NULL)) {
-        skuai_pace_simulated(pace, loop);
+    if (SKUAI_UNLIKELY(loop->sched->env.is_seeded)) {
+        skuai_pace_seeded(pace, loop);
         return;
     }
     const uint64_t goal = (uint64_t)SKUAI_CHUNK_US * SKUAI_TICKS_PER_US;
-    uint64_t now = skuai_ticks_real(), took = now - pace->since;
+    uint64_t now = skuai_ticks(&loop->sched->env), took = now - pace->since;
     pace->since = now;
     pace->took = took;
     /* Steps, not a quotient: a single odd measurement (the thread was interrupted, the task has slept) does little. */

@@ -48,7 +48,7 @@ bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop 
     return took * (double)left >= (double)goal * (double)pace->count; /* products of integers could overflow */
 }
 
-void skuai_pace_simulated(struct skuai_pace *pace, struct skuai_loop *loop)
+void skuai_pace_seeded(struct skuai_pace *pace, struct skuai_loop *loop)
 {
     size_t most = loop->min_chunk > SKUAI_SIM_CHUNK ? loop->min_chunk : SKUAI_SIM_CHUNK;
     pace->chunk = 2 * pace->chunk < most ? 2 * pace->chunk : most;

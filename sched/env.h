@@ -17,6 +17,7 @@ struct skuai_sim;
 
 struct skuai_env {
     struct skuai_sim *sim; /* NULL: the real environment */
+    bool is_seeded;        /* a simulation in which seeds decide what clocks do otherwise */
 };
 
 /* Where a simulated thread may give way. The order is part of every simulation's trace. */

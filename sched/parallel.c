@@ -232,7 +232,7 @@ static struct mapped_strand *begin(bool is_taken)
         strand->is_taken = is_taken;
         strand->canceled = false;
         skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
-        if (worker->sched->env.sim != NULL) /* what the clock decides otherwise */
+        if (worker->sched->env.is_seeded) /* what the clock decides otherwise */
             strand->strand.head.small = strand->strand.jobs + skuai_random_below(&worker->random, FIRST_WATCH);
         fiber->strand = &strand->strand;
         /* Release: whoever poisons it finds it made. No model test runs this: one pair. */
@@ -413,8 +413,8 @@ static void step_aside(struct skuai_worker *worker, struct mapped_strand *strand
     }
 }
 
-/* In a simulation no time passes while a job computes, so the seed decides what the clock does otherwise. */
-static void look_simulated(struct skuai_worker *worker, struct skuai_strand *strand)
+/* Under a seed no time passes while a job computes, so the seed decides what the clock does otherwise. */
+static void look_seeded(struct skuai_worker *worker, struct skuai_strand *strand)
 {
     uint32_t choice = skuai_random_below(&worker->random, 32);
     if (choice < 2)
@@ -450,8 +450,8 @@ static void look(struct skuai_strand *strand, skua_job *job)
     skuai_env_point(&sched->env, SKUAI_POINT_SHARE);
     bool hungry = skuai_strand_is_hungry(strand);
     pass_on_cancel(worker, more);
-    if (sched->env.sim != NULL) {
-        look_simulated(worker, strand);
+    if (SKUAI_UNLIKELY(sched->env.is_seeded)) {
+        look_seeded(worker, strand);
         return;
     }
     if (!hungry && job == NULL)

@@ -34,7 +34,7 @@ enum skuai_post { SKUAI_POST_NOTHING, SKUAI_POST_PAUSE, SKUAI_POST_REQUEUE, SKUA
 enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run of a task; as tokio\'s */
 
 struct skuai_counters { /* written by their worker, read by anybody; relaxed */
-    skua_word64 spawned, ended, polls, steals, stolen, overflows, injected, parks, wakes, timers;
+    skua_word64 spawned, ended, polls, steals, steal_attempts, stolen, overflows, injected, parks, wakes, timers;
 };
 
 struct skuai_worker {

@@ -10,6 +10,12 @@
  *
  * When nobody is ready, time jumps to the earliest time-out. When there is none either, nothing can ever happen again:
  * a deadlock, and the driver says so.
+ *
+ * A machine is a simulation of another kind, for what cannot be seen on few processors. Each virtual thread has a
+ * clock of its own, which runs while the thread computes and at switch points, by what these cost on real machines; the
+ * driver always lets the one go on that is furthest behind. So a thread sees what others had done by its own time, and
+ * the virtual time is that of a machine with as many processors as there are threads. Not in it: memory bandwidth, and
+ * contention for cache lines, but for the turns that waiting for a lock takes.
  */
 #define _GNU_SOURCE
 #include "sched/sim.h"
@@ -25,8 +31,18 @@
 #include "sched/overflow.h"
 #include "sched/parker.h"
 #include "sched/scheduler.h"
+#include "skua/runtime.h"
 
 enum { SIM_STACK_BYTES = 512 * 1024, STEP_MIN_NS = 20, STEP_RANGE_NS = 2000, TICK_NS = 20 };
+/* What a machine's steps cost, of the order measured: a miss in a line that another processor has written is 100 ns; a
+ * futex's wake 5 µs for who wakes, and 20 µs until the other runs. */
+static const uint32_t point_ns[SKUAI_POINTS] = {
+    [SKUAI_POINT_RUN] = 50,     [SKUAI_POINT_PUSH] = 20,  [SKUAI_POINT_TAKE] = 20,  [SKUAI_POINT_STEAL] = 100,
+    [SKUAI_POINT_WAKE] = 20,    [SKUAI_POINT_CLAIM] = 20, [SKUAI_POINT_SHARE] = 50, [SKUAI_POINT_SPIN] = 40,
+    [SKUAI_POINT_SETTLE] = 200, [SKUAI_POINT_CHUNK] = 20,
+};
+enum { WAKER_NS = 5000, WAKE_NS = 20000, JITTER_OF_256 = 64 };
+
 /* What lies so far ahead never comes: the time does not wrap. */
 static const uint64_t far_ns = UINT64_C(1) << 63;
 /* not 0, so that arithmetic on "now minus a little" is tested as usual */
@@ -42,9 +58,14 @@ struct vthread {
     void *stack;
 };
 
+struct machine {
+    uint64_t *due_ns; /* of each virtual thread: when it goes on, as far as is known; NEVER: when another makes it */
+    uint64_t next_ns; /* at least: when another than the running one goes on */
+};
+
 struct skuai_sim {
     uint64_t random;
-    uint64_t now_ns;
+    uint64_t now_ns; /* the running thread's */
     uint64_t steps;
     uint32_t stay_of_16; /* the chance that the running thread goes on at a switch point */
     uint32_t count, running;
@@ -52,6 +73,7 @@ struct skuai_sim {
     pthread_t owner;
     struct skuai_context driver;
     struct skuai_sim_config config;
+    struct machine machine;
     struct vthread threads[];
 };
 
@@ -75,6 +97,11 @@ int skuai_sim_create(struct skuai_sim **out, const struct skuai_sim_config *conf
     if (sim == NULL)
         return -ENOMEM;
     sim->config = *config;
+    if (config->is_machine && (sim->machine.due_ns = calloc(config->threads_max, sizeof(uint64_t))) == NULL) {
+        free(sim);
+        *out = NULL;
+        return -ENOMEM;
+    }
     sim->random = config->seed;
     sim->now_ns = first_instant_ns;
     sim->stay_of_16 = skuai_random_below(&sim->random, 16);
@@ -104,6 +131,7 @@ void skuai_sim_destroy(struct skuai_sim *sim)
 {
     for (uint32_t i = 0; i < sim->count; i++)
         unmap_stack(sim->threads[i].stack);
+    free(sim->machine.due_ns);
     free(sim);
 }
 
@@ -114,13 +142,78 @@ void skuai_sim_tick(struct skuai_sim *sim) { sim->now_ns += sim->inside ? TICK_N
 uint64_t skuai_sim_entropy(struct skuai_sim *sim) { return skuai_random_next(&sim->random); }
 uint64_t skuai_sim_steps(const struct skuai_sim *sim) { return sim->steps; }
 
-/* ---- inside a virtual thread --------------------------------------------------------------------------------- */
-
 static struct vthread *running(struct skuai_sim *sim) { return &sim->threads[sim->running]; }
+
+/* ---- a machine's clocks -------------------------------------------------------------------------------------- */
+
+static void set_due(struct skuai_sim *sim, const struct vthread *vthread, uint64_t due_ns)
+{
+    if (sim->machine.due_ns == NULL)
+        return;
+    sim->machine.due_ns[vthread - sim->threads] = due_ns;
+    if (due_ns < sim->machine.next_ns)
+        sim->machine.next_ns = due_ns;
+}
+
+/* Whoever is furthest behind, and how far others are. */
+static bool choose_earliest(struct skuai_sim *sim, uint64_t until_ns)
+{
+    const uint64_t *due_ns = sim->machine.due_ns;
+    uint64_t first = SKUA_NEVER, second = SKUA_NEVER;
+    for (uint32_t i = 0; i < sim->count; i++) {
+        if (due_ns[i] < first) {
+            second = first;
+            first = due_ns[i];
+            sim->running = i;
+        } else if (due_ns[i] < second) {
+            second = due_ns[i];
+        }
+    }
+    if (first == SKUA_NEVER || first > until_ns)
+        return false;
+    running(sim)->state = READY;
+    sim->now_ns = first;
+    sim->machine.next_ns = second;
+    return true;
+}
+
+/* ---- inside a virtual thread --------------------------------------------------------------------------------- */
 
 static void to_driver(struct skuai_sim *sim)
 {
     skuai_context_switch(*running(sim)->thread->flow, &sim->driver);
+}
+
+/* Time passes on the running thread's processor. Others go on first if their time comes before. */
+static void pass(struct skuai_sim *sim, uint64_t ns, const char *what)
+{
+    sim->now_ns += ns;
+    if (sim->now_ns <= sim->machine.next_ns)
+        return;
+    trace(sim, what, ns);
+    sim->machine.due_ns[sim->running] = sim->now_ns;
+    to_driver(sim);
+}
+
+/* Nothing takes exactly as long as the last time. */
+static uint64_t jitter(struct skuai_sim *sim, uint64_t ns)
+{
+    return ns + ((ns * skuai_random_below(&sim->random, JITTER_OF_256)) >> 8);
+}
+
+void skua_sim_compute(uint64_t ns)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    struct skuai_sim *sim = worker != NULL ? worker->sched->env.sim : NULL;
+    if (sim == NULL || !sim->inside)
+        return;
+    if (sim->config.is_machine) {
+        pass(sim, ns, "compute");
+        return;
+    }
+    sim->now_ns += ns;
+    trace(sim, "compute", ns);
+    to_driver(sim);
 }
 
 static void vthread_main(void *arg)
@@ -129,6 +222,7 @@ static void vthread_main(void *arg)
     struct skuai_sim *sim = self->thread->env->sim;
     self->thread->entry(self->thread->arg);
     self->state = ENDED;
+    set_due(sim, self, SKUA_NEVER);
     skuai_context_exit(self->thread->base, &sim->driver);
 }
 
@@ -143,6 +237,7 @@ int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, s
     *vthread = (struct vthread){ .state = READY, .thread = thread, .parker = parker, .stack = stack };
     thread->handle = sim->count;
     parker->sim_index = sim->count++;
+    set_due(sim, vthread, sim->now_ns);
     skuai_context_make(thread->base, stack, SIM_STACK_BYTES, vthread_main, vthread);
     return 0;
 }
@@ -163,6 +258,10 @@ void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
 {
     if (!sim->inside) /* a call from the driver's own thread, e.g. a spawn before the start */
         return;
+    if (sim->config.is_machine) {
+        pass(sim, jitter(sim, point_ns[point]), point_names[point]);
+        return;
+    }
     if (point != SKUAI_POINT_SPIN && skuai_random_below(&sim->random, 16) < sim->stay_of_16)
         return;
     trace(sim, point_names[point], 0);
@@ -176,6 +275,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
         return true;
     self->state = PARKED;
     self->deadline_ns = deadline_ns < far_ns ? deadline_ns : SKUA_NEVER;
+    set_due(sim, self, self->deadline_ns > sim->now_ns ? self->deadline_ns : sim->now_ns);
     trace(sim, "park", deadline_ns);
     to_driver(sim);
     return skuai_parker_end(parker);
@@ -186,8 +286,12 @@ bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
     if (!skuai_parker_give(parker))
         return false;
     struct vthread *sleeper = &sim->threads[parker->sim_index];
-    if (sleeper->state == PARKED)
+    if (sleeper->state == PARKED) {
         sleeper->state = READY;
+        set_due(sim, sleeper, sim->now_ns + (sim->inside ? jitter(sim, WAKE_NS) : 0));
+        if (sim->config.is_machine && sim->inside)
+            pass(sim, jitter(sim, WAKER_NS), "unpark");
+    }
     return true;
 }
 
@@ -228,7 +332,8 @@ static void step(struct skuai_sim *sim)
 {
     struct skuai_thread *thread = running(sim)->thread;
     sim->steps++;
-    sim->now_ns += STEP_MIN_NS + skuai_random_below(&sim->random, STEP_RANGE_NS);
+    if (!sim->config.is_machine)
+        sim->now_ns += STEP_MIN_NS + skuai_random_below(&sim->random, STEP_RANGE_NS);
     trace(sim, "step", 0);
     sim->inside = true;
     struct skuai_worker *outer = skuai_worker_self(); /* a simulation may run inside a task of another runtime */
@@ -236,6 +341,14 @@ static void step(struct skuai_sim *sim)
     skuai_context_switch(&sim->driver, *thread->flow);
     skuai_worker_set_self(outer);
     sim->inside = false;
+}
+
+static bool choose(struct skuai_sim *sim, uint64_t until_ns)
+{
+    if (sim->config.is_machine)
+        return choose_earliest(sim, until_ns);
+    wake_expired(sim);
+    return choose_ready(sim);
 }
 
 int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t value, uint64_t until_ns)
@@ -248,8 +361,7 @@ int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t
     (void)no_signal_stack; /* as for a worker: without one an overflow ends in a bare fault */
     skuai_context_init_thread(&sim->driver);
     while (skuai_load_32(word, SKUAI_RELAXED) != value) { /* all that sets it is this thread */
-        wake_expired(sim);
-        if (choose_ready(sim)) {
+        if (choose(sim, until_ns)) {
             step(sim);
             continue;
         }

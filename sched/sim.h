@@ -1,5 +1,5 @@
-/* The simulated environment: every thread of a runtime as a virtual thread on one OS thread, under virtual time, in an
- * order that a seed decides. See sim.c.
+/* The simulated environment: every thread of a runtime as a virtual thread on one OS thread, under virtual time: on one
+ * processor, in an order that a seed decides, or on a machine with a processor for each. See sim.c.
  */
 #ifndef SKUAI_SIM_H
 #define SKUAI_SIM_H
@@ -9,6 +9,7 @@
 struct skuai_sim_config {
     uint64_t seed;
     uint32_t threads_max;
+    bool is_machine; /* each virtual thread has a processor, and a clock, of its own */
     void (*trace)(void *context, const char *line, size_t length); /* may be NULL */
     void *trace_context;
 };

@@ -1,6 +1,6 @@
 /* A clock for stretches of some microseconds: read in a few nanoseconds, in ticks of about the length that
  * SKUAI_TICKS_PER_US says. Only differences mean something; across threads they may be off, and their reader must cope.
- * In a simulation it is the virtual time, which stands still while a task computes.
+ * In a simulation it is the virtual time, which stands still while a task computes (but for skua_sim_compute()).
  */
 #ifndef SKUAI_TICKS_H
 #define SKUAI_TICKS_H
@@ -32,7 +32,8 @@ SKUAI_INLINE uint64_t skuai_ticks_real(void) { return skuai_clock_now(); }
 
 SKUAI_INLINE uint64_t skuai_ticks(struct skuai_env *env)
 {
-    return SKUAI_UNLIKELY(env->sim != NULL) ? skuai_sim_now(env->sim) : skuai_ticks_real();
+    return SKUAI_UNLIKELY(env->sim != NULL) ? skuai_sim_now(env->sim) * (SKUAI_TICKS_PER_US / 1000)
+                                            : skuai_ticks_real();
 }
 
 #endif

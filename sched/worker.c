@@ -159,6 +159,7 @@ static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *v
 {
     skua_task *batch[STEAL_MAX];
     skuai_env_point(&worker->sched->env, SKUAI_POINT_STEAL);
+    skuai_count(&worker->counters.steal_attempts, 1);
     int count = skuai_deque_take(&victim->deque, (void **)batch, STEAL_MAX, 2);
     if (count <= 0)
         count = skuai_deque_take(&victim->inbox, (void **)batch, STEAL_MAX, 2);

@@ -14,6 +14,9 @@
  * Simulation: with `simulate` set (or SKUA_SIM_SEED in the environment) the workers are virtual: they run on the
  * thread that calls skua_block_on(), one step at a time, in an order and at times that the seed decides. The same
  * seed gives the same run, and an idle simulation jumps to the next timer instead of waiting.
+ * That is one processor, on which computing takes no time, for finding errors. With `sim_machine`, for instance
+ * "numa:8 core:64 pu:1", it is a machine with a processor for each worker, for finding out how far a program scales:
+ * steals, locks and wakes take the time they take on real ones, computing what skua_sim_compute() says.
  *
  * fork: a child process has the memory of the runtime but none of its threads. In the child every call on a runtime
  * made before returns -ENOTSUP (those that give no error do nothing), except skua_runtime_destroy(), which frees the
@@ -41,6 +44,8 @@ typedef struct skua_config {
     bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
     bool ignore_environment;   /* read no SKUA_* variable */
     uint64_t sim_seed;
+    const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
+                                  `simulate`. Also by SKUA_SIM_MACHINE */
     /* bytes of a fiber's stack, 0: SKUA_STACK_SIZE, else 64 KiB (256 KiB under sanitizers) */
     size_t stack_size;
     /* Memory for what is not task memory or stacks, aligned as malloc's. Both or none; called from any thread, also on
@@ -59,7 +64,7 @@ typedef struct skua_config {
     /* Simulation only: each decision as a line of text; the same seed gives the same bytes. */
     void (*sim_trace)(void *context, const char *line, size_t length);
     void *sim_trace_context;
-    void *reserved[8];
+    void *reserved[7];
 } skua_config;
 
 /* Creates a runtime and starts its workers (a simulation starts none). `config` may be NULL.
@@ -123,7 +128,8 @@ typedef struct skua_stats {
     uint64_t timers;      /* timers expired */
     uint64_t task_bytes;  /* task memory mapped */
     uint64_t stacks;      /* fiber stacks in use or kept warm */
-    uint64_t reserved[16];
+    uint64_t steal_attempts; /* looks into another worker's queues */
+    uint64_t reserved[15];
 } skua_stats;
 
 /* Threads: any. */
@@ -132,6 +138,10 @@ SKUA_API void skua_runtime_stats(skua_runtime *runtime, skua_stats *stats);
 /* A pseudo-random number: from the runtime's seed in a simulation, else seeded by the kernel. Not for secrets.
  * Threads: any. */
 SKUA_API uint64_t skua_random(void);
+
+/* In a simulation, inside a task: it computes for so long, while the workers of a simulated machine go on, and those of
+ * one processor stand still. Elsewhere: nothing. Threads: any. */
+SKUA_API void skua_sim_compute(uint64_t ns);
 
 SKUA_END_DECLS
 

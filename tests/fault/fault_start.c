@@ -89,6 +89,15 @@ TEST(threads_of_many_workers) { LIVE_IN(faults_config(16, true), FAULT_pthread_c
 
 TEST(signals) { LIVE_IN(bound(), FAULT_sigaction, FAULT_sigaltstack); }
 
+#if !defined(SKUAI_NO_HWLOC)
+TEST(memory_of_a_simulated_machine)
+{
+    skua_config config = faults_config(3, true);
+    config.sim_machine = "numa:2 core:2 pu:1";
+    LIVE_IN(config, FAULT_malloc, FAULT_calloc, FAULT_realloc, FAULT_mmap, FAULT_application_alloc);
+}
+#endif
+
 /* Of the two signals that are handled the first is given back if the second cannot be had. */
 TEST(a_handler_that_is_alone_is_given_back)
 {

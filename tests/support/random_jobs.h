@@ -57,6 +57,7 @@ SKUA_PARALLEL_DEFINE(uint64_t, jobs_tree, uint64_t, seed, int, depth)
     SKUA_FORKED(jobs_tree) kid[3];
     uint64_t sum = seed;
     int open = 0;
+    skua_sim_compute((seed >> 30) % (20 * SKUA_US)); /* where that means something */
     if (depth == 0)
         return sum;
     bool forks_wide = (seed >> 50) % 8 == 0;

@@ -73,6 +73,18 @@ static inline int64_t run_seeded(uint64_t seed, uint32_t workers, skua_fiber_fn 
     return result;
 }
 
+#if !defined(SKUAI_NO_HWLOC)
+/* On a machine that is simulated. */
+static inline int64_t run_on_machine(const char *machine, uint64_t seed, skua_fiber_fn *body, void *arg)
+{
+    test_at_seed(seed);
+    int64_t result = run_in((skua_config){ .sim_machine = machine, .sim_seed = seed, .ignore_environment = true }, body,
+                            arg);
+    test_at_no_seed();
+    return result;
+}
+#endif
+
 #ifndef RUN_SEEDS
 #define RUN_SEEDS 20
 #define RUN_REAL true

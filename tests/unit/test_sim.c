@@ -1,7 +1,8 @@
-/* Simulated runtimes beside others, and at the edges of time. What they simulate is tests/sim's matter. */
+/* Simulated runtimes beside others, at the edges of time, and on machines. What they simulate is tests/sim's matter. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "sched/scheduler.h"
 #include "support/with_runtime.h"
@@ -171,3 +172,147 @@ static void overflow(void *arg)
     run_in(simulated, polls_large, NULL);
 }
 TEST(a_virtual_workers_stack_has_a_guard) { test_expect_abort(overflow, NULL, ""); }
+
+/* ---- machines ------------------------------------------------------------------------------------------------ */
+
+#if !defined(SKUAI_NO_HWLOC) /* machines that only hwloc can describe */
+
+static int computes(void *arg)
+{
+    (void)arg;
+    skua_sim_compute(SKUA_MS);
+    return 0;
+}
+
+/* Virtual time that 8 tasks of 1 ms take. */
+static int eight_compute(void *took_ns)
+{
+    skua_task *tasks[8];
+    uint64_t begin_ns = skua_now();
+    for (int i = 0; i < 8; i++)
+        CHECK_OK(skua_spawn(&tasks[i], computes, NULL));
+    for (int i = 0; i < 8; i++)
+        CHECK_OK(skua_join(tasks[i], NULL));
+    *(uint64_t *)took_ns = skua_now() - begin_ns;
+    return 0;
+}
+
+static uint64_t time_of_eight(const char *machine)
+{
+    uint64_t took_ns = 0;
+    CHECK_EQ(run_on_machine(machine, test_seed(), eight_compute, &took_ns), 0);
+    return took_ns;
+}
+
+TEST(the_processors_of_a_machine_compute_at_once)
+{
+    uint64_t one = time_of_eight("core:1 pu:1"), two = time_of_eight("core:2 pu:1");
+    uint64_t eight = time_of_eight("numa:2 core:4 pu:1"), many = time_of_eight("numa:4 core:8 pu:2");
+    CHECK(one >= 8 * SKUA_MS && one < 9 * SKUA_MS);
+    CHECK(two >= 4 * SKUA_MS && two < 5 * SKUA_MS);
+    CHECK(eight >= SKUA_MS && eight < 2 * SKUA_MS);
+    CHECK(many >= SKUA_MS && many < 2 * SKUA_MS);
+}
+
+/* Whoever computes stands in nobody's way: timers are in time, within what a wake takes. */
+static int sleeps_beside(void *arg)
+{
+    (void)arg;
+    skua_task *task;
+    CHECK_OK(skua_spawn(&task, computes, NULL));
+    CHECK_OK(skua_yield());
+    for (int i = 0; i < 5; i++) {
+        uint64_t due_ns = skua_now() + 100 * SKUA_US;
+        CHECK_OK(skua_sleep_until(due_ns));
+        CHECK(skua_now() >= due_ns && skua_now() < due_ns + 100 * SKUA_US);
+    }
+    return skua_join(task, NULL);
+}
+TEST(timers_on_a_machine) { CHECK_EQ(run_on_machine("core:4 pu:1", test_seed(), sleeps_beside, NULL), 0); }
+
+static int counts_workers(void *arg)
+{
+    (void)arg;
+    skua_stats stats;
+    skua_runtime_stats(skua_runtime_self(), &stats);
+    return (int)stats.workers;
+}
+TEST(a_machine_has_a_worker_for_each_processor)
+{
+    CHECK_EQ(run_on_machine("pack:2 core:4 pu:2", 1, counts_workers, NULL), 16);
+    skua_config fewer = { .sim_machine = "core:8 pu:1", .workers = 3, .ignore_environment = true };
+    CHECK_EQ(run_in(fewer, counts_workers, NULL), 3);
+}
+
+struct text {
+    char *bytes;
+    size_t length, room;
+};
+static void keep_text(void *context, const char *line, size_t length)
+{
+    struct text *text = context;
+    if (text->length + length > text->room) {
+        text->room = 2 * (text->length + length);
+        text->bytes = realloc(text->bytes, text->room);
+        CHECK(text->bytes != NULL);
+    }
+    memcpy(text->bytes + text->length, line, length);
+    text->length += length;
+}
+TEST(a_machine_goes_the_same_way_with_the_same_seed)
+{
+    struct text texts[2] = { { .bytes = NULL }, { .bytes = NULL } };
+    uint64_t took_ns[2];
+    for (int i = 0; i < 2; i++) {
+        skua_config config = { .sim_machine = "numa:2 core:4 pu:1",
+                               .sim_seed = 11,
+                               .sim_trace = keep_text,
+                               .sim_trace_context = &texts[i],
+                               .ignore_environment = true };
+        CHECK_EQ(run_in(config, eight_compute, &took_ns[i]), 0);
+    }
+    CHECK_EQ(took_ns[0], took_ns[1]);
+    CHECK_EQ(texts[0].length, texts[1].length);
+    CHECK(memcmp(texts[0].bytes, texts[1].bytes, texts[0].length) == 0);
+    free(texts[0].bytes);
+    free(texts[1].bytes);
+}
+
+static void keep_message(void *text, enum skua_log_level level, const char *message)
+{
+    CHECK(level == SKUA_LOG_ERROR);
+    snprintf(text, 256, "%s", message);
+}
+TEST(what_is_no_machine_is_refused)
+{
+    char text[256] = "";
+    skua_runtime *rt;
+    skua_config config = { .sim_machine = "a big one", .log = keep_message, .log_context = text };
+    CHECK_EQ(skua_runtime_create(&rt, &config), -EINVAL);
+    CHECK(rt == NULL && strstr(text, "\"a big one\"") != NULL);
+}
+
+#endif
+
+/* One processor: computing only moves the time. */
+static int computes_alone(void *arg)
+{
+    (void)arg;
+    uint64_t begin_ns = skua_now();
+    skua_sim_compute(SKUA_MS);
+    CHECK(skua_now() - begin_ns >= SKUA_MS);
+    return 0;
+}
+TEST(computing_under_a_seed) { CHECK_EQ(run_in(simulated, computes_alone, NULL), 0); }
+
+static int computes_nothing(void *arg)
+{
+    (void)arg;
+    skua_sim_compute(SKUA_NEVER);
+    return 0;
+}
+TEST(computing_where_nothing_is_simulated)
+{
+    CHECK_EQ(run_in(real, computes_nothing, NULL), 0);
+    skua_sim_compute(SKUA_NEVER);
+}

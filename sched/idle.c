@@ -22,11 +22,11 @@ bool skuai_idle_search(struct skuai_idle *idle)
     return true;
 }
 
-bool skuai_idle_found(struct skuai_idle *idle)
+void skuai_idle_found(struct skuai_idle *idle)
 {
     /* SEQ_CST: in one order with producers' reads of counts (P1): a producer that still saw us search is followed by
      * our own pick. No model test needs the seq_cst: that pick begins with a seq_cst load of the same word. */
-    return searching_of(skuai_sub_64(&idle->counts, SEARCHING, SKUAI_SEQ_CST)) == 1;
+    skuai_sub_64(&idle->counts, SEARCHING, SKUAI_SEQ_CST);
 }
 
 static void take_out_locked(struct skuai_idle *idle, uint32_t at)
@@ -53,18 +53,24 @@ static uint32_t take_sleeper_locked(struct skuai_idle *idle)
     return worker;
 }
 
-uint32_t skuai_idle_pick(struct skuai_idle *idle)
+/* P1. No model test needs the second check: without it one would do. */
+static bool enough_search(const struct skuai_idle *idle, uint64_t counts, enum skuai_idle_part part)
+{
+    return searching_of(counts) != 0 && part * searching_of(counts) >= idle->workers - sleeping_of(counts);
+}
+
+uint32_t skuai_idle_pick(struct skuai_idle *idle, enum skuai_idle_part part)
 {
     uint64_t counts = skuai_load_64(&idle->counts, SKUAI_SEQ_CST); /* P1, the read half of its litmus */
     /* Spares the lock; no model test needs the check: it is asked again. */
-    if (SKUAI_LIKELY(sleeping_of(counts) == 0 || searching_of(counts) != 0))
+    if (SKUAI_LIKELY(sleeping_of(counts) == 0 || enough_search(idle, counts, part)))
         return SKUAI_IDLE_NOBODY;
     skuai_lock_acquire(&idle->lock);
     uint32_t worker = SKUAI_IDLE_NOBODY;
     /* Again: another producer may have woken one. Relaxed: by the first look our work comes before whatever takes a
      * searcher away that is seen here. */
     counts = skuai_load_64(&idle->counts, SKUAI_RELAXED);
-    if (searching_of(counts) == 0) {
+    if (!enough_search(idle, counts, part)) {
         worker = take_sleeper_locked(idle);
         if (worker != SKUAI_IDLE_NOBODY)
             skuai_add_64(&idle->counts, SEARCHING - SLEEPING, SKUAI_SEQ_CST); /* in one order with P1 and P2 */

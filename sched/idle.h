@@ -3,14 +3,16 @@
  * A worker without work *searches* (steals, looks everywhere) for a while, then *sleeps* on its own parker. Producers
  * wake a sleeper only if nobody is searching: a searcher will find the work. The protocol that no work is left lying
  * while all sleep:
- *   P1 publish  a producer stores its work, then reads `counts`, both seq_cst. If nobody searches and somebody sleeps
- *               it takes one sleeper out of the set, counts it as searching, and unparks it.
+ *   P1 publish  a producer stores its work, then reads `counts`, both seq_cst. If nobody searches, or fewer than a part
+ *               of those who are awake, and somebody sleeps, it takes one sleeper out of the set, counts it as
+ *               searching, and unparks it.
  *   P2 settle   a searcher that gives up enters the set of sleepers and takes itself off the searching count in one
  *               seq_cst exchange, *then* looks at all queues once more (seq_cst), and only then parks. Litmus: store
  *               buffering, P1 { work; counts } against P2 { counts; work }: at least one of them sees the other.
- *   P3 chain    a searcher that finds work leaves the searching count, and if it was the last one it does P1's second
- *               half itself: more work may have come while the producers relied on it. So wakes chain: one at a time,
- *               each woken worker waking the next as long as there is work.
+ *   P3 chain    a searcher that finds work leaves the searching count and does P1's second half itself: more work may
+ *               have come while the producers relied on it. So wakes chain, each woken worker waking the next while
+ *               there is work; and by P1's part the more, the more are awake: one at a time, 512 workers would take
+ *               11 ms to be awake.
  *   P4 return   a worker that wakes, or that found work in P2's second look, leaves the set. If a producer has taken it
  *               out already it counts as searching. The set decides this, not the parker's token, which may be late.
  *   P5 move     who moves work from one queue to another without searching does P1's second half afterwards: on its way
@@ -46,11 +48,16 @@ void skuai_idle_init(struct skuai_idle *idle, uint32_t workers, uint32_t *stack)
 /* May the caller, awake and not searching, search? If so it counts as searching. */
 bool skuai_idle_search(struct skuai_idle *idle);
 
-/* P3: the searcher found something. True: it was the last one and must do skuai_idle_pick(). */
-bool skuai_idle_found(struct skuai_idle *idle);
+/* P3: the searcher found something, and must do skuai_idle_pick(). */
+void skuai_idle_found(struct skuai_idle *idle);
+
+/* P1, the part that may search before no more are woken. For tasks, which may be few and short, a quarter: a half would
+ * give 16 tasks of 5 µs that come at once to 64 workers three times the wakes, and hardly less of waiting. For jobs,
+ * which are offered where a wake pays, a half: short runs on many workers take an eighth less. See sched/DESIGN.md. */
+enum skuai_idle_part { SKUAI_IDLE_QUARTER = 4, SKUAI_IDLE_HALF = 2 };
 
 /* P1, second half, after work was published by a seq_cst store or exchange. Returns a worker to unpark, or NOBODY. */
-uint32_t skuai_idle_pick(struct skuai_idle *idle);
+uint32_t skuai_idle_pick(struct skuai_idle *idle, enum skuai_idle_part part);
 
 /* P2: enters the set. `searching` says whether the caller counts as searching. The caller takes the timekeeper's role
  * if nobody has it or if `timer_next` is sooner than what the timekeeper sleeps for. */

@@ -12,9 +12,9 @@
  */
 #include "sched/scheduler.h"
 
-void skuai_schedule_wake_one(struct skuai_scheduler *sched)
+static void wake_one(struct skuai_scheduler *sched, enum skuai_idle_part part)
 {
-    uint32_t picked = skuai_idle_pick(&sched->idle);
+    uint32_t picked = skuai_idle_pick(&sched->idle, part);
     if (SKUAI_LIKELY(picked == SKUAI_IDLE_NOBODY))
         return;
     bool kernel = skuai_env_unpark(&sched->env, &sched->workers[picked]->parker);
@@ -26,6 +26,8 @@ void skuai_schedule_wake_one(struct skuai_scheduler *sched)
     else
         skuai_add_64(&sched->wakes_outside, 1, SKUAI_RELAXED); /* a counter */
 }
+
+void skuai_schedule_wake_one(struct skuai_scheduler *sched) { wake_one(sched, SKUAI_IDLE_QUARTER); }
 
 enum { AHEAD = 8 }; /* as in slab.h */
 
@@ -126,7 +128,7 @@ void skuai_schedule_offered(struct skuai_scheduler *sched, struct skuai_worker *
         return;
     }
     push_local(worker, token, SKUAI_SEQ_CST);
-    skuai_schedule_wake_one(sched);
+    wake_one(sched, SKUAI_IDLE_HALF);
 }
 
 void skuai_task_wake(skua_task *task)

@@ -298,7 +298,9 @@ static skua_task *find(struct skuai_worker *worker)
         if (task != NULL) {
             /* P3; or P5, if the rest of a batch has come to our deque without our searching. No model test needs the
              * sequence: G2 comes after the exchange that took us out of the set, no more. */
-            if (searching ? skuai_idle_found(&sched->idle) : skuai_deque_count(&worker->deque) != 0)
+            if (searching)
+                skuai_idle_found(&sched->idle);
+            if (searching || skuai_deque_count(&worker->deque) != 0)
                 skuai_schedule_wake_one(sched);
             if (slept)
                 skuai_guard_work_begins(sched);

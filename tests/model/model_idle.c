@@ -273,8 +273,10 @@ static void bare_sleeper(void *arg)
     for (bool searching = true;; searching = !skuai_idle_leave(&sched.idle, self) || skuai_idle_search(&sched.idle)) {
         if (skuai_deque_take(work, &item, 1, 1) == 1) {
             count_run(item);
-            if (searching && skuai_idle_found(&sched.idle))
+            if (searching) {
+                skuai_idle_found(&sched.idle);
                 skuai_schedule_wake_one(&sched);
+            }
             return; /* it computes, for ever */
         }
         skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
@@ -349,7 +351,7 @@ MC_TEST(bare_chain, .setup = bare_chain_setup, .finish = bare_finish_2, SEARCH);
 static unsigned picked[2];
 static void picks(void *arg)
 {
-    picked[(uintptr_t)arg] = skuai_idle_pick(&sched.idle) != SKUAI_IDLE_NOBODY;
+    picked[(uintptr_t)arg] = skuai_idle_pick(&sched.idle, SKUAI_IDLE_QUARTER) != SKUAI_IDLE_NOBODY;
 }
 static void two_picks_setup(void)
 {

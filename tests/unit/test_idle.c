@@ -65,14 +65,15 @@ TEST(at_most_half_of_the_awake_search)
     expect_counts(&house, 4, 0);
 }
 
-TEST(the_last_searcher_that_finds_work_is_told)
+TEST(who_finds_work_searches_no_more)
 {
     struct house house;
     house_init(&house);
     CHECK(skuai_idle_search(&house.idle));
     CHECK(skuai_idle_search(&house.idle));
-    CHECK(!skuai_idle_found(&house.idle));
-    CHECK(skuai_idle_found(&house.idle)); /* P3: must pick */
+    skuai_idle_found(&house.idle);
+    expect_counts(&house, 0, 1);
+    skuai_idle_found(&house.idle);
     expect_counts(&house, 0, 0);
 }
 
@@ -80,18 +81,41 @@ TEST(nobody_is_picked_while_somebody_searches)
 {
     struct house house;
     house_init(&house);
-    CHECK_EQ(skuai_idle_pick(&house.idle), SKUAI_IDLE_NOBODY); /* nobody sleeps */
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), SKUAI_IDLE_NOBODY); /* nobody sleeps */
     settle(&house, 0, false);
     settle(&house, 1, false);
     CHECK(skuai_idle_search(&house.idle));
-    CHECK_EQ(skuai_idle_pick(&house.idle), SKUAI_IDLE_NOBODY);
-    CHECK(skuai_idle_found(&house.idle));
-    CHECK_EQ(skuai_idle_pick(&house.idle), 1);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), SKUAI_IDLE_NOBODY);
+    skuai_idle_found(&house.idle);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), 1);
     expect_counts(&house, 1, 1);                               /* the picked one searches */
-    CHECK_EQ(skuai_idle_pick(&house.idle), SKUAI_IDLE_NOBODY); /* one at a time */
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), SKUAI_IDLE_NOBODY); /* one at a time */
     CHECK(!skuai_idle_leave(&house.idle, 1));                  /* P4: it had been picked, and counts already */
-    CHECK(skuai_idle_found(&house.idle));
+    skuai_idle_found(&house.idle);
     expect_counts(&house, 1, 0);
+}
+
+static uint32_t woken_at_once(uint32_t awake, enum skuai_idle_part part)
+{
+    enum { MANY = 16 };
+    struct skuai_idle idle;
+    uint32_t stack[MANY], woken = 0;
+    skua_word64 timer_next;
+    skuai_store_64(&timer_next, SKUA_NEVER, SKUAI_RELAXED);
+    skuai_idle_init(&idle, MANY, stack);
+    for (uint32_t i = awake; i < MANY; i++)
+        skuai_idle_settle(&idle, i, false, &timer_next);
+    while (skuai_idle_pick(&idle, part) != SKUAI_IDLE_NOBODY)
+        woken++;
+    return woken;
+}
+TEST(the_more_are_awake_the_more_are_woken_at_once)
+{
+    CHECK_EQ(woken_at_once(0, SKUAI_IDLE_QUARTER), 1);
+    CHECK_EQ(woken_at_once(3, SKUAI_IDLE_QUARTER), 1);
+    CHECK_EQ(woken_at_once(8, SKUAI_IDLE_QUARTER), 3); /* 2 of 10 are not a quarter, 3 of 11 are */
+    CHECK_EQ(woken_at_once(0, SKUAI_IDLE_HALF), 1);
+    CHECK_EQ(woken_at_once(3, SKUAI_IDLE_HALF), 3); /* 3 of 6 */
 }
 
 TEST(the_last_to_settle_is_woken_first_and_the_timekeeper_last)
@@ -104,8 +128,8 @@ TEST(the_last_to_settle_is_woken_first_and_the_timekeeper_last)
     CHECK_EQ(skuai_idle_timekeeper(&house.idle), 0); /* the first; nobody's timers were sooner */
     static const uint32_t order[] = { 3, 2, 1, 0 };
     for (int i = 0; i < WORKERS; i++) {
-        CHECK_EQ(skuai_idle_pick(&house.idle), order[i]);
-        CHECK(skuai_idle_found(&house.idle));
+        CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), order[i]);
+        skuai_idle_found(&house.idle);
     }
     CHECK_EQ(skuai_idle_timekeeper(&house.idle), SKUAI_IDLE_NOBODY);
     expect_counts(&house, 0, 0);
@@ -115,11 +139,11 @@ TEST(the_last_to_settle_is_woken_first_and_the_timekeeper_last)
     set_timer(&house, 400);
     settle(&house, 1, false);
     CHECK_EQ(skuai_idle_timekeeper(&house.idle), 1); /* on top of the stack, and kept there */
-    CHECK_EQ(skuai_idle_pick(&house.idle), 0);
-    CHECK(skuai_idle_found(&house.idle));
-    CHECK_EQ(skuai_idle_pick(&house.idle), 2);
-    CHECK(skuai_idle_found(&house.idle));
-    CHECK_EQ(skuai_idle_pick(&house.idle), 1);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), 0);
+    skuai_idle_found(&house.idle);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), 2);
+    skuai_idle_found(&house.idle);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), 1);
 }
 
 TEST(the_timekeeper_sleeps_until_the_next_timer)
@@ -162,9 +186,9 @@ TEST(leaving_by_oneself)
     CHECK_EQ(sleep_until(&house, 2), SKUA_NEVER);
     settle(&house, 0, false);
     CHECK_EQ(skuai_idle_timekeeper(&house.idle), 0);
-    CHECK_EQ(skuai_idle_pick(&house.idle), 3);
-    CHECK(skuai_idle_found(&house.idle));
-    CHECK_EQ(skuai_idle_pick(&house.idle), 2);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), 3);
+    skuai_idle_found(&house.idle);
+    CHECK_EQ(skuai_idle_pick(&house.idle, SKUAI_IDLE_QUARTER), 2);
 }
 
 /* ---- the whole protocol -------------------------------------------------------------------------------------- */
@@ -184,7 +208,7 @@ struct hand {
 
 static void wake_one(struct factory *factory)
 {
-    uint32_t picked = skuai_idle_pick(&factory->house.idle);
+    uint32_t picked = skuai_idle_pick(&factory->house.idle, SKUAI_IDLE_QUARTER);
     if (picked != SKUAI_IDLE_NOBODY)
         skuai_unpark_real(&factory->parkers[picked]);
 }
@@ -217,8 +241,10 @@ static void *worker_main(void *arg)
         if (!searching)
             searching = skuai_idle_search(&factory->house.idle);
         if (take_work(factory)) {
-            if (searching && skuai_idle_found(&factory->house.idle)) /* P3 */
+            if (searching) { /* P3 */
+                skuai_idle_found(&factory->house.idle);
                 wake_one(factory);
+            }
             searching = false;
             skuai_add_64(&factory->done, 1, SKUAI_RELEASE);
             continue;

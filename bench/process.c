@@ -176,6 +176,7 @@ enum {
     GUIDED = 1 << 12, /* OpenMP with another schedule */
     RAYON = 1 << 13,
     FULL = 1 << 14, /* not with --quick */
+    SIM = 1 << 15,  /* ours, on simulated machines of each size */
     PEERS = TOKIO | GO,
     ALL = OURS | PEERS,
     FORKS = OURS | SERIAL | TBB | OPENMP | RAYON,
@@ -228,10 +229,16 @@ static const struct {
     { "sort_uniform", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
     { "sort_sorted", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
     { "sort_few", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
+    { "sim_scaling_tree", SIM, SELDOM },
+    { "sim_scaling_lopsided", SIM, SELDOM },
+    { "sim_scaling_loop", SIM, SELDOM },
+    { "sim_scaling_tasks", SIM, SELDOM },
 };
 
 static bool fits(const struct driver *driver, int on)
 {
+    if (driver->kind == SIM)
+        return (on & SIM) != 0;
     int workers = driver->workers == 1 ? ONE : driver->workers == 2 ? TWO : MANY;
     return driver->program != NULL && (on & driver->kind) != 0 && (driver->workers == 0 || (on & workers) != 0);
 }
@@ -249,6 +256,9 @@ static struct driver drivers[] = {
     { "openmp@2", NULL, OPENMP, 2, NULL },          { "omp-guided@1", NULL, GUIDED, 1, "/guided" },
     { "omp-guided@2", NULL, GUIDED, 2, "/guided" }, { "rayon@1", NULL, RAYON, 1, NULL },
     { "rayon@2", NULL, RAYON, 2, NULL },
+    { "sim@1", BENCH_WORK, SIM, 1, NULL },          { "sim@8", BENCH_WORK, SIM, 8, NULL },
+    { "sim@64", BENCH_WORK, SIM, 64, NULL },        { "sim@128", BENCH_WORK, SIM, 128, NULL },
+    { "sim@256", BENCH_WORK, SIM, 256, NULL },      { "sim@512", BENCH_WORK, SIM, 512, NULL },
 };
 
 static void find_programs(void)

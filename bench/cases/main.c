@@ -131,6 +131,10 @@ int main(int argc, char **argv)
         measure(floor);
         return 0;
     }
+    if (strncmp(name, "sim_scaling", 11) == 0) {
+        scaling_measure(&call);
+        return 0;
+    }
     skua_runtime *runtime;
     skua_config config = { .workers = (uint32_t)workers, .ignore_environment = true };
     work_must(skua_runtime_create(&runtime, &config));

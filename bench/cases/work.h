@@ -55,6 +55,9 @@ void work_sort(uint64_t *values, size_t count);
 /* In a fiber: fork-join and tasks that sleep, beside each other. */
 void mixed_measure(enum forkjoin_effort effort);
 
+/* On a machine that is simulated, with so many workers. */
+void scaling_measure(struct forkjoin_call *call);
+
 void work_must(int rc);
 
 /* Kernel wake-ups that the runtime of the calling task has sent so far; 0 outside of one. */

@@ -93,13 +93,13 @@ static bool look(struct skuai_scheduler *sched)
 }
 
 /* What others have freed of a sleeping worker's task memory only that worker can take in: it does before it sleeps on.
- * */
+ * No model test needs the check or the step: memory only; whom it rouses in vain tests/unit/test_guard.c sees. */
 static bool rouse_owners(struct skuai_scheduler *sched)
 {
     bool roused = false;
     for (uint32_t i = 0; i < sched->nworkers; i++)
         if (skuai_slab_cache_is_notified(&sched->workers[i]->slab)) {
-            skuai_env_unpark(&sched->env, &sched->workers[i]->parker); /* no model test runs this: memory only */
+            skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
             roused = true;
         }
     return roused;

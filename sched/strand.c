@@ -61,11 +61,11 @@ void skuai_strand_sate(struct skuai_strand *strand)
     skuai_lock_release(&strand->lock);
 }
 
+/* No model test runs this: a flag, under the lock that every test needs elsewhere. */
 void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded)
 {
     if (strand->shielded == shielded)
         return;
-    /* No model test runs this: a flag, under the lock that every test needs elsewhere. */
     skuai_lock_acquire(&strand->lock);
     strand->shielded = shielded;
     skuai_lock_release(&strand->lock);

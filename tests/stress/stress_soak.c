@@ -1,9 +1,9 @@
 /* Everything at once, for SKUA_SOAK_SECONDS (20 if not set: a minute over the three suites of scripts/test).
  *
- * Some threads make worlds, one after another: a runtime of 1 to 8 workers, the random tasks of support/soak_tasks.h,
- * and threads that spawn from outside and wake from outside. Beside it stands an elder world, which outlives several,
- * takes tasks from them and lets them join those. Tasks make short-lived worlds of their own. A world ends by itself or
- * by being cancelled in the middle of it.
+ * Some threads make worlds, one after another: a runtime of 1 to 8 workers, the random tasks of support/soak_tasks.h
+ * and the random jobs of support/soak_jobs.h, and threads that spawn from outside and wake from outside. Beside it
+ * stands an elder world, which outlives several, takes tasks from them and lets them join those. Tasks make short-lived
+ * worlds of their own. A world ends by itself or by being cancelled in the middle of it.
  *
  * At the end of each every account must be even: tasks started, begun and ended, each with the result that its seed
  * says; task-local values; the application's memory; the runtime's own numbers. Who is drawn and what it draws depends
@@ -11,7 +11,7 @@
  */
 #include <time.h>
 
-#include "support/soak_tasks.h"
+#include "support/soak_jobs.h"
 
 enum { DRIVERS = 3, WORKERS_MAX = 8, DEPTH_MAX = 4, OUTSIDERS = 2, DEFAULT_SECONDS = 20 };
 
@@ -105,8 +105,10 @@ static void *outsider_main(void *arg)
         skua_task *task;
         bool is_detached = draw(&random, 4) == 0;
         CHECK(spawn(self->world, is_detached ? NULL : &task, seed, self->depth));
-        if (is_detached)
+        if (is_detached) {
+            run_jobs_on(self->world, seed);
             continue;
+        }
         if (draw(&random, 4) == 0)
             skua_cancel(task);
         join(task, seed);

@@ -418,6 +418,9 @@ static inline void block_on_elder(struct actor *self)
     CHECK_EQ(skua_block_on(errand.world->rt, elder_errand, &errand), result_of(errand.seed));
 }
 
+/* soak_jobs.h's: runs a tree of jobs. */
+static inline void run_jobs(struct actor *self);
+
 /* The program's: makes a world with an elder one, or none, and sees it through. */
 static void live_world(struct world *elder, uint64_t seed, int depth);
 
@@ -427,7 +430,7 @@ static inline void step(struct actor *self)
     uint64_t seed = test_rand(&self->random);
     int depth = self->depth - 1;
     skua_task *task;
-    switch (draw(&self->random, 16)) {
+    switch (draw(&self->random, 18)) {
     case 0:
         skua_yield();
         return;
@@ -455,6 +458,10 @@ static inline void step(struct actor *self)
     case 8:
         if (world->elder != NULL && draw(&self->random, 24) == 0)
             live_world(NULL, seed, 1); /* its worker waits for a whole world */
+        return;
+    case 9:
+    case 10:
+        run_jobs(self);
         return;
     default:
         break;

@@ -423,7 +423,7 @@ static __attribute__((noinline)) void *alloc_slow(struct skuai_slab_cache *cache
     UNPOISON(slot, bytes);
     /* A page that is read first is mapped twice, and the second time other processors are interrupted. No model test
      * needs the step: it is for that alone. */
-    set_link(slot, NULL);
+    *ahead_of(slot) = NULL;
     return slot;
 }
 

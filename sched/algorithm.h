@@ -25,31 +25,41 @@ enum {
     SKUAI_SIM_CHUNK = 4          /* indices of a simulated chunk: there are to be many looks */
 };
 
+/* Who has called an algorithm, for jobs that may run elsewhere. Its scopes stay as they are until the algorithm ends. */
+struct skuai_caller {
+    skua_task *task;   /* whose cancellation stops it; NULL: it is in a shield */
+    skua_scope *scope; /* likewise, deadlines; NULL: there are none */
+};
+SKUAI_INLINE bool skuai_caller_can_be(const struct skuai_caller *caller) /* interrupted */
+{
+    return caller->task != NULL || caller->scope != NULL;
+}
+
 /* One run of an algorithm. */
 struct skuai_loop {
     struct skuai_scheduler *sched;
-    skua_task *caller;   /* whose cancellation stops it; NULL: it is in a shield */
+    struct skuai_caller caller;
     size_t min_chunk;    /* at least 1 */
-    skua_word32 stopped; /* no chunk may begin any more, and some have not */
+    skua_word32 stopped; /* an error, negated: no chunk may begin any more, and some have not */
 };
 
 /* The caller of the algorithm `call`. Returns 0 or an error. */
 int skuai_loop_begin(struct skuai_loop *loop, const char *call, const skua_parallel_attr *attr);
 
-/* Whether the caller of an algorithm (not NULL) was asked to end, or the job that asks this. */
-bool skuai_loop_caller_is_cancelled(const skua_task *caller);
+/* Whether the caller of an algorithm is to be interrupted, or the job that asks this: the error, or 0. */
+int skuai_caller_interruption(const struct skuai_caller *caller);
 
 /* Some chunks are left to begin. Whether they may. */
 bool skuai_loop_asks_stop(struct skuai_loop *loop);
 SKUAI_INLINE bool skuai_loop_is_stopped(struct skuai_loop *loop)
 {
     /* Relaxed: no data behind it, and who sees it late has done a chunk more. */
-    return skuai_load_32(&loop->stopped, SKUAI_RELAXED) != 0 || (loop->caller != NULL && skuai_loop_asks_stop(loop));
+    return skuai_load_32(&loop->stopped, SKUAI_RELAXED) != 0 || (skuai_caller_can_be(&loop->caller) && skuai_loop_asks_stop(loop));
 }
 SKUAI_INLINE int skuai_loop_end(struct skuai_loop *loop)
 {
     /* Relaxed: what others stored came before their jobs were joined. */
-    return skuai_load_32(&loop->stopped, SKUAI_RELAXED) != 0 ? -ECANCELED : 0;
+    return -(int)skuai_load_32(&loop->stopped, SKUAI_RELAXED);
 }
 
 SKUAI_INLINE size_t skuai_loop_middle(const struct skuai_loop *loop, size_t begin, size_t end)

@@ -1,6 +1,8 @@
 /* Parallel loops and calls, and what all algorithms share. See algorithm.h. */
 #include "sched/algorithm.h"
 
+#include "sched/scope.h"
+
 #include <errno.h>
 
 /* ---- what all share --------------------------------------------------------------------------------------------- */
@@ -14,25 +16,30 @@ int skuai_loop_begin(struct skuai_loop *loop, const char *call, const skua_paral
                             worker == NULL ? "call it in a fiber; skua_block_on() runs one"
                                            : "spawn a fiber and join it");
     loop->sched = worker->sched;
-    loop->caller = worker->task->scope == NULL ? worker->task : NULL; /* every scope is a shield */
+    bool expired, is_shielded = skuai_scopes_shield(worker->task->scope, &expired);
+    loop->caller = (struct skuai_caller){ is_shielded ? NULL : worker->task, worker->task->scope };
     loop->min_chunk = attr != NULL && attr->min_chunk != 0 ? attr->min_chunk : 1;
     skuai_store_32(&loop->stopped, 0, SKUAI_RELAXED); /* forks publish it */
     return 0;
 }
 
-bool skuai_loop_caller_is_cancelled(const skua_task *caller)
+int skuai_caller_interruption(const struct skuai_caller *caller)
 {
     /* The caller waits or works elsewhere; the job that asks may be on a fiber that was asked to end by itself.
      * Relaxed: a flag with nothing behind it. */
-    return (skuai_load_64(&caller->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0 ||
-           skuai_cancel_pending(skuai_worker_self());
+    if (caller->task != NULL && (skuai_load_64(&caller->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0)
+        return -ECANCELED;
+    bool expired = false;
+    skuai_scopes_shield(caller->scope, &expired);
+    return expired ? -ETIMEDOUT : skuai_interruption(skuai_worker_self());
 }
 
 bool skuai_loop_asks_stop(struct skuai_loop *loop)
 {
-    if (!skuai_loop_caller_is_cancelled(loop->caller))
+    int rc = skuai_caller_interruption(&loop->caller);
+    if (SKUAI_LIKELY(rc == 0))
         return false;
-    skuai_store_32(&loop->stopped, 1, SKUAI_RELAXED); /* likewise */
+    skuai_store_32(&loop->stopped, (uint32_t)-rc, SKUAI_RELAXED); /* likewise */
     return true;
 }
 

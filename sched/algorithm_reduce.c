@@ -21,7 +21,6 @@ struct reduction {
     const skua_reduce *how;
     void *context;
     size_t grain;
-    skua_word32 no_memory;
 };
 
 SKUA_PARALLEL(void *, reduce_part, struct reduction *, r, skua_strand *, forker, void *, left, size_t, at, size_t, end,
@@ -85,9 +84,8 @@ SKUA_PARALLEL_VOID(tree_part, struct reduction *, r, void *, acc, size_t, begin,
     void *right = how->size <= ROOM_BYTES ? room : skuai_memory_get(r->loop.sched, how->size);
     if (right == NULL) {
         how->init(r->context, acc);
-        /* Relaxed, both: read when all jobs have been joined, and by who may stop late. */
-        skuai_store_32(&r->no_memory, 1, SKUAI_RELAXED);
-        skuai_store_32(&r->loop.stopped, 1, SKUAI_RELAXED);
+        /* Relaxed: read when all jobs have been joined, and by who may stop late. */
+        skuai_store_32(&r->loop.stopped, ENOMEM, SKUAI_RELAXED);
         return;
     }
     size_t middle = begin + (end - begin) / 2;
@@ -129,7 +127,7 @@ int skua_parallel_reduce_with(const skua_parallel_attr *attr, size_t begin, size
     } else {
         SKUA_RUN(reduce_all, &r, result, begin, end);
     }
-    return skuai_load_32(&r.no_memory, SKUAI_RELAXED) != 0 ? -ENOMEM : skuai_loop_end(&r.loop);
+    return skuai_loop_end(&r.loop);
 }
 
 int skua_parallel_reduce(size_t begin, size_t end, const skua_reduce *how, void *context, void *result)

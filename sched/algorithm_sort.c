@@ -21,7 +21,7 @@ int skuai_sort_begin(struct skuai_sort *sort, const void *base, size_t count, si
     int rc = skuai_loop_begin(&loop, "a parallel sort", NULL);
     if (rc != 0)
         return rc;
-    *sort = (struct skuai_sort){ .scheduler = loop.sched, .caller = loop.caller, .size = size };
+    *sort = (struct skuai_sort){ .scheduler = loop.sched, .caller = loop.caller.task, .scope = loop.caller.scope, .size = size };
     /* Halving lets all workers take part from the start, where a partition is one worker's; but a level of merging
      * takes about twice the time. */
     for (uint32_t workers = loop.sched->nworkers; workers >= 4; workers /= 2)
@@ -34,7 +34,7 @@ int skuai_sort_end(struct skuai_sort *sort)
     if (sort->memory != NULL)
         skuai_memory_put(sort->scheduler, sort->memory, sort->memory_bytes);
     /* Relaxed: all jobs have been joined. */
-    return skuai_load_32(&sort->stopped, SKUAI_RELAXED) != 0 ? -ECANCELED : 0;
+    return -(int)skuai_load_32(&sort->stopped, SKUAI_RELAXED);
 }
 
 bool skuai_sort_is_stopped(struct skuai_sort *sort)
@@ -44,9 +44,11 @@ bool skuai_sort_is_stopped(struct skuai_sort *sort)
         return true;
     struct skuai_scheduler *sched = sort->scheduler;
     skuai_env_point(&sched->env, SKUAI_POINT_CHUNK); /* where others catch up */
-    if (sort->caller == NULL || !skuai_loop_caller_is_cancelled(sort->caller))
+    struct skuai_caller caller = { sort->caller, sort->scope };
+    int rc = skuai_caller_can_be(&caller) ? skuai_caller_interruption(&caller) : 0;
+    if (SKUAI_LIKELY(rc == 0))
         return false;
-    skuai_store_32(&sort->stopped, 1, SKUAI_RELAXED);
+    skuai_store_32(&sort->stopped, (uint32_t)-rc, SKUAI_RELAXED);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "sched/awaited.h"
 
 #include "sched/combine.h"
+#include "sched/select.h"
 #include "sched/spawn.h"
 
 struct visitor {
@@ -30,6 +31,8 @@ static void visit_leaf(const struct visitor *visitor, skua_frame *leaf)
         skua_set *set = (skua_set *)(void *)leaf;
         for (uint32_t i = 0; i < set->count; i++)
             visit_child(visitor, &set->children[i]);
+    } else if (leaf->poll == skuai_select_poll) {
+        skuai_select_each_arm((skua_selection *)(void *)leaf, visitor->visit, visitor->context);
     } else if (leaf->awaited != 0 && !(leaf->awaited & 1u)) {
         visitor->visit(visitor->context, (skua_op *)leaf->awaited);
     }

@@ -5,12 +5,13 @@
  * runner's own: who is ready, who is cancelled, who has won.
  */
 #include "sched/combine.h"
+#include "sched/scope.h"
 #include "sched/spawn.h"
 
 #include <errno.h>
 
 enum set_mode { JOIN_ALL, RACE, ANY, ALL_SETTLED };
-enum set_flag { CANCEL_SEEN = 1, DECIDED = 2 };
+enum set_flag { CANCEL_SEEN = 1, DECIDED = 2, TIMEOUT_SEEN = 4 };
 
 /* ---- delivering ---------------------------------------------------------------------------------------------- */
 
@@ -165,7 +166,7 @@ static bool poll_future(struct skuai_worker *worker, skua_child *child)
     }
     child->result = child->future->result;
     if (SKUAI_UNLIKELY(child->scope != NULL))
-        child->scope = skuai_scope_left_open(NULL);
+        child->scope = skuai_scope_left_open(worker, child->scope, NULL);
     return true;
 }
 
@@ -197,6 +198,34 @@ static void begin(struct skuai_worker *worker, skua_set *set)
     }
 }
 
+/* A deadline around the set has passed: futures meet it by themselves when they are polled. */
+static void expire_children(skua_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        skua_child *child = &set->children[i];
+        if (child->task != NULL)
+            cancel_child(child);
+        else if (!child->ended)
+            push_ready(child);
+    }
+}
+
+/* The set's surroundings are to be interrupted. */
+static void pass_on(struct skuai_worker *worker, skua_set *set)
+{
+    int rc = skuai_interruption(worker);
+    if (SKUAI_LIKELY(rc == 0))
+        return;
+    uint32_t seen = rc == -ECANCELED ? CANCEL_SEEN : TIMEOUT_SEEN;
+    if (set->flags & seen)
+        return;
+    set->flags |= seen;
+    if (rc == -ECANCELED)
+        cancel_children(set);
+    else
+        expire_children(set);
+}
+
 enum skua_poll skuai_set_poll(skua_frame *frame)
 {
     skua_set *set = (skua_set *)(void *)frame;
@@ -205,10 +234,7 @@ enum skua_poll skuai_set_poll(skua_frame *frame)
         frame->resume = 1;
         begin(worker, set);
     }
-    if (!(set->flags & CANCEL_SEEN) && skuai_cancel_pending(worker)) {
-        set->flags |= CANCEL_SEEN;
-        cancel_children(set);
-    }
+    pass_on(worker, set);
     push_parked(set);
     while (set->ready_first != NULL) {
         skua_child *child = set->ready_first;

@@ -20,6 +20,15 @@
 
 enum { STARVED_NS = 5000000 }; /* between two attempts to get a stack, if there is nothing else to run */
 
+/* What the function has left open lay on the stack and is gone: a timer in it would be found in whatever comes next. */
+static __attribute__((noinline, cold)) void left_open(skua_task *task, const struct skuai_fiber *fiber)
+{
+    skuai_scope_misuse();
+    if (fiber->timed_scopes != 0)
+        abort();
+    task->scope = NULL;
+}
+
 static void fiber_main(void *arg)
 {
     skua_task *task = arg;
@@ -31,7 +40,7 @@ static void fiber_main(void *arg)
     if (SKUAI_UNLIKELY(worker == NULL))
         skuai_die_forked();
     if (SKUAI_UNLIKELY(task->scope != NULL))
-        task->scope = skuai_scope_left_open(NULL);
+        left_open(task, fiber);
     worker->task = NULL;
     worker->post = SKUAI_POST_END;
     worker->post_task = task;
@@ -174,51 +183,9 @@ void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
     skuai_worker_settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------- */
+/* ---- waiting without an op -------------------------------------------------------------------------------------- */
 
-/* A thread outside the runtime. The completer wakes the op's own word (op.h, O4). */
-static int64_t wait_as_thread(skua_op *op)
-{
-    for (;;) {
-        uint32_t state = (uint32_t)skuai_op_state(op);
-        if (state == SKUAI_OP_DONE)
-            return op->result;
-        skuai_word_wait_real(&op->state, state, SKUA_NEVER);
-    }
-}
-
-int64_t skua_await(skua_op *op)
-{
-    struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL)
-        return wait_as_thread(op);
-    if (SKUAI_UNLIKELY(worker->task == NULL || worker->polling != 0)) {
-        int rc = skuai_misuse(op->kind != NULL ? ((const struct skuai_op_kind *)op->kind)->name : "skua_await",
-                            worker->task == NULL ? "was waited for in a callback on a worker, outside of any task"
-                                                 : "was waited for inside a future's body",
-                            worker->task == NULL ? "spawn a task that waits" : "use SKUA_AWAIT with its _start form");
-        while (!skuai_op_is_done(skua_op_cancel(op))) /* nobody will await it: its memory may go */
-            skuai_env_pause(&worker->sched->env);
-        return rc;
-    }
-    if (skuai_op_is_done(op)) {
-        if (SKUAI_UNLIKELY(worker->budget-- == 0))
-            skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
-        return op->result;
-    }
-    struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
-    fiber->awaits = (uintptr_t)op;
-    while (!skuai_op_is_done(op)) {
-        if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && skuai_op_is_done(skua_op_cancel(op)))
-            break;
-        skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
-        worker = skuai_worker_self();
-    }
-    fiber->awaits = 0;
-    return op->result;
-}
-
-/* For calls that wait without an op: the calling fiber's worker, or NULL and the error in *error. */
+/* The calling fiber's worker, or NULL and the error in *error. */
 static struct skuai_worker *waiting_fiber(const char *call, const char *instead, int *error)
 {
     struct skuai_worker *worker = skuai_worker_self();
@@ -239,7 +206,7 @@ int skua_yield(void)
     if (worker == NULL)
         return skuai_worker_self() == NULL ? skuai_thread_yield() : error;
     skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
-    return skuai_cancel_pending(skuai_worker_self()) ? -ECANCELED : 0;
+    return skuai_interruption(skuai_worker_self());
 }
 
 int skua_park(void)
@@ -248,10 +215,11 @@ int skua_park(void)
     struct skuai_worker *worker = waiting_fiber("skua_park", "use SKUA_PARK", &error);
     if (worker == NULL)
         return error;
-    if (skuai_cancel_pending(worker))
-        return -ECANCELED;
+    error = skuai_interruption(worker);
+    if (error < 0)
+        return error;
     skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
-    return skuai_cancel_pending(skuai_worker_self()) ? -ECANCELED : 0;
+    return skuai_interruption(skuai_worker_self());
 }
 
 skua_waker skua_task_waker(const skua_task *task)

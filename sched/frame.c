@@ -9,7 +9,9 @@
  * the fiber's locals.
  */
 #include "sched/combine.h"
+#include "sched/scope.h"
 #include "sched/spawn.h"
+#include "sched/wait.h"
 
 #include <errno.h>
 
@@ -27,7 +29,7 @@ static enum skua_poll wait_at(struct skuai_worker *worker, skua_frame *frame)
     return SKUA_PENDING;
 }
 
-static void yield_at(struct skuai_worker *worker, skua_frame *frame)
+void skuai_frame_requeue(struct skuai_worker *worker, skua_frame *frame)
 {
     worker->leaf = frame;
     worker->yielding = true;
@@ -52,10 +54,11 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
             worker->budget--;
             return SKUA_DONE;
         }
-        yield_at(worker, frame); /* it still awaits the op */
+        skuai_frame_requeue(worker, frame); /* it still awaits the op */
         return SKUA_PENDING;
     }
-    if (SKUAI_UNLIKELY(skuai_cancel_pending(worker)) && skuai_op_is_done(skua_op_cancel(op)))
+    int rc = skuai_interruption(worker);
+    if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
         return SKUA_DONE;
     return wait_at(worker, frame);
 }
@@ -93,7 +96,7 @@ void skuai_frame_yield(skua_frame *frame)
         return;
     }
     frame->awaited = 0;
-    yield_at(worker, frame);
+    skuai_frame_requeue(worker, frame);
 }
 
 void skuai_frame_park(skua_frame *frame)
@@ -104,8 +107,8 @@ void skuai_frame_park(skua_frame *frame)
         return;
     }
     frame->awaited = 0;
-    if (skuai_cancel_pending(worker)) {
-        yield_at(worker, frame);
+    if (skuai_interruption(worker) < 0) {
+        skuai_frame_requeue(worker, frame);
         return;
     }
     worker->leaf = frame;
@@ -155,7 +158,7 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
     worker->yielding = false;
     task->result = root->result;
     if (SKUAI_UNLIKELY(task->scope != NULL))
-        task->scope = skuai_scope_left_open(NULL);
+        task->scope = skuai_scope_left_open(worker, task->scope, NULL);
     worker->task = NULL;
     return SKUAI_RUN_ENDED;
 }
@@ -189,7 +192,7 @@ int64_t skua_await_frame(skua_frame *frame)
         bool yields = take_yield(worker);
         if (poll == SKUA_DONE) {
             if (SKUAI_UNLIKELY(worker->task->scope != around))
-                worker->task->scope = skuai_scope_left_open(around);
+                worker->task->scope = skuai_scope_left_open(worker, worker->task->scope, around);
             return frame->result;
         }
         leaf = worker->leaf;

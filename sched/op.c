@@ -1,29 +1,15 @@
 /* The op protocol's shared steps. See op.h. Model: tests/model/model_op.c. */
 #include "sched/op.h"
 
-void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, uintptr_t sink)
-{
-    op->result = 0;
-    op->sink = sink;
-    op->next = NULL;
-    op->number = 0;
-    op->kind = kind;
-    op->select = NULL;
-    op->owner = owner;
-    op->arm = 0;
-    /* Relaxed: the primitive's lock (or the join's RMW) publishes the op. */
-    skuai_store_32(&op->state, SKUAI_OP_ARMED, SKUAI_RELAXED);
-}
-
 /* Tries to take a select's word from OPEN to `value`; waits out a tentative claim, which is a few instructions of
  * another claimer that holds a lower-numbered word, so waits never form a circle. */
-static bool select_take(struct skuai_select *select, uint64_t value)
+static bool select_take(struct skuai_select *select, uint32_t value)
 {
-    uint64_t seen = SKUAI_SELECT_OPEN;
+    uint32_t seen = SKUAI_SELECT_OPEN;
     /* That one claimer decides needs no order. No model test needs the acquire and release: ops are published by their
      * primitives' locks and come back by DONE or LOST. They stay for a select whose owner reads the word itself and
      * then what the claimer did before; on x86 it is the same instruction. */
-    while (!skuai_cas_64(&select->decided, &seen, value, SKUAI_ACQ_REL)) {
+    while (!skuai_cas_32(&select->decided, &seen, value, SKUAI_ACQ_REL)) {
         if (seen >= SKUAI_SELECT_FIRST)
             return false;
         seen = SKUAI_SELECT_OPEN;
@@ -32,7 +18,7 @@ static bool select_take(struct skuai_select *select, uint64_t value)
     return true;
 }
 
-static uint64_t arm_value(const skua_op *op) { return (uint64_t)op->arm + SKUAI_SELECT_FIRST; }
+static uint32_t arm_value(const skua_op *op) { return op->arm + SKUAI_SELECT_FIRST; }
 
 bool skuai_op_claim(skua_op *op)
 {
@@ -49,7 +35,7 @@ static enum skuai_claim claim_two_selects(skua_op *first, skua_op *second)
     struct skuai_select *a = first->select, *b = second->select;
     if (a == b)
         return SKUAI_CLAIM_LOST_SECOND;
-    bool in_order = a->number < b->number;
+    bool in_order = a->number != b->number ? a->number < b->number : a < b;
     skua_op *low_op = in_order ? first : second, *high_op = in_order ? second : first;
     struct skuai_select *low = low_op->select, *high = high_op->select;
 
@@ -58,12 +44,22 @@ static enum skuai_claim claim_two_selects(skua_op *first, skua_op *second)
     if (!select_take(high, arm_value(high_op))) {
         /* Nobody saw more than TENTATIVE. Release for the next taker's acquire; no model test needs the release: as in
          * select_take. */
-        skuai_store_64(&low->decided, SKUAI_SELECT_OPEN, SKUAI_RELEASE);
+        skuai_store_32(&low->decided, SKUAI_SELECT_OPEN, SKUAI_RELEASE);
         return in_order ? SKUAI_CLAIM_LOST_SECOND : SKUAI_CLAIM_LOST_FIRST;
     }
     /* For an owner who reads the word; no model test needs the release: as in select_take. */
-    skuai_store_64(&low->decided, arm_value(low_op), SKUAI_RELEASE);
+    skuai_store_32(&low->decided, arm_value(low_op), SKUAI_RELEASE);
     return SKUAI_CLAIM_WON;
+}
+
+bool skuai_select_close(struct skuai_select *select) { return select_take(select, SKUAI_SELECT_CLOSED); }
+
+int64_t skuai_select_decided(const struct skuai_select *select)
+{
+    /* Relaxed: which arm it is needs no order; what the claimer did comes by that arm's DONE. */
+    uint32_t decided = skuai_load_32(&select->decided, SKUAI_RELAXED);
+    return decided >= SKUAI_SELECT_FIRST && decided != SKUAI_SELECT_CLOSED ? (int64_t)(decided - SKUAI_SELECT_FIRST)
+                                                                           : -1;
 }
 
 enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second)

@@ -34,10 +34,21 @@ enum skuai_op_state {
     SKUAI_OP_PINNED /* ARMED, and its owner is looking at the primitive, which stays until it has done so (join.c) */
 };
 
+struct skuai_worker;
+
 /* What a primitive's ops have in common. */
 struct skuai_op_kind {
-    const char *name;                 /* for dumps: "sleep" */
+    const char *name;                 /* for dumps: "skua_sleep" */
+    /* O1, of a prepared op; `worker` is the calling thread's, or NULL. Leaves it
+     *   DONE    it has taken effect
+     *   ARMED   it is linked; by now others may have completed it
+     *   LOST    an arm of a select that was decided meanwhile: it has had no effect and nobody knows it
+     *   IDLE    it would have to wait and may not (`may_wait` is false): likewise
+     * NULL: a kind that is started by its own function only. */
+    void (*start)(struct skuai_worker *worker, skua_op *op, bool may_wait);
     bool (*withdraw)(skua_op *op);    /* O5: true if the op was unlinked and is the owner's alone again */
+    /* For what passes by time alone: when. A plain thread, which no timer wakes, ends such an op itself. Or NULL. */
+    uint64_t (*due_ns)(const skua_op *op);
 };
 
 /* Whom an op wakes: an address with a tag in its low bits. */
@@ -48,17 +59,39 @@ enum skuai_sink_tag {
     SKUAI_SINK_TAGS = 3
 };
 
-/* The word that the arms of one select share. */
+/* The word that the arms of one select share. 32 bits, because a plain thread sleeps on it. */
 struct skuai_select {
-    skua_word64 decided; /* OPEN, TENTATIVE, or arm + SKUAI_SELECT_FIRST */
-    uint64_t number;     /* creation number: the order in which two selects are claimed together */
+    skua_word32 decided; /* OPEN, TENTATIVE, or arm + SKUAI_SELECT_FIRST; CLOSED: by its owner, for no arm */
+    /* The order in which two selects are claimed together: drawn from their runner's random numbers, so that it depends
+     * on no address but in the rare case that two are equal, and nobody has to count. */
+    uint64_t number;
 };
 enum { SKUAI_SELECT_OPEN = 0, SKUAI_SELECT_TENTATIVE = 1, SKUAI_SELECT_FIRST = 2 };
+#define SKUAI_SELECT_CLOSED UINT32_MAX
 
 enum skuai_claim { SKUAI_CLAIM_WON, SKUAI_CLAIM_LOST_FIRST, SKUAI_CLAIM_LOST_SECOND };
 
-/* O1, the part before linking: everything but `arm` and `select`. */
-void skuai_op_arm(skua_op *op, const struct skuai_op_kind *kind, void *owner, uintptr_t sink);
+/* Sets all of an op that is to be started, alone or (its `select` and `arm` set afterwards) as an arm. */
+SKUAI_INLINE skua_op *skuai_op_prepare(skua_op *op, const struct skuai_op_kind *kind, void *owner)
+{
+    op->result = 0;
+    op->arm = 0;
+    op->sink = 0;
+    op->next = NULL;
+    op->prev = NULL;
+    op->kind = kind;
+    op->select = NULL;
+    op->owner = owner;
+    skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED); /* owner only: nobody else knows the op */
+    return op;
+}
+
+/* O1, the part before linking. Relaxed: the primitive's lock (or the join's RMW) publishes the op. */
+SKUAI_INLINE void skuai_op_arm(skua_op *op, uintptr_t sink)
+{
+    op->sink = sink;
+    skuai_store_32(&op->state, SKUAI_OP_ARMED, SKUAI_RELAXED);
+}
 
 /* O2. True: the caller must do O3 and O4. False: an arm whose select is decided; it has been left alone. */
 bool skuai_op_claim(skua_op *op);
@@ -70,6 +103,20 @@ enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);
 
+/* O2 by the owner itself, which finds that it need not wait. False: its select was decided meanwhile; the op is LOST. */
+SKUAI_INLINE bool skuai_op_claim_own(skua_op *op)
+{
+    if (SKUAI_LIKELY(op->select == NULL) || skuai_op_claim(op))
+        return true;
+    skuai_store_32(&op->state, SKUAI_OP_LOST, SKUAI_RELAXED); /* nobody else knows the op */
+    return false;
+}
+
+/* By a select's owner: decides it for nobody. False: an arm was claimed before. */
+bool skuai_select_close(struct skuai_select *select);
+/* The arm that was claimed, or -1 as long as none was. By the owner, who then waits for that arm to be DONE. */
+int64_t skuai_select_decided(const struct skuai_select *select);
+
 /* The last access of a lockless primitive's completer to an arm that it could not claim. */
 void skuai_op_lose(skua_op *op);
 
@@ -80,12 +127,12 @@ SKUAI_INLINE enum skuai_op_state skuai_op_state(const skua_op *op)
 }
 SKUAI_INLINE bool skuai_op_is_done(const skua_op *op) { return skuai_op_state(op) == SKUAI_OP_DONE; }
 
-/* An op that completes at once, without ever being linked: state and result set by its owner. */
+/* An op that is over without anybody's knowing it: state and result set by its owner. What it was prepared for stays,
+ * so that it can be started again. */
 SKUAI_INLINE skua_op *skuai_op_set_done(skua_op *op, int64_t result)
 {
     op->result = result;
     op->sink = 0;
-    op->kind = NULL;
     skuai_store_32(&op->state, SKUAI_OP_DONE, SKUAI_RELAXED); /* owner only: nobody else knows the op */
     return op;
 }

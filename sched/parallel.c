@@ -10,11 +10,13 @@
 #define _GNU_SOURCE
 #include "sched/parallel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "sched/overflow.h"
+#include "sched/scope.h"
 #include "sched/spawn.h"
 #include "sched/strand.h"
 
@@ -221,6 +223,12 @@ static struct mapped_strand *acquire_somehow(struct skuai_worker **worker)
     return strand;
 }
 
+static bool is_shielded(const skua_task *task)
+{
+    bool expired;
+    return SKUAI_UNLIKELY(task->scope != NULL) && skuai_scopes_shield(task->scope, &expired);
+}
+
 static struct mapped_strand *begin(bool is_taken)
 {
     struct skuai_worker *worker = skuai_worker_self();
@@ -231,7 +239,7 @@ static struct mapped_strand *begin(bool is_taken)
         strand->first_ns = strand->looked_ns = 0;
         strand->is_taken = is_taken;
         strand->canceled = false;
-        skuai_strand_set_shielded(&strand->strand, worker->task->scope != NULL);
+        skuai_strand_set_shielded(&strand->strand, is_shielded(worker->task));
         if (worker->sched->env.is_seeded) /* what the clock decides otherwise */
             strand->strand.head.small = strand->strand.jobs + skuai_random_below(&worker->random, FIRST_WATCH);
         fiber->strand = &strand->strand;
@@ -317,7 +325,7 @@ static bool next_to_tell(struct mapped_strand *strand, skua_waker *waker)
 static void pass_on_cancel(struct skuai_worker *worker, struct mapped_strand *strand)
 {
     skua_waker waker;
-    if (SKUAI_LIKELY(!skuai_cancel_pending(worker)) || strand->canceled)
+    if (SKUAI_LIKELY(skuai_interruption(worker) != -ECANCELED) || strand->canceled)
         return;
     while (next_to_tell(strand, &waker))
         skua_waker_cancel(waker);
@@ -559,7 +567,7 @@ void skuai_parallel_scope(struct skuai_worker *worker)
 {
     const struct skuai_fiber *fiber = fiber_of(worker);
     if (worker->task->run == skuai_fiber_run && fiber->strand != NULL)
-        skuai_strand_set_shielded(fiber->strand, worker->task->scope != NULL);
+        skuai_strand_set_shielded(fiber->strand, is_shielded(worker->task));
 }
 
 static struct skuai_strand *running_on(struct skuai_worker *worker)

@@ -165,6 +165,8 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns);
 enum skuai_run skuai_frame_run(struct skuai_worker *worker, skua_task *task);
 enum skuai_run skuai_frame_run_large(struct skuai_worker *worker, skua_task *task);
 enum skua_poll skuai_frame_climb(struct skuai_worker *worker, skua_frame *leaf, skua_frame *top);
+/* The frame, a leaf, is to be polled again behind the other ready tasks. */
+void skuai_frame_requeue(struct skuai_worker *worker, skua_frame *frame);
 void skuai_sets_deliver(skua_task *task);
 
 /* fiber.c */
@@ -174,13 +176,13 @@ void skuai_fiber_starved(struct skuai_worker *worker, const char *what);
 void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post);
 void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 
-/* cancel.c */
-bool skuai_cancel_pending(struct skuai_worker *worker);
-/* For the calling flow to wait for; `worker` is the calling thread's, or NULL. */
-void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner);
-void skuai_op_disarm_here(skua_op *op);
-/* What ends came inside a scope of its own: reports it. Returns `around`, the scope outside of it. */
-skua_scope *skuai_scope_left_open(skua_scope *around);
+/* cancel.c: 0, or what an await of the task that runs on the worker returns at once: -ECANCELED or -ETIMEDOUT. */
+int skuai_interruption(struct skuai_worker *worker);
+
+/* scope.c: what ends came inside scopes of its own. */
+void skuai_scope_misuse(void);
+/* That, and ends them, in memory that is still there. Returns `around`, the scope outside of them. */
+skua_scope *skuai_scope_left_open(struct skuai_worker *worker, skua_scope *innermost, skua_scope *around);
 
 /* task_more.c */
 void skuai_task_locals_destroy(skua_task *task); /* at its end, on its worker */

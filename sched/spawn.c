@@ -144,6 +144,7 @@ static skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker
     fiber->fn = fn;
     fiber->arg = arg;
     fiber->awaits = 0;
+    fiber->timed_scopes = 0;
     fiber->started = false;
     fiber->stack_size = stack_size;
     return task;
@@ -238,140 +239,6 @@ int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_
     }
     leave(sched, worker);
     return rc;
-}
-
-/* ---- joining ------------------------------------------------------------------------------------------------- */
-
-static bool withdraw_join(skua_op *op)
-{
-    return skuai_join_detach(op->owner, op);
-}
-
-static const struct skuai_op_kind join_kind = { .name = "skua_join", .withdraw = withdraw_join };
-
-/* A simulation is one thread's: a join of one of its tasks from outside is skua_join()'s, which drives it. */
-static int may_join(const struct skuai_worker *worker, const struct skuai_scheduler *sched)
-{
-    if (SKUAI_UNLIKELY(skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
-        return -ENOTSUP;
-    bool foreign = worker == NULL || worker->sched != sched;
-    if (SKUAI_UNLIKELY(foreign && (sched->env.sim != NULL || (worker != NULL && worker->sched->env.sim != NULL))))
-        return -EPERM;
-    return 0;
-}
-
-static void attach(struct skuai_worker *worker, struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
-{
-    op->value = 0;
-    if (worker != NULL && worker->task == task) {
-        skuai_op_set_done(&op->op, -EDEADLK);
-        return;
-    }
-    skuai_op_arm_here(worker, &op->op, &join_kind, task);
-    switch (skuai_join_attach(task, &op->op, worker == NULL || worker->sched != sched)) {
-    case SKUAI_JOIN_WAITS:
-        /* J5. Relaxed: the attach came after the abort's exchange and acquired it, or the abort finds the op. */
-        if (SKUAI_UNLIKELY(skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_LEFT) &&
-            withdraw_join(&op->op)) {
-            skuai_op_disarm_here(&op->op);
-            skuai_op_set_done(&op->op, -ESHUTDOWN);
-        }
-        break;
-    case SKUAI_JOIN_BUSY:
-        skuai_op_disarm_here(&op->op);
-        skuai_op_set_done(&op->op, -EBUSY);
-        break;
-    case SKUAI_JOIN_READY:
-        skuai_op_disarm_here(&op->op);
-        op->value = task->result;
-        skuai_op_set_done(&op->op, 0);
-        skuai_task_free(task);
-        break;
-    }
-}
-
-/* J6: when the task has ended somebody may destroy its runtime, while we are still looking at it. */
-static __attribute__((noinline)) void attach_from_outside(struct skuai_worker *worker, struct skuai_scheduler *sched,
-                                                          skua_join_op *op, skua_task *task)
-{
-    skuai_rundown_enter_ahead(&sched->holds); /* of the attach, whose release carries it to the end */
-    attach(worker, sched, op, task);
-    skuai_rundown_leave(&sched->holds);
-}
-
-void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task)
-{
-    struct skuai_scheduler *sched = skuai_task_scheduler(task);
-    int rc = may_join(worker, sched);
-    if (SKUAI_UNLIKELY(rc < 0))
-        skuai_op_set_done(&op->op, rc);
-    else if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))
-        attach(worker, sched, op, task);
-    else
-        attach_from_outside(worker, sched, op, task);
-}
-
-static skua_op *join_start(struct skuai_worker *worker, skua_join_op *op, skua_task *task)
-{
-    if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
-        return skuai_op_set_done(&op->op,
-                                 skuai_misuse("skua_join", "was called in a callback on a worker, outside of any task",
-                                              "spawn a task that joins"));
-    if (worker != NULL && skuai_cancel_pending(worker))
-        return skuai_op_set_done(&op->op, -ECANCELED);
-    skuai_join_start_here(worker, op, task);
-    return &op->op;
-}
-
-skua_op *skua_join_start(skua_join_op *op, skua_task *task) { return join_start(skuai_worker_self(), op, task); }
-
-/* From outside of a simulation, whose workers run on this thread meanwhile. */
-static int join_simulated(struct skuai_worker *worker, struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
-{
-    if (skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0)
-        return -ENOTSUP;
-    if (!skuai_sim_is_owner(sched->env.sim))
-        return -EPERM;
-    if (worker != NULL && skuai_cancel_pending(worker))
-        return -ECANCELED;
-    attach_from_outside(worker, sched, op, task);
-    int rc = skuai_sim_run(sched->env.sim, &op->op.state, SKUAI_OP_DONE);
-    return rc < 0 && withdraw_join(&op->op) ? rc : (int)skua_await(&op->op);
-}
-
-int skua_join(skua_task *task, int64_t *result)
-{
-    skua_join_op op;
-    struct skuai_worker *worker = skuai_worker_self();
-    if (worker != NULL && worker->polling != 0)
-        return skuai_misuse("skua_join", "was called inside a future's body", "use SKUA_AWAIT with skua_join_start()");
-    struct skuai_scheduler *sched = skuai_task_scheduler(task);
-    bool in_task = worker != NULL && worker->task != NULL, outside = worker == NULL || worker->sched != sched;
-    int rc;
-    if (SKUAI_UNLIKELY(sched->env.sim != NULL && outside && (in_task || worker == NULL))) {
-        rc = join_simulated(worker, sched, &op, task);
-    } else {
-        join_start(worker, &op, task);
-        if (SKUAI_UNLIKELY(worker != NULL && worker->task == NULL))
-            return (int)op.op.result; /* refused */
-        rc = (int)skua_await(&op.op);
-    }
-    if (rc == 0 && result != NULL)
-        *result = op.value;
-    return rc;
-}
-
-int skua_try_join(skua_task *task, int64_t *result)
-{
-    if (SKUAI_UNLIKELY(skuai_load_32(skuai_task_scheduler(task)->alive_here, SKUAI_RELAXED) == 0)) /* as in detach */
-        return -ENOTSUP;
-    /* Acquire: pairs with the end's release: the result. No model test runs this: J1 (join.c) reads it likewise. */
-    if (!(skuai_load_64(&task->word, SKUAI_ACQUIRE) & SKUAI_TASK_ENDED))
-        return -EAGAIN;
-    if (result != NULL)
-        *result = task->result;
-    skua_detach(task);
-    return 0;
 }
 
 /* ---- the scheduler's tasks ----------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@ struct skuai_fiber {
         size_t stack_size;           /* until it has a stack */
         struct skuai_strand *strand; /* from then on: inside of SKUA_RUN, else NULL */
     };
+    int32_t timed_scopes;            /* deadlines entered and not left that have a timer (scope.c) */
     bool started;                    /* it has a stack */
 };
 

@@ -11,21 +11,21 @@
  *              until then. A worker that arms is awake, and is asked for timer_next when it settles (idle.h).
  * An expired sleep is an op that completes (op.h): popping the timer under the wheel's lock is its claim.
  */
-#define _GNU_SOURCE
+#include "sched/timers.h"
+
 #include "sched/scheduler.h"
 #include "sched/sim.h"
+#include "sched/wait.h"
 #include "skua/time.h"
-
-#include <errno.h>
-#include <time.h>
 
 enum { EXPIRE_BATCH = 64 }; /* timers taken under one hold of the lock */
 
-struct sleep_op {
-    skua_op op;
-    struct skuai_timer timer;
-};
-_Static_assert(sizeof(struct sleep_op) <= sizeof(skua_sleep_op), "skua_sleep_op has room for the timer");
+_Static_assert(sizeof(struct skuai_sleep_op) <= sizeof(skua_sleep_op), "skua_sleep_op has room for the timer");
+
+static struct skuai_sleep_op *sleep_of(struct skuai_timer *timer)
+{
+    return (struct skuai_sleep_op *)(void *)((char *)timer - offsetof(struct skuai_sleep_op, timer));
+}
 
 static void lower(skua_word64 *next, uint64_t to_ns)
 {
@@ -49,7 +49,7 @@ static void complete(struct skuai_timer *timer)
 {
     while (timer != NULL) {
         struct skuai_timer *next = timer->next;
-        struct sleep_op *sleep = (struct sleep_op *)(void *)((char *)timer - offsetof(struct sleep_op, timer));
+        struct skuai_sleep_op *sleep = sleep_of(timer);
         skuai_op_finish(&sleep->op, 0);
         timer = next;
     }
@@ -62,7 +62,7 @@ static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns)
     skuai_lock_acquire(&wheel->lock);
     uint32_t count = skuai_wheel_expire_locked(wheel, now_ns, &due, EXPIRE_BATCH);
     for (struct skuai_timer *timer = due.first, *next; timer != NULL; timer = next) {
-        struct sleep_op *sleep = (struct sleep_op *)(void *)((char *)timer - offsetof(struct sleep_op, timer));
+        struct skuai_sleep_op *sleep = sleep_of(timer);
         next = timer->next;
         if (skuai_op_claim(&sleep->op)) { /* else an arm of a select that was decided: left alone */
             *tail = timer;
@@ -96,7 +96,7 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
 
 static bool withdraw_sleep(skua_op *op)
 {
-    struct sleep_op *sleep = (struct sleep_op *)(void *)op;
+    struct skuai_sleep_op *sleep = (struct skuai_sleep_op *)(void *)op;
     struct skuai_wheel *wheel = sleep->timer.wheel;
     if (wheel == NULL)
         return true; /* one that never ends was not armed */
@@ -107,29 +107,66 @@ static bool withdraw_sleep(skua_op *op)
     return withdrawn;
 }
 
-static const struct skuai_op_kind sleep_kind = { .name = "skua_sleep", .withdraw = withdraw_sleep };
-
-skua_op *skua_sleep_until_start(skua_sleep_op *public_op, uint64_t instant_ns)
+static bool has_passed(struct skuai_worker *worker, uint64_t instant_ns)
 {
-    struct sleep_op *sleep = (struct sleep_op *)(void *)public_op;
-    struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL || worker->task == NULL)
-        return skuai_op_set_done(&sleep->op, skuai_misuse("skua_sleep_start", "was called outside of a task",
-                                                          "a plain thread calls skua_sleep()"));
-    if (skuai_cancel_pending(worker))
-        return skuai_op_set_done(&sleep->op, -ECANCELED);
-    if (instant_ns <= skuai_env_now(&worker->sched->env))
-        return skuai_op_set_done(&sleep->op, 0);
-    skuai_op_arm_here(worker, &sleep->op, &sleep_kind, worker);
-    sleep->timer = (struct skuai_timer){ .wheel = NULL };
-    if (instant_ns == SKUA_NEVER)
-        return &sleep->op;
+    return instant_ns <= (worker != NULL ? skuai_env_now(&worker->sched->env) : skuai_clock_now());
+}
+
+void skuai_sleep_arm(struct skuai_worker *worker, struct skuai_sleep_op *sleep)
+{
+    uint64_t instant_ns = sleep->timer.deadline_ns;
+    skuai_op_arm_here(worker, &sleep->op);
+    if (instant_ns == SKUA_NEVER || worker == NULL) /* a plain thread looks at due_ns */
+        return;
     skuai_lock_acquire(&worker->wheel.lock); /* T1 */
     /* No model test needs the sequence: most of the wheel is plain data, which the checker is not told of. */
     skuai_wheel_arm_locked(&worker->wheel, &sleep->timer, instant_ns);
     skuai_lock_release(&worker->wheel.lock);
     lower(&worker->sched->timer_next, instant_ns);
+}
+
+static void start_sleep(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    struct skuai_sleep_op *sleep = (struct skuai_sleep_op *)(void *)op;
+    sleep->timer.wheel = NULL;
+    if (has_passed(worker, sleep->timer.deadline_ns)) {
+        if (skuai_op_claim_own(op))
+            skuai_op_set_done(op, 0);
+    } else if (may_wait) {
+        skuai_sleep_arm(worker, sleep);
+    }
+}
+
+static uint64_t sleep_due_ns(const skua_op *op)
+{
+    return ((const struct skuai_sleep_op *)(const void *)op)->timer.deadline_ns;
+}
+
+static const struct skuai_op_kind sleep_kind = {
+    .name = "skua_sleep", .start = start_sleep, .withdraw = withdraw_sleep, .due_ns = sleep_due_ns
+};
+
+void skuai_sleep_prepare(struct skuai_sleep_op *sleep, uint64_t instant_ns)
+{
+    skuai_op_prepare(&sleep->op, &sleep_kind, NULL);
+    sleep->timer = (struct skuai_timer){ .deadline_ns = instant_ns };
+}
+
+skua_op *skua_sleep_until_prepare(skua_sleep_op *public_op, uint64_t instant_ns)
+{
+    struct skuai_sleep_op *sleep = (struct skuai_sleep_op *)(void *)public_op;
+    skuai_sleep_prepare(sleep, instant_ns);
     return &sleep->op;
+}
+
+skua_op *skua_sleep_prepare(skua_sleep_op *op, uint64_t duration_ns)
+{
+    return skua_sleep_until_prepare(op, skua_after(duration_ns));
+}
+
+skua_op *skua_sleep_until_start(skua_sleep_op *op, uint64_t instant_ns)
+{
+    return skuai_op_start(skua_sleep_until_prepare(op, instant_ns));
 }
 
 uint64_t skua_after(uint64_t duration_ns)
@@ -143,27 +180,10 @@ skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns)
     return skua_sleep_until_start(op, skua_after(duration_ns));
 }
 
-static int sleep_as_thread(uint64_t instant_ns)
-{
-    const uint64_t longest_s = UINT64_C(1) << 40; /* what every time_t and the kernel take */
-    uint64_t seconds = instant_ns / SKUA_S;
-    struct timespec until = { .tv_sec = (time_t)(seconds < longest_s ? seconds : longest_s),
-                              .tv_nsec = (long)(instant_ns % SKUA_S) };
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-        ;
-    return 0;
-}
-
 int skua_sleep_until(uint64_t instant_ns)
 {
-    struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL)
-        return sleep_as_thread(instant_ns);
-    if (worker->polling != 0)
-        return skuai_misuse("skua_sleep", "was called inside a future's body",
-                            "use SKUA_AWAIT with skua_sleep_start()");
     skua_sleep_op op;
-    return (int)skua_await(skua_sleep_until_start(&op, instant_ns));
+    return (int)skuai_call(skua_sleep_until_prepare(&op, instant_ns));
 }
 
 int skua_sleep(uint64_t duration_ns) { return skua_sleep_until(skua_after(duration_ns)); }

@@ -1,10 +1,12 @@
-/* The one thread-local, which worker the calling thread is, and the C library's, errno.
+/* The thread-locals: which worker the calling thread is, what scopes a thread is in that is none, and the C library's
+ * errno.
  *
  * A fiber may wake on another thread, and compilers cache the address of a thread-local across calls (llvm#49257,
  * #63022): so this file is never part of link-time optimisation, the functions are not inlined and pass values, and
  * the empty assembly keeps two calls from being merged into one.
  */
 #include "sched/scheduler.h"
+#include "sched/scope.h"
 
 #include <errno.h>
 
@@ -20,6 +22,14 @@ __attribute__((noinline)) void skuai_worker_set_self(struct skuai_worker *worker
 {
     __asm__ volatile("" ::: "memory");
     self = worker;
+}
+
+static _Thread_local skua_scope *scopes __attribute__((tls_model("initial-exec")));
+
+__attribute__((noinline)) skua_scope **skuai_thread_scopes(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return &scopes;
 }
 
 __attribute__((noinline)) int skua_errno(void)

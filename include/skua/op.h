@@ -9,6 +9,9 @@
  * An op that was started must be awaited to its end before its memory goes away, and only the task that started it, in
  * the same child of a set, may await it: its end wakes nobody else. Its structure needs no initialisation: starting it
  * sets all of it. A finished op may be started again. What is given to an op (buffers and the like) must live as long.
+ *
+ * `skua_X_prepare(&op, …)` sets an op up without starting it, for skua_select() (select.h), which starts several and lets
+ * exactly one take effect. A prepared op may be selected on again and again.
  */
 #ifndef SKUA_OP_H
 #define SKUA_OP_H
@@ -34,6 +37,11 @@ struct skua_op {
     void *owner;         /* the primitive, for cancellation */
 };
 
+/* The ops that wait in a primitive. Zero is empty. */
+typedef struct skua_waiters {
+    skua_op *first, *last;
+} skua_waiters;
+
 /* What the structure of each operation begins with: makes `x.result` the same as `x.op.result`. */
 #define SKUA_OP_HEADER \
     union {            \
@@ -44,10 +52,11 @@ struct skua_op {
 SKUA_BEGIN_DECLS
 
 /* Waits for a started op and returns its result.
- * Threads: fibers and jobs (suspended); threads outside the runtime (blocked), for the ops that these may start: joins,
- *   but not sleeps, whose clock is a runtime's. Inside a future's body it is misuse (reported; use SKUA_AWAIT).
+ * Threads: fibers and jobs (suspended); threads outside the runtime (blocked). Inside a future's body it is misuse
+ *   (reported; use SKUA_AWAIT).
  * Cancel: if the task is cancelled before the op commits, the op is withdrawn, has had no effect, and the result is
- *   -ECANCELED. An op that has committed returns its result, and the task's next await reports the cancellation.
+ *   -ECANCELED, or -ETIMEDOUT for a deadline (scope.h). An op that has committed returns its result, and the task's next
+ *   await reports the cancellation.
  * Returns: op->result. */
 SKUA_API int64_t skua_await(skua_op *op);
 

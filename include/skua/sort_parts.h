@@ -16,11 +16,12 @@ struct skuai_sort {
     int (*compare)(const void *, const void *); /* for those that do not know it when they are compiled */
     size_t size;                                /* likewise */
     void *scheduler;
-    skua_task *caller;
+    skua_task *caller;                          /* who can be cancelled; NULL: nobody */
+    skua_scope *scope;                          /* whose deadlines count, likewise */
     void *memory;
     size_t memory_bytes;
     uint32_t merges;                            /* a stable sort begins with so many halvings, to be merged */
-    skua_word32 stopped;
+    skua_word32 stopped;                        /* an error, negated */
 };
 
 typedef bool skuai_sort_less(const void *a, const void *b, const struct skuai_sort *sort);

@@ -19,6 +19,7 @@
 
 #include "skua/base.h"
 #include "skua/op.h"
+#include "skua/scope.h"
 
 SKUA_BEGIN_DECLS
 
@@ -65,6 +66,8 @@ typedef struct skua_join_op {
 } skua_join_op;
 
 SKUA_API skua_op *skua_join_start(skua_join_op *op, skua_task *task);
+/* For skua_select (select.h): only the arm that takes effect uses the handle up. */
+SKUA_API skua_op *skua_join_prepare(skua_join_op *op, skua_task *task);
 
 /* Asks for the end of a task without waiting for it. Threads: any. Blocks: never.
  * Returns: 0, *result (may be NULL) set and the handle released; -EAGAIN: it has not ended, the handle is kept. */
@@ -81,8 +84,9 @@ SKUA_API void skua_detach(skua_task *task);
  *   task itself by skua_self(). Several times is the same as once. Blocks: never. */
 SKUA_API void skua_cancel(skua_task *task);
 
-/* What the calling task's next await would return if it were cancelled: -ECANCELED (later -ETIMEDOUT for a deadline),
- * or 0 if it is not, and outside of a task. For loops that compute for long. */
+/* What the calling task's next await would return at once: -ECANCELED if it is cancelled, -ETIMEDOUT if a deadline that
+ * it is inside of has passed (scope.h), else 0. Outside of a task only deadlines count. For loops that compute for long.
+ * Blocks: never. */
 SKUA_API int skua_interrupted(void);
 
 /* Lets other ready tasks run first. Returns 0, or -ECANCELED (it has yielded all the same). Outside of a task:
@@ -135,33 +139,6 @@ SKUA_API void skua_waker_cancel(skua_waker waker);
  * the task runs makes its next wait return early, or is used up by another wait in between; and a park may return for
  * no reason. Returns: 0; -ECANCELED; -EPERM outside of a fiber. In a future: SKUA_PARK. */
 SKUA_API int skua_park(void);
-
-/* Cancellation does not reach into a shield:
- *     { SKUA_SHIELD();  skua_write_all(log, last_words, n); }      // a declaration: to the end of this block
- * For fibers. `break`, `return` and `goto` out of the block are fine. In a future, where a block's variables do not
- * survive an await, it is a compile error: make a skua_scope a member and call the two functions. */
-typedef struct skua_scope {
-    struct skua_scope *outer;
-    uint32_t kind;
-    uint32_t flags;
-    void *reserved[18]; /* room for a deadline and its timer */
-} skua_scope;
-
-/* Enter and leave in strict nesting, in the same task (and the same child of a set). Outside of a task nothing can be
- * cancelled, and they do nothing. */
-SKUA_API void skua_shield_enter(skua_scope *scope);
-SKUA_API void skua_scope_leave(skua_scope *scope);
-
-enum { skuai_block_scope_allowed = 1 }; /* -1 in futures */
-
-#define SKUAI_JOIN2(a, b) a##b
-#define SKUAI_JOIN(a, b) SKUAI_JOIN2(a, b)
-#ifndef __cplusplus
-#define SKUA_SHIELD()                                                                                       \
-    __attribute__((cleanup(skua_scope_leave))) skua_scope SKUAI_JOIN(skuai_scope_, __LINE__);               \
-    (void)sizeof(char[skuai_block_scope_allowed]); /* negative here? in a future use skua_shield_enter() */ \
-    skua_shield_enter(&SKUAI_JOIN(skuai_scope_, __LINE__))
-#endif
 
 SKUA_END_DECLS
 

@@ -89,7 +89,7 @@ static enum skuai_join start_and_hold(int i, struct skuai_select *select)
 {
     skua_join_op *op = &ops[i];
     mc_alloc(op, sizeof *op);
-    skuai_op_arm(&op->op, &join_kind, &task, (uintptr_t)&sinks[i]);
+    skuai_op_arm(skuai_op_prepare(&op->op, &join_kind, &task), (uintptr_t)&sinks[i]);
     op->op.select = select;
     op->op.arm = JOIN_ARM;
     if (foreign && !counted)
@@ -194,7 +194,7 @@ static void selects(void (*after)(void))
     mc_alloc(&select_word, sizeof select_word);
     select_word = (struct skuai_select){.number = 1};
     mc_alloc(&event_op, sizeof event_op);
-    skuai_op_arm(&event_op, &join_kind, NULL, (uintptr_t)&sinks[0]);
+    skuai_op_arm(skuai_op_prepare(&event_op, &join_kind, NULL), (uintptr_t)&sinks[0]);
     event_op.select = &select_word;
     event_op.arm = EVENT_ARM;
     skuai_store_32(&handle, 1, SKUAI_RELEASE);
@@ -392,8 +392,8 @@ static void selects_left_over(void *arg)
     mc_alloc(&select_word, sizeof select_word);
     select_word = (struct skuai_select){.number = 1};
     (void)start(0, &select_word);
-    uint64_t open = SKUAI_SELECT_OPEN;
-    bool event_won = skuai_cas_64(&select_word.decided, &open, EVENT_ARM + SKUAI_SELECT_FIRST, SKUAI_ACQ_REL);
+    uint32_t open = SKUAI_SELECT_OPEN;
+    bool event_won = skuai_cas_32(&select_word.decided, &open, EVENT_ARM + SKUAI_SELECT_FIRST, SKUAI_ACQ_REL);
     if (event_won) {
         mc_assert(skuai_join_detach(&task, &ops[0].op), "both arms of a select were claimed");
         outcome[0] = DETACHED;

@@ -106,7 +106,7 @@ static const struct skuai_op_kind event_kind = {.name = "event", .withdraw = eve
 static skua_op *event_start(skua_op *op, struct event *event, uintptr_t sink)
 {
     mc_alloc(op, sizeof *op);
-    skuai_op_arm(op, &event_kind, event, sink);
+    skuai_op_arm(skuai_op_prepare(op, &event_kind, event), sink);
     skuai_lock_acquire(&event->lock);
     unsigned happened = SKUAI_READ(event->happened);
     if (happened != 0) {

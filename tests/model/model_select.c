@@ -58,7 +58,7 @@ static void arm(int which, uint32_t index, int place)
     struct whole *select = &selects[which];
     skua_op *op = &select->arms[index];
     struct channel *channel = &channels[index];
-    skuai_op_arm(op, &kind, channel, (uintptr_t)&sinks[which]);
+    skuai_op_arm(skuai_op_prepare(op, &kind, channel), (uintptr_t)&sinks[which]);
     op->select = &select->word;
     op->arm = index;
     skuai_lock_acquire(&channel->lock);
@@ -98,7 +98,7 @@ static void match(struct channel *channel, int first, int second)
     } else if (a != NULL && b != NULL) {
         SKUAI_WRITE(channel->waiting[claim == SKUAI_CLAIM_LOST_FIRST ? first : second], NULL);
         const struct skuai_select *decided = (claim == SKUAI_CLAIM_LOST_FIRST ? a : b)->select;
-        mc_assert(decided != NULL && skuai_load_64(&decided->decided, SKUAI_RELAXED) >= SKUAI_SELECT_FIRST,
+        mc_assert(decided != NULL && skuai_load_32(&decided->decided, SKUAI_RELAXED) >= SKUAI_SELECT_FIRST,
                   "blamed a select that is not decided");
     }
     skuai_lock_release(&channel->lock);
@@ -120,15 +120,15 @@ static void owner(void *arg)
 {
     int which = (int)(uintptr_t)arg;
     struct whole *select = &selects[which];
-    uint64_t decided;
+    uint32_t decided;
     for (;;) {
         uint32_t fires = skuai_load_32(&sinks[which], SKUAI_ACQUIRE);
-        decided = skuai_load_64(&select->word.decided, SKUAI_ACQUIRE);
+        decided = skuai_load_32(&select->word.decided, SKUAI_ACQUIRE);
         if (decided >= SKUAI_SELECT_FIRST)
             break;
         mc_futex_wait(&sinks[which], fires);
     }
-    uint32_t index = (uint32_t)decided - SKUAI_SELECT_FIRST;
+    uint32_t index = decided - SKUAI_SELECT_FIRST;
     mc_assert(withdraw(&select->arms[1 - index]), "both arms of a select were claimed");
     for (;;) { /* it is claimed, so its fire is on its way */
         uint32_t fires = skuai_load_32(&sinks[which], SKUAI_ACQUIRE);
@@ -163,16 +163,16 @@ static void reset(void)
     }
 }
 
-static uint64_t decision(int which) { return skuai_load_64(&selects[which].word.decided, SKUAI_RELAXED); }
+static uint32_t decision(int which) { return skuai_load_32(&selects[which].word.decided, SKUAI_RELAXED); }
 static bool is_done(int which, int index) { return skuai_op_is_done(&selects[which].arms[index]); }
 
 /* The word and the arms' states tell the same; returns the decided arm, or -1. */
 static int decided_arm(int which)
 {
-    uint64_t decided = decision(which);
+    uint32_t decided = decision(which);
     mc_assert(decided != SKUAI_SELECT_TENTATIVE, "a select is tentative for ever");
     for (int k = 0; k < ARMS; k++)
-        mc_assert(is_done(which, k) == (decided == (uint64_t)k + SKUAI_SELECT_FIRST),
+        mc_assert(is_done(which, k) == (decided == (uint32_t)k + SKUAI_SELECT_FIRST),
                   "the select's word and its arms' states differ");
     return decided == SKUAI_SELECT_OPEN ? -1 : (int)(decided - SKUAI_SELECT_FIRST);
 }
@@ -306,7 +306,7 @@ MC_TEST(pair_against_single_high, .setup = high_victim_setup, .finish = pair_aga
 static void pair_with_lone(int place)
 {
     reset();
-    skuai_op_arm(&lone, &kind, &channels[0], (uintptr_t)&sinks[2]);
+    skuai_op_arm(skuai_op_prepare(&lone, &kind, &channels[0]), (uintptr_t)&sinks[2]);
     channels[0].waiting[place] = &lone;
     arm(0, 0, 1 - place);
     arm(0, 1, 0);
@@ -351,15 +351,15 @@ MC_TEST(same_select, .setup = same_setup, .finish = same_finish, .bound = MC_UNB
 /* Known wrong: each claimer takes its first op's word first. */
 static void unordered_claim(struct skuai_select *first, struct skuai_select *second)
 {
-    uint64_t seen = SKUAI_SELECT_OPEN;
-    if (!skuai_cas_64(&first->decided, &seen, SKUAI_SELECT_TENTATIVE, SKUAI_ACQ_REL))
+    uint32_t seen = SKUAI_SELECT_OPEN;
+    if (!skuai_cas_32(&first->decided, &seen, SKUAI_SELECT_TENTATIVE, SKUAI_ACQ_REL))
         return;
-    while (seen = SKUAI_SELECT_OPEN, !skuai_cas_64(&second->decided, &seen, SKUAI_SELECT_FIRST, SKUAI_ACQ_REL)) {
+    while (seen = SKUAI_SELECT_OPEN, !skuai_cas_32(&second->decided, &seen, SKUAI_SELECT_FIRST, SKUAI_ACQ_REL)) {
         if (seen >= SKUAI_SELECT_FIRST)
             return;
         skuai_pause();
     }
-    skuai_store_64(&first->decided, SKUAI_SELECT_FIRST, SKUAI_RELEASE);
+    skuai_store_32(&first->decided, SKUAI_SELECT_FIRST, SKUAI_RELEASE);
 }
 static void unordered(void *arg) { (void)arg; unordered_claim(&selects[0].word, &selects[1].word); }
 static void unordered_reverse(void *arg) { (void)arg; unordered_claim(&selects[1].word, &selects[0].word); }

@@ -26,7 +26,7 @@ static uint64_t word_of(const skua_task *task) { return skuai_load_64(&task->wor
 
 static enum skuai_join attach(skua_join_op *op, skua_task *task, struct skuai_select *select)
 {
-    skuai_op_arm(&op->op, &join_kind, task, (uintptr_t)&op->op.state | SKUAI_SINK_THREAD);
+    skuai_op_arm(skuai_op_prepare(&op->op, &join_kind, task), (uintptr_t)&op->op.state | SKUAI_SINK_THREAD);
     op->op.select = select;
     op->op.arm = JOIN_ARM;
     op->value = 0;
@@ -128,7 +128,7 @@ TEST(an_arm_that_loses_keeps_the_handle)
     struct skuai_select select = { .number = 1 };
     begin(&task, GENERATION, true);
     CHECK_EQ(attach(&op, &task, &select), SKUAI_JOIN_WAITS);
-    skuai_store_64(&select.decided, SKUAI_SELECT_FIRST + EVENT_ARM, SKUAI_RELEASE);
+    skuai_store_32(&select.decided, SKUAI_SELECT_FIRST + EVENT_ARM, SKUAI_RELEASE);
     CHECK(!end(&task)); /* whoever joins next frees it */
     CHECK_EQ(skuai_op_state(&op.op), SKUAI_OP_LOST);
     CHECK_EQ(op.value, 0);
@@ -250,8 +250,8 @@ static bool select_once(struct duel *duel, enum skuai_join join)
     if (join == SKUAI_JOIN_READY) {
         joined = skuai_op_claim(op); /* READY counts if it decides the select */
     } else {
-        uint64_t word;
-        while ((word = skuai_load_64(&duel->select.decided, SKUAI_ACQUIRE)) < SKUAI_SELECT_FIRST)
+        uint32_t word;
+        while ((word = skuai_load_32(&duel->select.decided, SKUAI_ACQUIRE)) < SKUAI_SELECT_FIRST)
             sched_yield();
         joined = word == SKUAI_SELECT_FIRST + JOIN_ARM;
         if (joined)
@@ -270,7 +270,7 @@ static void owner_round(struct duel *duel, uint32_t generation, bool attach_earl
     enum skuai_join join = SKUAI_JOIN_BUSY;
     begin(&duel->task, generation, true);
     duel->select = (struct skuai_select){ .number = generation };
-    skuai_op_arm(&duel->event, &join_kind, NULL, (uintptr_t)&duel->event.state | SKUAI_SINK_THREAD);
+    skuai_op_arm(skuai_op_prepare(&duel->event, &join_kind, NULL), (uintptr_t)&duel->event.state | SKUAI_SINK_THREAD);
     duel->event.select = &duel->select;
     duel->event.arm = EVENT_ARM;
     if (attach_early)

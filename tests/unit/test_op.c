@@ -11,13 +11,14 @@
 
 #include "sched/lock.h"
 #include "sched/scheduler.h"
+#include "sched/wait.h"
 #include "support/with_runtime.h"
 
 /* ---- one step at a time -------------------------------------------------------------------------------------- */
 
 static const struct skuai_op_kind nothing_kind = { .name = "nothing" };
 
-static void arm_lone(skua_op *op) { skuai_op_arm(op, &nothing_kind, NULL, (uintptr_t)&op->state | SKUAI_SINK_THREAD); }
+static void arm_lone(skua_op *op) { skuai_op_arm(skuai_op_prepare(op, &nothing_kind, NULL), (uintptr_t)&op->state | SKUAI_SINK_THREAD); }
 
 static void arm_of(skua_op *op, struct skuai_select *select, uint32_t arm)
 {
@@ -26,13 +27,13 @@ static void arm_of(skua_op *op, struct skuai_select *select, uint32_t arm)
     op->arm = arm;
 }
 
-static uint64_t decided(const struct skuai_select *select) { return skuai_load_64(&select->decided, SKUAI_ACQUIRE); }
+static uint32_t decided(const struct skuai_select *select) { return skuai_load_32(&select->decided, SKUAI_ACQUIRE); }
 
 TEST(arming_sets_all_of_an_op)
 {
     skua_op op;
     memset(&op, 0xa5, sizeof op);
-    skuai_op_arm(&op, &nothing_kind, &op, 77 * 4 | SKUAI_SINK_CHILD);
+    skuai_op_arm(skuai_op_prepare(&op, &nothing_kind, &op), 77 * 4 | SKUAI_SINK_CHILD);
     CHECK_EQ(skuai_op_state(&op), SKUAI_OP_ARMED);
     CHECK(op.result == 0 && op.arm == 0 && op.select == NULL && op.next == NULL && op.prev == NULL);
     CHECK(op.sink == (77 * 4 | SKUAI_SINK_CHILD) && op.kind == &nothing_kind && op.owner == &op);
@@ -86,7 +87,7 @@ static void arm_quartet(struct quartet *q, bool reverse, unsigned decided_before
     for (uint32_t i = 0; i < 2; i++) {
         q->selects[i] = (struct skuai_select){ .number = reverse ? 9 - i : 4 + i };
         if (decided_before >> i & 1)
-            skuai_store_64(&q->selects[i].decided, SKUAI_SELECT_FIRST, SKUAI_RELAXED);
+            skuai_store_32(&q->selects[i].decided, SKUAI_SELECT_FIRST, SKUAI_RELAXED);
         arm_of(&q->ops[i], &q->selects[i], 3);
         arm_lone(&q->ops[2 + i]);
     }
@@ -148,7 +149,7 @@ static void *claims(void *arg)
     return NULL;
 }
 
-static void check_tentative(uint64_t becomes)
+static void check_tentative(uint32_t becomes)
 {
     struct tentative t = { .select = { .decided = { SKUAI_SELECT_TENTATIVE }, .number = 1 } };
     pthread_t thread;
@@ -160,7 +161,7 @@ static void check_tentative(uint64_t becomes)
         CHECK_EQ(decided(&t.select), SKUAI_SELECT_TENTATIVE);
         sched_yield();
     }
-    skuai_store_64(&t.select.decided, becomes, SKUAI_RELEASE);
+    skuai_store_32(&t.select.decided, becomes, SKUAI_RELEASE);
     CHECK_EQ(pthread_join(thread, NULL), 0);
     CHECK_EQ(t.claimed, becomes == SKUAI_SELECT_OPEN);
     CHECK_EQ(decided(&t.select), becomes == SKUAI_SELECT_OPEN ? SKUAI_SELECT_FIRST + 4 : becomes);
@@ -217,7 +218,7 @@ static const struct skuai_op_kind gate_kind = { .name = "gate", .withdraw = gate
 
 static skua_op *gate_start(struct gate *gate, skua_op *op)
 {
-    skuai_op_arm_here(skuai_worker_self(), op, &gate_kind, gate);
+    skuai_op_arm_here(skuai_worker_self(), skuai_op_prepare(op, &gate_kind, gate));
     skuai_lock_acquire(&gate->lock);
     bool waits = gate->first_spare == gate->posted;
     int64_t token = waits ? 0 : (int64_t)gate->first_spare++;
@@ -553,7 +554,7 @@ static enum offered offer(struct channel *channel, struct offer *mine, struct sk
                           bool mine_first)
 {
     skua_op *partner = NULL;
-    skuai_op_arm_here(skuai_worker_self(), &mine->op, &channel_kind, channel);
+    skuai_op_arm_here(skuai_worker_self(), skuai_op_prepare(&mine->op, &channel_kind, channel));
     mine->op.select = select;
     mine->op.arm = arm;
     skuai_lock_acquire(&channel->lock);

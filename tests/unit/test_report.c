@@ -296,7 +296,8 @@ TEST(a_refused_wait_leaves_no_op)
 static void waits_in_a_destructor(void *value)
 {
     skua_join_op op = { .value = 0 };
-    skuai_op_arm(&op.op, &(struct skuai_op_kind){ .name = "some_wait", .withdraw = withdraws }, NULL, 0);
+    const struct skuai_op_kind kind = { .name = "some_wait", .withdraw = withdraws };
+    skuai_op_arm(skuai_op_prepare(&op.op, &kind, NULL), 0);
     CHECK_EQ(skua_await(&op.op), -EPERM);
     CHECK_EQ(skua_await_frame(NULL), -EPERM);
     CHECK_EQ(skua_yield(), -EPERM);
@@ -322,11 +323,11 @@ TEST(waiting_outside_of_any_task)
     CHECK_EQ(destroyed, 1);
     CHECK(lines.count >= 3);
     CHECK_STR(lines.texts[0], "misuse: some_wait was waited for in a callback on a worker, outside of any task: "
-                              "spawn a task that waits");
+                              "spawn a task for it");
     CHECK(strstr(lines.texts[1], "misuse: skua_await_frame was called where nothing can be suspended: ") ==
           lines.texts[1]);
     CHECK_STR(lines.texts[2],
-              "misuse: skua_sleep_start was called outside of a task: a plain thread calls skua_sleep()");
+              "misuse: skua_sleep was called in a callback on a worker, outside of any task: spawn a task for it");
 }
 
 static int misuses_at_length(void *arg)

@@ -1,0 +1,295 @@
+/* Select: several ops, of which one takes effect. What makes that so is op.c's; here is who starts and withdraws them.
+ *
+ *   1 try      each arm by itself, without waiting. In most programs one can take effect, and no word is shared
+ *   2 start    each arm, sharing the select's word. An arm that finds that it need not wait claims the word like any
+ *              completer; from then on, or when somebody else has claimed it, no more are started
+ *   3 wait     until the word is decided; who is to be interrupted closes it himself
+ *   4 withdraw all other arms; the one that was claimed will be DONE. Only then is the select's memory the owner's
+ *
+ * A select is a leaf frame for fibers and futures alike. A thread outside of any task sleeps on the word itself.
+ */
+#include "sched/select.h"
+
+#include <errno.h>
+
+#include "sched/scheduler.h"
+#include "sched/scope.h"
+#include "sched/wait.h"
+
+enum { START, WAIT };
+
+static struct skuai_select *word_of(skua_selection *selection)
+{
+    _Static_assert(offsetof(skua_selection, number) - offsetof(skua_selection, decided) ==
+                           offsetof(struct skuai_select, number) &&
+                       offsetof(struct skuai_select, decided) == 0,
+                   "a selection has a struct skuai_select in it");
+    return (struct skuai_select *)(void *)&selection->decided;
+}
+
+static const struct skuai_op_kind *kind_of(const skua_op *op) { return op->kind; }
+
+/* The arm at a place in the order of starting. */
+static uint32_t arm_at(const skua_selection *selection, uint32_t place)
+{
+    uint32_t arm = selection->first + place;
+    return arm < selection->count ? arm : arm - selection->count;
+}
+
+/* 1. The arm, or -EAGAIN. */
+static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selection)
+{
+    for (uint32_t place = 0; place < selection->count; place++) {
+        uint32_t arm = arm_at(selection, place);
+        skua_op *op = selection->arms[arm];
+        op->select = NULL;
+        /* Relaxed, here and below: the op is ours until it is started. */
+        skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
+        kind_of(op)->start(worker, op, false);
+        if (skuai_op_is_done(op))
+            return arm;
+    }
+    return -EAGAIN;
+}
+
+/* 2. */
+static void start_arms(struct skuai_worker *worker, skua_selection *selection)
+{
+    struct skuai_select *word = word_of(selection);
+    skuai_store_32(&word->decided, SKUAI_SELECT_OPEN, SKUAI_RELAXED); /* published with the arms */
+    word->number = worker != NULL ? skuai_random_next(&worker->random) : (uintptr_t)selection;
+    selection->started = 0;
+    while (selection->started < selection->count && skuai_select_decided(word) < 0) {
+        uint32_t arm = arm_at(selection, selection->started++);
+        skua_op *op = selection->arms[arm];
+        op->select = word;
+        op->arm = arm;
+        skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
+        kind_of(op)->start(worker, op, true);
+    }
+}
+
+/* 4. `winner` is -1 if the word was closed. */
+static void withdraw_arms(struct skuai_worker *worker, skua_selection *selection, int64_t winner)
+{
+    for (uint32_t place = 0; place < selection->started; place++) {
+        uint32_t arm = arm_at(selection, place);
+        skua_op *op = selection->arms[arm];
+        if (arm == winner)
+            continue;
+        if (skuai_op_state(op) != SKUAI_OP_LOST) {
+            while (SKUAI_UNLIKELY(!kind_of(op)->withdraw(op)))
+                worker != NULL ? skuai_env_pause(&worker->sched->env) : skuai_pause();
+            skuai_op_disarm_here(op);
+        }
+        skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
+    }
+    selection->started = 0;
+}
+
+void skuai_select_each_arm(const skua_selection *selection, void (*visit)(void *context, skua_op *op), void *context)
+{
+    int64_t winner = skuai_select_decided((const struct skuai_select *)(const void *)&selection->decided);
+    if (selection->started == 0 && winner >= 0)
+        visit(context, selection->arms[winner]);
+    for (uint32_t place = 0; place < selection->started; place++) {
+        skua_op *op = selection->arms[arm_at(selection, place)];
+        enum skuai_op_state state = skuai_op_state(op);
+        if (state != SKUAI_OP_LOST && state != SKUAI_OP_IDLE)
+            visit(context, op);
+    }
+}
+
+/* ---- fibers and futures ---------------------------------------------------------------------------------------- */
+
+static enum skua_poll end(skua_frame *frame, int64_t result)
+{
+    frame->result = result;
+    frame->flags |= SKUAI_FRAME_ENDED;
+    return SKUA_DONE;
+}
+
+/* Decided: waits for the winner, whose fire is on its way if it is not DONE. */
+static enum skua_poll conclude(struct skuai_worker *worker, skua_selection *selection, int64_t winner)
+{
+    if (selection->started != 0)
+        withdraw_arms(worker, selection, winner);
+    if (skuai_op_is_done(selection->arms[winner]))
+        return end(&selection->frame, winner);
+    worker->leaf = &selection->frame;
+    return SKUA_PENDING;
+}
+
+enum skua_poll skuai_select_poll(skua_frame *frame)
+{
+    skua_selection *selection = (skua_selection *)(void *)frame;
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = skuai_interruption(worker);
+    if (frame->resume == START) {
+        if (SKUAI_UNLIKELY(rc < 0))
+            return end(frame, rc);
+        if (SKUAI_UNLIKELY(worker->budget == 0)) {
+            skuai_frame_requeue(worker, frame);
+            return SKUA_PENDING;
+        }
+        worker->budget--;
+        frame->resume = WAIT;
+        selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
+        int64_t arm = try_arms(worker, selection);
+        if (arm >= 0)
+            return end(frame, arm);
+        start_arms(worker, selection);
+    }
+    struct skuai_select *word = word_of(selection);
+    int64_t winner = skuai_select_decided(word);
+    if (winner < 0 && SKUAI_UNLIKELY(rc < 0)) {
+        if (skuai_select_close(word)) {
+            withdraw_arms(worker, selection, -1);
+            return end(frame, rc);
+        }
+        winner = skuai_select_decided(word);
+    }
+    if (winner >= 0)
+        return conclude(worker, selection, winner);
+    worker->leaf = frame;
+    return SKUA_PENDING;
+}
+
+static bool can_be_arms(skua_op *const *arms, size_t count)
+{
+    if (count == 0 || count > INT32_MAX)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (arms[i] == NULL || arms[i]->kind == NULL || kind_of(arms[i])->start == NULL)
+            return false;
+    return true;
+}
+
+static int prepare(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
+{
+    bool can = can_be_arms(arms, count);
+    *selection = (skua_selection){ .arms = arms, .count = can ? (uint32_t)count : 0, .biased = biased };
+    skua_frame_init(&selection->frame, skuai_select_poll);
+    return can ? 0 : -EINVAL;
+}
+
+static skua_frame *start(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
+{
+    int rc = prepare(selection, arms, count, biased);
+    if (rc < 0)
+        end(&selection->frame, rc);
+    return &selection->frame;
+}
+
+skua_frame *skua_select_start(skua_selection *selection, skua_op *const *arms, size_t count)
+{
+    return start(selection, arms, count, false);
+}
+
+skua_frame *skua_select_biased_start(skua_selection *selection, skua_op *const *arms, size_t count)
+{
+    return start(selection, arms, count, true);
+}
+
+/* ---- threads outside of any task ------------------------------------------------------------------------------- */
+
+/* When an arm is over by time alone. */
+static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
+{
+    uint64_t earliest = SKUA_NEVER;
+    for (uint32_t i = 0; i < selection->count; i++) {
+        const struct skuai_op_kind *kind = kind_of(selection->arms[i]);
+        uint64_t due = kind->due_ns != NULL ? kind->due_ns(selection->arms[i]) : SKUA_NEVER;
+        if (due < earliest) {
+            earliest = due;
+            *arm = i;
+        }
+    }
+    return earliest;
+}
+
+/* Somebody is between taking the word and DONE: a few instructions, unless it has lost its processor. */
+static void wait_a_moment(void) { skuai_lock_wait_hint(); }
+
+/* 3. The winner, or -ETIMEDOUT. */
+static int64_t wait_as_thread(skua_selection *selection)
+{
+    struct skuai_select *word = word_of(selection);
+    uint32_t timer = 0;
+    uint64_t due = earliest_due(selection, &timer), deadline = skuai_thread_deadline_ns();
+    uint64_t until = due < deadline ? due : deadline;
+    int64_t winner;
+    while ((winner = skuai_select_decided(word)) < 0) {
+        if (until == SKUA_NEVER || skuai_clock_now() < until)
+            skuai_thread_wait(&word->decided, SKUAI_SELECT_OPEN, until); /* or it is tentative, for a moment */
+        else if (due > deadline && skuai_select_close(word))
+            return -ETIMEDOUT;
+        else if (due <= deadline && skuai_op_claim(selection->arms[timer]))
+            skuai_op_set_done(selection->arms[timer], 0);
+        else
+            wait_a_moment();
+    }
+    return winner;
+}
+
+static int64_t select_as_thread(skua_selection *selection)
+{
+    int64_t winner = skuai_thread_interruption();
+    if (winner < 0)
+        return winner;
+    selection->first = selection->biased ? 0 : (uint32_t)(skua_random() % selection->count);
+    winner = try_arms(NULL, selection);
+    if (winner != -EAGAIN)
+        return winner;
+    start_arms(NULL, selection);
+    winner = wait_as_thread(selection);
+    withdraw_arms(NULL, selection, winner);
+    while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))
+        wait_a_moment();
+    return winner;
+}
+
+/* ---- the public calls ------------------------------------------------------------------------------------------ */
+
+static int64_t select_here(skua_op *const *arms, size_t count, bool biased)
+{
+    skua_selection selection;
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = prepare(&selection, arms, count, biased);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    if (worker == NULL)
+        return select_as_thread(&selection);
+    rc = skuai_call_begin(worker, "skua_select");
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    return skua_await_frame(&selection.frame);
+}
+
+int64_t skua_select(skua_op *const *arms, size_t count) { return select_here(arms, count, false); }
+int64_t skua_select_biased(skua_op *const *arms, size_t count) { return select_here(arms, count, true); }
+
+int64_t skua_select_until(skua_op *const *arms, size_t count, uint64_t instant_ns)
+{
+    skua_scope scope;
+    skua_deadline_enter(&scope, instant_ns);
+    int64_t winner = skua_select(arms, count);
+    skua_scope_leave(&scope);
+    return winner;
+}
+
+int64_t skua_select_try(skua_op *const *arms, size_t count)
+{
+    skua_selection selection;
+    struct skuai_worker *worker = skuai_worker_self();
+    if (worker != NULL && worker->task == NULL)
+        worker = NULL; /* in a callback: nothing waits, so nothing is armed */
+    int rc = prepare(&selection, arms, count, false);
+    if (rc == 0)
+        rc = worker != NULL ? skuai_interruption(worker) : skuai_thread_interruption();
+    if (rc < 0)
+        return rc;
+    selection.first = worker != NULL ? skuai_random_below(&worker->random, selection.count)
+                                     : (uint32_t)(skua_random() % selection.count);
+    return try_arms(worker, &selection);
+}

@@ -18,7 +18,10 @@
 
 static const struct skuai_op_kind nothing_kind = { .name = "nothing" };
 
-static void arm_lone(skua_op *op) { skuai_op_arm(skuai_op_prepare(op, &nothing_kind, NULL), (uintptr_t)&op->state | SKUAI_SINK_THREAD); }
+static void arm_lone(skua_op *op)
+{
+    skuai_op_arm(skuai_op_prepare(op, &nothing_kind, NULL), (uintptr_t)&op->state | SKUAI_SINK_THREAD);
+}
 
 static void arm_of(skua_op *op, struct skuai_select *select, uint32_t arm)
 {

@@ -103,7 +103,8 @@ enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);
 
-/* O2 by the owner itself, which finds that it need not wait. False: its select was decided meanwhile; the op is LOST. */
+/* O2 by the owner itself, which finds that it need not wait. False: its select was decided meanwhile; the op is LOST.
+ */
 SKUAI_INLINE bool skuai_op_claim_own(skua_op *op)
 {
     if (SKUAI_LIKELY(op->select == NULL) || skuai_op_claim(op))

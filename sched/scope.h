@@ -1,8 +1,8 @@
 /* Scopes: stretches of a task's run in which cancellation is masked or time is limited. Public part: skua/scope.h.
  *
  * The innermost scope of a task, of a set child or of a plain thread heads a chain to the outer ones. The chain is its
- * runner's alone. A deadline's timer is a sleep op in the scope's memory, armed for whoever runs the scope: when it ends
- * it wakes them, and they find it done. So an expired deadline is noticed like any op, and costs a running task
+ * runner's alone. A deadline's timer is a sleep op in the scope's memory, armed for whoever runs the scope: when it
+ * ends it wakes them, and they find it done. So an expired deadline is noticed like any op, and costs a running task
  * nothing.
  */
 #ifndef SKUAI_SCOPE_H

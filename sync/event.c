@@ -2,8 +2,8 @@
  *
  *   E1 set    under the lock: a manual event becomes set and claims all waiters; an automatic one claims the oldest, or
  *             becomes set if there is none. So an automatic event that is set has no waiters
- *   E2 wait   under the lock: if it is set the waiter has it, else it is linked. Without the lock: a manual event that is
- *             seen set is enough (acquire: pairs with E1's release)
+ *   E2 wait   under the lock: if it is set the waiter has it, else it is linked. Without the lock: a manual event that
+ *             is seen set is enough (acquire: pairs with E1's release)
  * Model: tests/model/model_event.c.
  */
 #include "skua/event.h"

@@ -51,6 +51,8 @@ struct skuai_op_kind {
     uint64_t (*due_ns)(const skua_op *op);
 };
 
+SKUAI_INLINE const struct skuai_op_kind *skuai_op_kind_of(const skua_op *op) { return op->kind; }
+
 /* Whom an op wakes: an address with a tag in its low bits. */
 enum skuai_sink_tag {
     SKUAI_SINK_TASK = 0,   /* a skua_task: type-stable, so a late fire is a harmless extra wake */

@@ -60,7 +60,7 @@ int64_t skua_await_frame(skua_frame *frame) { (void)frame; mc_fail("no task runs
 void skua_deadline_enter(skua_scope *scope, uint64_t instant) { (void)scope; (void)instant; mc_fail("no scope"); }
 void skua_scope_leave(skua_scope *scope) { (void)scope; mc_fail("no scope"); }
 void skuai_frame_requeue(struct skuai_worker *w, skua_frame *frame) { (void)w; (void)frame; mc_fail("no task runs"); }
-void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point) { (void)sim; (void)point; mc_fail("no simulation"); }
+void skuai_sim_point(struct skuai_sim *sim, enum skuai_point at) { (void)sim; (void)at; mc_fail("no simulation"); }
 
 /* ---- threads ---- */
 

@@ -37,8 +37,10 @@ enum skuai_point {
 
 /* A place for one thread to sleep. Type-stable while its runtime lives. Zero is valid. */
 struct skuai_parker {
-    skua_word32 token;  /* parker_futex.c */
-    uint32_t sim_index; /* the virtual thread */
+    skua_word32 token;            /* parker_futex.c */
+    uint32_t sim_index;           /* the virtual thread */
+    void (*kick)(void *kicked);   /* for who sleeps in a poller: set before its word says so */
+    void *kicked;
 };
 
 struct skuai_context;

@@ -5,6 +5,7 @@
  * So, as long as anybody works, the guard looks at intervals:
  *   - timers that are late: it expires them itself, whoever's wheel they are in; and it looks most often while there
  *     are timers and no worker keeps the time
+ *   - events of descriptors, if no worker has looked into the poller lately: it delivers them itself
  *   - tasks that lie in the injection queue while workers run long ones: it asks the workers to look after the next
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
  *   - fork-join strands that run while tasks wait or workers sleep: it asks them to look around, and if one does not
@@ -33,6 +34,7 @@ enum {
     LOOK_MIN_NS = 1000000, /* 1 to 2 ms, some 5 µs of processor time each: how late a timer may be while all compute */
     LOOK_MAX_NS = 2000000,
     LATE_NS = 500000,      /* a timer that late is nobody's: its worker is stuck */
+    UNLOOKED_NS = 500000,  /* likewise, the poller */
     CALM = 4,
     DECAY_NS = 500000000,  /* untuned: what was freed is back after one to two of these */
     DECAY_MAX = 256        /* stacks, or chunks, per look: about a millisecond */
@@ -60,6 +62,19 @@ static void kick_timekeeper(struct skuai_scheduler *sched)
         skuai_env_unpark(&sched->env, &sched->workers[keeper]->parker);
 }
 
+/* poll.h, K4: if the workers have not for a while. */
+static bool look_into_poller(struct skuai_scheduler *sched, uint64_t now)
+{
+    struct skuai_poll *poll = &sched->poll;
+    struct skuai_guard_thread *guard = &sched->guard;
+    uint64_t looked = skuai_load_64(&poll->looked_ns, SKUAI_RELAXED); /* a hint */
+    if (skuai_poll_poller(poll) == NULL || (looked <= now && now - looked < UNLOOKED_NS) ||
+        !skuai_poll_look(poll, &guard->polled, now))
+        return false;
+    skuai_poll_deliver(poll, &guard->polled);
+    return guard->polled.count != 0;
+}
+
 /* True: there was something to do, or is about to be. */
 static bool look(struct skuai_scheduler *sched)
 {
@@ -73,6 +88,7 @@ static bool look(struct skuai_scheduler *sched)
         kick_timekeeper(sched); /* G3 */
         found = true;
     }
+    found |= look_into_poller(sched, now);
     /* No model test needs the check: that somebody sleeps spares the look through all queues. */
     if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
@@ -89,7 +105,7 @@ static bool look(struct skuai_scheduler *sched)
         skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: they count no time. */
     sched->guard.saw_injected = injected;
     /* How soon to look again; no model test needs the check: they count no time. */
-    return found || injected || (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
+    return found || injected || skuai_poll_poller(&sched->poll) != NULL || (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
 }
 
 /* What others have freed of a sleeping worker's task memory only that worker can take in: it does before it sleeps on.

@@ -4,6 +4,7 @@
 
 #include "sched/context.h"
 #include "sched/env.h"
+#include "sched/poll.h"
 
 struct skuai_scheduler;
 
@@ -15,6 +16,7 @@ struct skuai_guard_thread {
     uint64_t decay_ns;          /* when a period of unused memory ends (decay.h) */
     bool keeps;                 /* there may be some */
     bool saw_injected;          /* at the last look the injection queue was not empty */
+    struct skuai_poll_batch polled;
     struct skuai_thread thread;
     struct skuai_context base;
     struct skuai_context *flow;

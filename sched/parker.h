@@ -4,14 +4,20 @@
 
 #include "sched/env.h"
 
-enum { SKUAI_PARKER_EMPTY, SKUAI_PARKER_TOKEN, SKUAI_PARKER_PARKED };
+enum skuai_parker_state {
+    SKUAI_PARKER_EMPTY,
+    SKUAI_PARKER_TOKEN,
+    SKUAI_PARKER_PARKED, /* sleeps on the word */
+    SKUAI_PARKER_POLLING /* sleeps in the poller (poll.h, K2) */
+};
 
-/* About to sleep. True: there was a token, now taken, and there is nothing to sleep for. False: sleep while the word
- * is PARKED. */
-SKUAI_INLINE bool skuai_parker_begin(struct skuai_parker *parker)
+/* About to sleep as PARKED or POLLING. True: there was a token, now taken, and there is nothing to sleep for. False:
+ * sleep while the word says so. */
+SKUAI_INLINE bool skuai_parker_begin(struct skuai_parker *parker, enum skuai_parker_state as)
 {
     uint32_t seen = SKUAI_PARKER_EMPTY;
-    if (skuai_cas_32(&parker->token, &seen, SKUAI_PARKER_PARKED, SKUAI_RELAXED)) /* takes nothing */
+    /* Release: for who reads POLLING: what to kick. */
+    if (skuai_cas_32(&parker->token, &seen, (uint32_t)as, SKUAI_RELEASE))
         return false;
     /* Acquire: pairs with give's release: what the waker did before is visible to who takes its token. An exchange:
      * with a store, a token given since the look above would go unseen, and with it what its giver did. */
@@ -25,10 +31,11 @@ SKUAI_INLINE bool skuai_parker_end(struct skuai_parker *parker)
     return skuai_exchange_32(&parker->token, SKUAI_PARKER_EMPTY, SKUAI_ACQUIRE) == SKUAI_PARKER_TOKEN; /* as above */
 }
 
-/* True: the owner sleeps or is about to, and needs a kernel wake. */
-SKUAI_INLINE bool skuai_parker_give(struct skuai_parker *parker)
+/* What the owner was doing. PARKED and POLLING: it sleeps or is about to, and needs a kernel wake, or a kick. */
+SKUAI_INLINE enum skuai_parker_state skuai_parker_give(struct skuai_parker *parker)
 {
-    return skuai_exchange_32(&parker->token, SKUAI_PARKER_TOKEN, SKUAI_RELEASE) == SKUAI_PARKER_PARKED; /* as above */
+    /* Release: as above. Acquire: what to kick. */
+    return (enum skuai_parker_state)skuai_exchange_32(&parker->token, SKUAI_PARKER_TOKEN, SKUAI_ACQ_REL);
 }
 
 #endif

@@ -3,6 +3,7 @@
  * The token word:
  *     EMPTY --unpark--> TOKEN            PARKED --unpark--> TOKEN, and a kernel wake
  *     EMPTY --park----> PARKED, sleep    TOKEN  --park----> EMPTY, no sleep
+ * A thread that sleeps in the poller is POLLING instead of PARKED, and the poller is kicked (poll.h).
  * One thread parks, any may unpark. Tokens do not add up. Model: tests/model/model_parker.c (the transitions are in
  * parker.h, which knows no system call).
  */
@@ -36,7 +37,7 @@ static void futex_wake_one(skua_word32 *word)
 
 bool skuai_park_real(struct skuai_parker *parker, uint64_t deadline_ns)
 {
-    if (skuai_parker_begin(parker))
+    if (skuai_parker_begin(parker, SKUAI_PARKER_PARKED))
         return true;
     futex_wait_until(&parker->token, SKUAI_PARKER_PARKED, deadline_ns);
     return skuai_parker_end(parker);
@@ -44,10 +45,16 @@ bool skuai_park_real(struct skuai_parker *parker, uint64_t deadline_ns)
 
 bool skuai_unpark_real(struct skuai_parker *parker)
 {
-    if (!skuai_parker_give(parker))
+    switch (skuai_parker_give(parker)) {
+    case SKUAI_PARKER_PARKED:
+        futex_wake_one(&parker->token);
+        return true;
+    case SKUAI_PARKER_POLLING:
+        parker->kick(parker->kicked);
+        return true;
+    default:
         return false;
-    futex_wake_one(&parker->token);
-    return true;
+    }
 }
 
 void skuai_word_wait_real(skua_word32 *word, uint32_t value, uint64_t deadline_ns)

@@ -15,6 +15,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/parallel.h"
+#include "sched/poll.h"
 #include "sched/rundown.h"
 #include "sched/slab.h"
 #include "sched/stack.h"
@@ -69,6 +70,7 @@ struct skuai_worker {
     struct skuai_thread thread;
     uint64_t stop_cpu_ns;        /* whoever stops it: its processor time when it was told */
     bool caches_made;
+    struct skuai_poll_batch polled; /* events that it has found */
     struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
     /* shared */
     skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
@@ -125,6 +127,7 @@ struct skuai_scheduler {
     struct skuai_inject inject;
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
+    struct skuai_poll poll;
     skua_word64 timer_next __attribute__((aligned(SKUAI_CACHE_LINE))); /* timers.c: no timer ends before this */
     skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */

@@ -271,7 +271,7 @@ void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
 bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t deadline_ns)
 {
     struct vthread *self = running(sim);
-    if (skuai_parker_begin(parker))
+    if (skuai_parker_begin(parker, SKUAI_PARKER_PARKED))
         return true;
     self->state = PARKED;
     self->deadline_ns = deadline_ns < far_ns ? deadline_ns : SKUA_NEVER;
@@ -283,7 +283,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
 
 bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
 {
-    if (!skuai_parker_give(parker))
+    if (skuai_parker_give(parker) != SKUAI_PARKER_PARKED) /* nobody polls in a simulation */
         return false;
     struct vthread *sleeper = &sim->threads[parker->sim_index];
     if (sleeper->state == PARKED) {

@@ -106,7 +106,24 @@ static skua_task *take_own(struct skuai_worker *worker)
     return worker->inbox_filled ? take_from_inbox(worker) : NULL;
 }
 
-/* Timers and the injection queue, at intervals that follow how long the tasks run. */
+/* True: the worker's own queues have something. */
+static bool deliver_polled(struct skuai_worker *worker)
+{
+    bool any = worker->polled.count != 0;
+    skuai_poll_deliver(&worker->sched->poll, &worker->polled);
+    worker->polled.count = 0;
+    return any;
+}
+
+/* poll.h, K3. */
+static bool look_into_poller(struct skuai_worker *worker, uint64_t now_ns)
+{
+    struct skuai_poll *poll = &worker->sched->poll;
+    return SKUAI_UNLIKELY(skuai_poll_poller(poll) != NULL) && skuai_poll_look(poll, &worker->polled, now_ns) &&
+           deliver_polled(worker);
+}
+
+/* Timers, the poller and the injection queue, at intervals that follow how long the tasks run. */
 static void look_around(struct skuai_worker *worker)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(&worker->sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP)) { /* as in find() */
@@ -128,6 +145,7 @@ static void look_around(struct skuai_worker *worker)
         skuai_store_32(&worker->sched->hurry, 0, SKUAI_RELAXED); /* a hint */
     if (now >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* a bound; the wheel's lock decides */
         skuai_timers_run(worker->sched, now);
+    (void)look_into_poller(worker, now);
     fill_inbox(worker);
 }
 
@@ -200,11 +218,11 @@ static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
 }
 
 /* Searches for about as long as it would cost somebody to wake us again; not at all longer than one round if there are
- * more workers than processors, where the time would be taken from who produces the work. */
+ * more workers than processors, where the time would be taken from who produces the work, or no others. */
 static skua_task *search(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
-    uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus ? 0 : SEARCH_NS);
+    uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus || sched->nworkers == 1 ? 0 : SEARCH_NS);
     uint32_t turn = 0;
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {
@@ -252,7 +270,10 @@ static void park(struct skuai_worker *worker)
     for (;;) {
         uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
-        if (skuai_env_park(&sched->env, &worker->parker, until))
+        bool token;
+        if (!skuai_poll_sleep(&sched->poll, &worker->polled, &worker->parker, until, &token))
+            token = skuai_env_park(&sched->env, &worker->parker, until);
+        if (token || worker->polled.count != 0)
             return;
         /* Has its time come? No model test needs the check: a needless return costs one look around. */
         if (skuai_idle_timekeeper(&sched->idle) == worker->index &&
@@ -262,7 +283,7 @@ static void park(struct skuai_worker *worker)
 }
 
 /* Enters the sleepers, looks once more, sleeps. Returns whether the worker counts as searching now. */
-static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
+static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool *woke)
 {
     struct skuai_scheduler *sched = worker->sched;
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
@@ -273,7 +294,9 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
         park(worker); /* a stopper leaves a token */
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
-    return !skuai_idle_leave(&sched->idle, worker->index);
+    bool was_picked = !skuai_idle_leave(&sched->idle, worker->index);
+    *woke = deliver_polled(worker);
+    return was_picked;
 }
 
 /* Finds a task for a worker whose own queues are empty, however long it takes. NULL: the scheduler stops. */
@@ -281,14 +304,22 @@ static skua_task *find(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
     bool searching = false, slept = false;
+    bool woke = false; /* tasks, which lie in its own queues if no thief has taken them */
     while (!worker->stopping) {
         skua_task *task = NULL;
         worker->checked_ns = skuai_env_now(&sched->env);
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
+            woke = true;
+        }
+        /* One that is alone sleeps in the poller next, which is a look. */
+        if (!woke && sched->nworkers > 1)
+            woke = look_into_poller(worker, worker->checked_ns);
+        if (woke) {
             task = take_next_slot(worker);
             if (task == NULL) /* a thief took it; what was woken before it lies in the deque, and may fill it */
                 task = take_own(worker);
+            woke = false;
         }
         if (task == NULL && (searching || (searching = skuai_idle_search(&sched->idle))))
             task = search(worker);
@@ -308,7 +339,7 @@ static skua_task *find(struct skuai_worker *worker)
         }
         if (skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP) /* says no more than that */
             return NULL;
-        searching = sleep_until_needed(worker, searching);
+        searching = sleep_until_needed(worker, searching, &woke);
         slept = true;
     }
     return NULL;

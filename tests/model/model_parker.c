@@ -17,21 +17,21 @@ static unsigned wakes, tokens;
 /* As parker_futex.c, with and without a deadline. */
 static bool park(void)
 {
-    if (skuai_parker_begin(&parker))
+    if (skuai_parker_begin(&parker, SKUAI_PARKER_PARKED))
         return true;
     mc_futex_wait(&parker.token, SKUAI_PARKER_PARKED);
     return skuai_parker_end(&parker);
 }
 static bool park_timed(void)
 {
-    if (skuai_parker_begin(&parker))
+    if (skuai_parker_begin(&parker, SKUAI_PARKER_PARKED))
         return true;
     mc_futex_wait_timed(&parker.token, SKUAI_PARKER_PARKED);
     return skuai_parker_end(&parker);
 }
 static void unpark(void)
 {
-    if (skuai_parker_give(&parker)) {
+    if (skuai_parker_give(&parker) == SKUAI_PARKER_PARKED) {
         wakes++;
         mc_futex_wake(&parker.token, 1);
     }

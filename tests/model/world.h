@@ -59,7 +59,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
         deadline_ns = SKUA_NEVER;
     else if (alone)
         mc_yield();
-    if (skuai_parker_begin(parker))
+    if (skuai_parker_begin(parker, SKUAI_PARKER_PARKED))
         return true;
     if (deadline_ns >= world_now + WORLD_FAR_NS) /* a wake that comes so late is a lost one */
         mc_futex_wait(&parker->token, SKUAI_PARKER_PARKED);
@@ -71,7 +71,7 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
 bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
 {
     (void)sim;
-    bool sleeps = skuai_parker_give(parker);
+    bool sleeps = skuai_parker_give(parker) == SKUAI_PARKER_PARKED;
     if (sleeps)
         mc_futex_wake(&parker->token, 1);
     return sleeps;

@@ -36,16 +36,16 @@ TEST(tokens_do_not_add_up)
 TEST(the_steps_of_a_sleep)
 {
     struct skuai_parker parker = { .sim_index = 0 };
-    CHECK(!skuai_parker_begin(&parker));
+    CHECK(!skuai_parker_begin(&parker, SKUAI_PARKER_PARKED));
     CHECK_EQ(token_of(&parker), SKUAI_PARKER_PARKED);
     CHECK(!skuai_parker_end(&parker)); /* awake for another reason */
     CHECK_EQ(token_of(&parker), SKUAI_PARKER_EMPTY);
-    CHECK(!skuai_parker_begin(&parker));
-    CHECK(skuai_parker_give(&parker)); /* needs a kernel wake-up … */
-    CHECK(!skuai_parker_give(&parker)); /* … once */
+    CHECK(!skuai_parker_begin(&parker, SKUAI_PARKER_PARKED));
+    CHECK_EQ(skuai_parker_give(&parker), SKUAI_PARKER_PARKED); /* needs a kernel wake-up … */
+    CHECK_EQ(skuai_parker_give(&parker), SKUAI_PARKER_TOKEN); /* … once */
     CHECK(skuai_parker_end(&parker));
-    CHECK(!skuai_parker_give(&parker));
-    CHECK(skuai_parker_begin(&parker)); /* nothing to sleep for */
+    CHECK_EQ(skuai_parker_give(&parker), SKUAI_PARKER_EMPTY);
+    CHECK(skuai_parker_begin(&parker, SKUAI_PARKER_PARKED)); /* nothing to sleep for */
     CHECK_EQ(token_of(&parker), SKUAI_PARKER_EMPTY);
 }
 

@@ -1,0 +1,192 @@
+/* See driver.h.
+ *
+ * Sources lie in chunks that are never given back while the runtime lives, so that a token whose source is long closed
+ * still leads to a source, whose generation then differs. The chunks are found by an array of pointers that grows by
+ * being filled: who reads it needs no lock.
+ */
+#include "io/driver.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "sched/scheduler.h"
+
+enum { CHUNK_SOURCES = 256, CHUNKS_MAX = 8192 }; /* 2,097,152 sources; the kernel's limit of descriptors is lower */
+
+struct skuai_driver {
+    struct skuai_kernel_poller poller; /* first: what the scheduler knows as a poller */
+    struct skuai_scheduler *sched;
+    struct skuai_lock lock;
+    /* guarded by lock */
+    struct skuai_source *free;
+    uint32_t chunks_made;
+    skua_word64 open;                 /* written under the lock, read by anybody */
+    skua_wordptr chunks[CHUNKS_MAX];  /* likewise */
+};
+
+static struct skuai_driver *driver_of_poller(void *poller) { return poller; }
+
+/* ---- the scheduler's side --------------------------------------------------------------------------------------- */
+
+static void wait_for_events(struct skuai_poller *poller, struct skuai_poll_batch *batch, uint64_t until_ns)
+{
+    skuai_kernel_poller_wait(&driver_of_poller(poller)->poller, batch, until_ns);
+}
+
+static struct skuai_source *source_at(struct skuai_driver *driver, uint32_t index)
+{
+    /* Acquire: pairs with add_chunk(). The kernel brings the token's index, and does not order memory. */
+    struct skuai_source *chunk = skuai_load_ptr(&driver->chunks[index / CHUNK_SOURCES], SKUAI_ACQUIRE);
+    return &chunk[index % CHUNK_SOURCES];
+}
+
+static void deliver_events(struct skuai_poller *poller, const struct skuai_poll_batch *batch)
+{
+    struct skuai_driver *driver = driver_of_poller(poller);
+    for (uint32_t i = 0; i < batch->count; i++)
+        skuai_source_event(source_at(driver, (uint32_t)batch->events[i].token),
+                           (uint32_t)(batch->events[i].token >> 32), batch->events[i].ready);
+}
+
+static void kick(void *poller) { skuai_kernel_poller_kick(&driver_of_poller(poller)->poller); }
+
+/* What is still open is closed: nobody could any more. */
+static void destroy_driver(struct skuai_poller *poller)
+{
+    struct skuai_driver *driver = driver_of_poller(poller);
+    struct skuai_scheduler *sched = driver->sched;
+    uint64_t left = skuai_driver_open_sources(driver);
+    if (left != 0)
+        skuai_log(sched, SKUA_LOG_WARN, "%llu streams or descriptors were not closed before the runtime was destroyed",
+                  (unsigned long long)left);
+    for (uint32_t i = 0; i < driver->chunks_made; i++) {
+        struct skuai_source *chunk = source_at(driver, i * CHUNK_SOURCES);
+        for (uint32_t k = 0; left != 0 && k < CHUNK_SOURCES; k++)
+            if (chunk[k].driver != NULL && chunk[k].fd >= 0 && !chunk[k].keeps_fd)
+                close(chunk[k].fd);
+        skuai_memory_put_lines(&sched->memory, chunk, CHUNK_SOURCES * sizeof *chunk);
+    }
+    skuai_kernel_poller_fini(&driver->poller);
+    skuai_memory_put_lines(&sched->memory, driver, sizeof *driver);
+}
+
+static const struct skuai_poll_hooks hooks = {
+    .wait = wait_for_events, .deliver = deliver_events, .kick = kick, .destroy = destroy_driver
+};
+
+/* ---- making it ------------------------------------------------------------------------------------------------- */
+
+static int make_driver(struct skuai_scheduler *sched, struct skuai_driver **out)
+{
+    struct skuai_driver *driver = skuai_memory_get_lines(&sched->memory, sizeof *driver);
+    if (driver == NULL)
+        return -ENOMEM;
+    driver->sched = sched;
+    int rc = skuai_kernel_poller_init(&driver->poller);
+    if (rc < 0) {
+        skuai_memory_put_lines(&sched->memory, driver, sizeof *driver);
+        return rc;
+    }
+    if (!skuai_poll_begin(&sched->poll, &hooks, (struct skuai_poller *)(void *)driver)) {
+        destroy_driver((struct skuai_poller *)(void *)driver); /* another thread was faster */
+        driver = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
+    }
+    skuai_schedule_wake_one(sched); /* poll.h, K5 */
+    *out = driver;
+    return 0;
+}
+
+static int get_driver(skua_runtime *rt, struct skuai_driver **out)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    struct skuai_scheduler *sched = rt != NULL       ? (struct skuai_scheduler *)(void *)rt
+                                    : worker != NULL ? worker->sched
+                                                     : NULL;
+    if (sched == NULL)
+        return -EINVAL;
+    if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* a fork's child */
+        return -ENOTSUP;
+    *out = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
+    return SKUAI_LIKELY(*out != NULL) ? 0 : make_driver(sched, out);
+}
+
+/* ---- sources --------------------------------------------------------------------------------------------------- */
+
+static int add_chunk_locked(struct skuai_driver *driver)
+{
+    uint32_t at = driver->chunks_made;
+    struct skuai_source *chunk =
+        at < CHUNKS_MAX ? skuai_memory_get_lines(&driver->sched->memory, CHUNK_SOURCES * sizeof *chunk) : NULL;
+    if (chunk == NULL)
+        return -ENOMEM;
+    for (uint32_t i = CHUNK_SOURCES; i-- > 0;) {
+        chunk[i].index = at * CHUNK_SOURCES + i;
+        chunk[i].driver = driver;
+        chunk[i].fd = -1;
+        chunk[i].users = (skua_word32){ SKUAI_SOURCE_CLOSED };
+        chunk[i].next_free = driver->free;
+        driver->free = &chunk[i];
+    }
+    skuai_store_ptr(&driver->chunks[at], chunk, SKUAI_RELEASE); /* pairs with source_at() */
+    driver->chunks_made = at + 1;
+    return 0;
+}
+
+static struct skuai_source *take_source(struct skuai_driver *driver)
+{
+    struct skuai_source *source = NULL;
+    skuai_lock_acquire(&driver->lock);
+    if (driver->free != NULL || add_chunk_locked(driver) == 0) {
+        source = driver->free;
+        driver->free = source->next_free;
+        /* Relaxed: a count. */
+        skuai_store_64(&driver->open, skuai_load_64(&driver->open, SKUAI_RELAXED) + 1, SKUAI_RELAXED);
+    }
+    skuai_lock_release(&driver->lock);
+    return source;
+}
+
+void skuai_driver_recycle(struct skuai_driver *driver, struct skuai_source *source)
+{
+    skuai_lock_acquire(&driver->lock);
+    source->next_free = driver->free;
+    driver->free = source;
+    skuai_store_64(&driver->open, skuai_load_64(&driver->open, SKUAI_RELAXED) - 1, SKUAI_RELAXED);
+    skuai_lock_release(&driver->lock);
+}
+
+int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_source **out)
+{
+    struct skuai_driver *driver;
+    int rc = get_driver(rt, &driver);
+    if (rc < 0)
+        return rc;
+    struct skuai_source *source = take_source(driver);
+    if (source == NULL)
+        return -ENOMEM;
+    source->fd = fd;
+    source->keeps_fd = keeps_fd;
+    /* Ready as far as anybody knows: the first try tells (source.h, Q2). Relaxed, both: users' release publishes it. */
+    uint64_t generation = skuai_load_64(&source->readiness, SKUAI_RELAXED) >> 32;
+    skuai_store_64(&source->readiness, generation << 32 | SKUAI_READY_READ | SKUAI_READY_WRITE, SKUAI_RELAXED);
+    skuai_store_32(&source->users, 0, SKUAI_RELEASE); /* pairs with skuai_source_enter() */
+    *out = source;
+    return 0;
+}
+
+uint64_t skuai_driver_open_sources(struct skuai_driver *driver)
+{
+    return skuai_load_64(&driver->open, SKUAI_RELAXED);
+}
+
+int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token)
+{
+    return skuai_kernel_poller_add(&driver->poller, fd, token);
+}
+
+void skuai_driver_unwatch(struct skuai_driver *driver, int fd) { skuai_kernel_poller_remove(&driver->poller, fd); }
+
+void skuai_driver_close_fd(int fd)
+{
+    (void)close(fd); /* EINTR: Linux has closed it */
+}

@@ -1,0 +1,106 @@
+/* Sources: descriptors whose readiness tasks wait for.
+ *
+ * A source's memory is a source for as long as its runtime lives; a generation tells one life from the next. What is
+ * known of a descriptor's readiness is one word:
+ *
+ *     63         32 31       8 7      0
+ *     [ generation ][ events  ][ ready ]        ready: enum skuai_ready, events: counts what the kernel has told
+ *
+ *   Q1 event    the driver ORs what it was told into `ready` and counts the event, if the token's generation is the
+ *               word's; then, under the lock, it claims all waiters whose direction is ready
+ *   Q2 try      who wants to read or write reads the word, then tries. If the kernel has no more it takes that bit away,
+ *               but only from the word as it was read before the try: an event in between has counted
+ *   Q3 wait     under the lock: if the bit is set there is nothing to wait for, else the op is linked. With Q1's order
+ *               (word, then lock) an event is seen in the word or finds the op
+ *   Q4 hangups  HANGUP and ERROR stay, and with them READ and WRITE: from then on each try tells
+ *   Q5 arm      the kernel is told of the descriptor when somebody first has to wait for it
+ *   Q6 use      who calls the kernel with the descriptor counts itself into `users`; closing sets CLOSED there, and the
+ *               last one out, or the closer if there is none, takes the descriptor out of the poller and closes it. So
+ *               nobody calls the kernel with a descriptor that may be another file's by now
+ *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with -ECANCELED
+ * Model: tests/model/model_source.c.
+ */
+#ifndef SKUAI_SOURCE_H
+#define SKUAI_SOURCE_H
+
+#include "io/kernel_poller.h"
+#include "sched/lock.h"
+#include "sched/op.h"
+
+struct skuai_driver;
+
+enum skuai_direction { SKUAI_READING, SKUAI_WRITING, SKUAI_DIRECTIONS };
+
+struct skuai_source {
+    skua_word64 readiness;               /* any thread */
+    skua_word32 users;                   /* any thread: how many, and SKUAI_SOURCE_CLOSED */
+    struct skuai_lock lock;
+    skua_waiters waiters[SKUAI_DIRECTIONS]; /* guarded by lock */
+    bool armed;                          /* likewise: the kernel knows the descriptor */
+    bool always_ready;                   /* likewise: it cannot be polled (a regular file) */
+    bool keeps_fd;                       /* fixed while open: closing the source does not close the descriptor */
+    int fd;                              /* likewise */
+    uint32_t index;                      /* fixed */
+    struct skuai_driver *driver;         /* fixed */
+    struct skuai_source *next_free;      /* guarded by the driver's lock */
+} __attribute__((aligned(SKUAI_CACHE_LINE)));
+
+#define SKUAI_SOURCE_CLOSED UINT32_C(0x80000000)
+
+/* ---- a source that is open ---- */
+
+/* Q6. True: until skuai_source_leave() the descriptor is the source's. False: it is closed. */
+SKUAI_INLINE bool skuai_source_enter(struct skuai_source *source)
+{
+    uint32_t seen = skuai_load_32(&source->users, SKUAI_RELAXED); /* the exchange decides */
+    do {
+        if (SKUAI_UNLIKELY(seen & SKUAI_SOURCE_CLOSED))
+            return false;
+    } while (!skuai_cas_32(&source->users, &seen, seen + 1, SKUAI_ACQUIRE)); /* pairs with the release of opening */
+    return true;
+}
+/* By a user, under the lock: whether it is being closed. Relaxed: the closer sets it before it takes the lock. */
+SKUAI_INLINE bool skuai_source_is_closing_locked(const struct skuai_source *source)
+{
+    return (skuai_load_32(&source->users, SKUAI_RELAXED) & SKUAI_SOURCE_CLOSED) != 0;
+}
+void skuai_source_last_left(struct skuai_source *source);
+SKUAI_INLINE void skuai_source_leave(struct skuai_source *source)
+{
+    /* Release: what was done with the descriptor comes before its closing. Acquire: for who closes it. */
+    if (SKUAI_UNLIKELY(skuai_sub_32(&source->users, 1, SKUAI_ACQ_REL) == (SKUAI_SOURCE_CLOSED | 1)))
+        skuai_source_last_left(source);
+}
+
+/* Q2. What is known: to be read before a try. */
+SKUAI_INLINE uint64_t skuai_source_readiness(const struct skuai_source *source)
+{
+    return skuai_load_64(&source->readiness, SKUAI_ACQUIRE); /* pairs with Q1's release: a try sees what was told of */
+}
+SKUAI_INLINE bool skuai_readiness_has(uint64_t readiness, enum skuai_direction direction)
+{
+    return (readiness & (direction == SKUAI_READING ? SKUAI_READY_READ : SKUAI_READY_WRITE)) != 0;
+}
+/* Q2: the try that came after reading `seen` has found no more. */
+void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai_direction direction);
+
+/* Q1. */
+void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32_t ready);
+
+/* Q3: an op that waits until the source is ready for the direction. Result: 0; -ECANCELED, also if the source is closed
+ * meanwhile; -EBADF (it is closed); the error of the kernel that would not watch it. */
+skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction);
+
+/* Q7. Once. */
+void skuai_source_close(struct skuai_source *source);
+
+/* ---- given by driver.c ---- */
+
+/* Tells the kernel of the descriptor. */
+int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token);
+void skuai_driver_unwatch(struct skuai_driver *driver, int fd);
+void skuai_driver_close_fd(int fd);
+/* The source can be another's. */
+void skuai_driver_recycle(struct skuai_driver *driver, struct skuai_source *source);
+
+#endif

@@ -166,6 +166,7 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
         return -ENOMEM;
     source->fd = fd;
     source->keeps_fd = keeps_fd;
+    source->is_socket = false;
     /* Ready as far as anybody knows: the first try tells (source.h, Q2). Relaxed, both: users' release publishes it. */
     uint64_t generation = skuai_load_64(&source->readiness, SKUAI_RELAXED) >> 32;
     skuai_store_64(&source->readiness, generation << 32 | SKUAI_READY_READ | SKUAI_READY_WRITE, SKUAI_RELAXED);

@@ -39,6 +39,7 @@ struct skuai_source {
     bool armed;                          /* likewise: the kernel knows the descriptor */
     bool always_ready;                   /* likewise: it cannot be polled (a regular file) */
     bool keeps_fd;                       /* fixed while open: closing the source does not close the descriptor */
+    bool is_socket;                      /* likewise: one that is a stream of bytes */
     int fd;                              /* likewise */
     uint32_t index;                      /* fixed */
     struct skuai_driver *driver;         /* fixed */

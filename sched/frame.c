@@ -37,6 +37,17 @@ void skuai_frame_requeue(struct skuai_worker *worker, skua_frame *frame)
         skuai_child_park(worker->child);
 }
 
+bool skuai_frame_may_go_on(skua_frame *frame)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (SKUAI_LIKELY(worker->budget > 0)) {
+        worker->budget--;
+        return true;
+    }
+    skuai_frame_requeue(worker, frame);
+    return false;
+}
+
 static enum skua_poll refuse_stray_poll(void)
 {
     skuai_misuse("SKUA_AWAIT", "was reached by a poll function that no task runs",

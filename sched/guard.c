@@ -105,7 +105,8 @@ static bool look(struct skuai_scheduler *sched)
         skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: they count no time. */
     sched->guard.saw_injected = injected;
     /* How soon to look again; no model test needs the check: they count no time. */
-    return found || injected || skuai_poll_poller(&sched->poll) != NULL || (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
+    return found || injected || skuai_poll_poller(&sched->poll) != NULL ||
+           (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
 }
 
 /* What others have freed of a sleeping worker's task memory only that worker can take in: it does before it sleeps on.

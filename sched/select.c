@@ -126,11 +126,8 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     if (frame->resume == START) {
         if (SKUAI_UNLIKELY(rc < 0))
             return select_end(frame, rc);
-        if (SKUAI_UNLIKELY(worker->budget == 0)) {
-            skuai_frame_requeue(worker, frame);
+        if (!skuai_frame_may_go_on(frame))
             return SKUA_PENDING;
-        }
-        worker->budget--;
         frame->resume = WAIT;
         selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
         int64_t arm = try_arms(worker, selection);

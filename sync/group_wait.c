@@ -80,7 +80,7 @@ static enum skua_poll poll_wait(skua_frame *frame)
         worker->budget--;
         frame->resume = 1;
         frame->awaited = (uintptr_t)skua_group_idle_prepare(&waiting->op, waiting->group);
-        ((const struct skuai_op_kind *)op->kind)->start(worker, op, true);
+        skuai_op_kind_of(op)->start(worker, op, true);
     }
     int rc = waiting->interruption == 0 ? skuai_interruption(worker) : 0;
     if (SKUAI_UNLIKELY(rc < 0)) {
@@ -131,7 +131,7 @@ int skua_group_try_next(skua_group *group, skua_group_result *result)
 {
     skua_group_op op;
     skua_op *started = skua_group_next_prepare(&op, group);
-    ((const struct skuai_op_kind *)started->kind)->start(NULL, started, false);
+    skuai_op_kind_of(started)->start(NULL, started, false);
     return give(&op, skuai_op_is_done(started) ? started->result : -EAGAIN, result);
 }
 

@@ -311,7 +311,7 @@ static void member_abandoned(skua_task *task, int64_t result)
 
 static const struct skuai_member_kind member_kind = { .ended = member_ended, .abandoned = member_abandoned };
 
-bool skuai_group_is_own_member(struct skuai_worker *worker, const skua_group *group)
+static bool is_own_member(struct skuai_worker *worker, const skua_group *group)
 {
     const skua_task *task = worker != NULL ? worker->task : NULL;
     return task != NULL && skuai_task_word_is_member(&task->word) && group_of(task) == group;
@@ -391,21 +391,31 @@ static void wait_for(struct skuai_worker *worker, skua_op *op, skua_waiters *wai
     skuai_waiters_append(waiters, op);
 }
 
-/* For what needs no lock to be refused. */
-static void refuse(skua_op *op, int error)
+/* A simulation runs on the thread that would be blocked. */
+static bool is_simulated_elsewhere(const struct skuai_worker *worker, const skua_group *group)
 {
+    const struct skuai_scheduler *sched = (const struct skuai_scheduler *)(const void *)group->runtime;
+    return SKUAI_UNLIKELY(worker == NULL && sched != NULL && sched->env.sim != NULL);
+}
+
+/* What needs no lock to be refused: whether `error` says so, or who calls. */
+static bool refuses(struct skuai_worker *worker, skua_op *op, bool may_wait, int error)
+{
+    if (may_wait && is_simulated_elsewhere(worker, op->owner))
+        error = -EPERM;
+    if (SKUAI_LIKELY(error == 0))
+        return false;
     if (skuai_op_claim_own(op))
         skuai_op_set_done(op, error);
+    return true;
 }
 
 static void start_idle(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     skua_group *group = op->owner;
     skua_task *kept = NULL;
-    if (SKUAI_UNLIKELY(skuai_group_is_own_member(worker, group))) {
-        refuse(op, -EDEADLK);
+    if (refuses(worker, op, may_wait, is_own_member(worker, group) ? -EDEADLK : 0))
         return;
-    }
     skuai_lock_acquire(skuai_group_lock(group));
     bool is_done = is_empty(group) && skuai_op_claim_own(op);
     if (is_done)
@@ -423,10 +433,8 @@ static void start_next(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     skua_group *group = op->owner;
     skua_task *task = NULL;
-    if (SKUAI_UNLIKELY((group->flags & SKUA_GROUP_COLLECT) == 0)) { /* fixed */
-        refuse(op, -EINVAL);
+    if (refuses(worker, op, may_wait, group->flags & SKUA_GROUP_COLLECT ? 0 : -EINVAL)) /* that flag is fixed */
         return;
-    }
     skuai_lock_acquire(skuai_group_lock(group));
     bool is_ready = SKUAI_READ(group->ended_first) != NULL || is_empty(group);
     bool is_done = is_ready && skuai_op_claim_own(op);
@@ -448,10 +456,8 @@ static bool withdraw_next(skua_op *op) { return withdraw_from(op, &((skua_group 
 static void start_reserve(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     skua_group *group = op->owner;
-    if (SKUAI_UNLIKELY(group->limit == 0)) { /* fixed */
-        refuse(op, -EINVAL);
+    if (refuses(worker, op, may_wait, group->limit != 0 ? 0 : -EINVAL))
         return;
-    }
     skuai_lock_acquire(skuai_group_lock(group));
     int rc = place_state_locked(group);
     bool is_done = rc != -EAGAIN && skuai_op_claim_own(op);

@@ -27,7 +27,6 @@ void skuai_group_give_place(skua_group *group);
 void skuai_group_cancel_living(skua_group *group);
 /* N4 without waiting: whether nobody is alive. */
 bool skuai_group_try_finish(skua_group *group, int64_t *outcome);
-bool skuai_group_is_own_member(struct skuai_worker *worker, const skua_group *group);
 /* Calls back, under the lock, for each member. */
 void skuai_group_each_member(skua_group *group, void (*visit)(void *context, skua_task *task), void *context);
 

@@ -20,13 +20,6 @@ static int64_t give_up(skua_group *group, int64_t interruption)
     return interruption;
 }
 
-/* A simulation runs on the thread that would be blocked. */
-static bool is_simulated_elsewhere(const struct skuai_worker *worker, const skua_group *group)
-{
-    const struct skuai_scheduler *sched = (const struct skuai_scheduler *)(const void *)group->runtime;
-    return worker == NULL && sched != NULL && sched->env.sim != NULL;
-}
-
 int64_t skua_group_wait(skua_group *group)
 {
     int64_t outcome;
@@ -35,8 +28,6 @@ int64_t skua_group_wait(skua_group *group)
     if (SKUAI_LIKELY(rc == 0)) {
         if (skuai_group_try_finish(group, &outcome))
             return skuai_call_end(worker, outcome);
-        if (SKUAI_UNLIKELY(is_simulated_elsewhere(worker, group)))
-            return -EPERM;
         skua_group_op op;
         rc = skuai_call(skua_group_idle_prepare(&op, group));
         if (SKUAI_LIKELY(rc == 0))

@@ -26,7 +26,8 @@
  * the wait, so what it is given may lie on the waiter's stack.
  *
  * At a runtime's shutdown members are cancelled like all tasks. Those that a shutdown gives up fail with -ESHUTDOWN.
- * Results that a collecting group keeps lie in the runtime's memory: take them before that is destroyed.
+ * Results that a collecting group keeps lie in the runtime's memory: take them before that is destroyed. A thread outside
+ * of a simulation cannot wait for members in it, as it is what runs them (-EPERM): skua_block_on() a fiber that does.
  */
 #ifndef SKUA_GROUP_H
 #define SKUA_GROUP_H

@@ -113,9 +113,10 @@ static int waits(void *arg)
         CHECK_EQ(skua_group_wait(&g), 0);
     }
     CHECK_EQ(skua_group_try_wait(&g), 0);
-    CHECK_OK(skua_group_go(&g, sleeps, as_arg(500)));
+    CHECK_OK(skua_group_go(&g, sleeps_long, NULL));
     CHECK_EQ(skua_group_try_wait(&g), -EAGAIN);
-    CHECK_EQ(skua_group_wait(&g), 0);
+    skua_group_cancel(&g);
+    CHECK_EQ(skua_group_wait(&g), -ECANCELED);
     skua_group_fini(&g);
     check_account(1);
     return 0;
@@ -132,9 +133,9 @@ static int fails(void *arg)
     skua_group_init(&g);
     for (int i = 0; i < 100; i++)
         CHECK_OK(skua_group_go(&g, sleeps_long, NULL));
-    CHECK_OK(skua_group_go(&g, fails_late, as_arg(-EIO)));
     for (int i = 0; i < 5; i++)
         CHECK_OK(SKUA_GROUP_GO(&g, short_future, .pause_ns = 100 * SKUA_S));
+    CHECK_OK(skua_group_go(&g, fails_late, as_arg(-EIO)));
     CHECK_EQ(skua_group_wait(&g), -EIO);
     check_account(106);
     skua_group_count(&g, &counts);
@@ -381,10 +382,17 @@ static int collects(void *arg)
     CHECK_EQ(skua_group_try_next(&plain, &result), -EINVAL);
     skua_group_init_with(&g, &attr);
     CHECK_EQ(skua_group_next(&g, &result), 0);
-    for (int i = 0; i < 8; i++)
-        CHECK_OK(SKUA_GROUP_GO(&g, short_future, .pause_ns = (uint64_t)(8 - i) * 5 * SKUA_MS, .result = 100 + i));
+    CHECK_OK(skua_group_go(&g, sleeps_long, NULL));
     CHECK_EQ(skua_group_try_next(&g, &result), -EAGAIN);
     CHECK_EQ(skua_group_next_until(&g, &result, skua_after(SKUA_US)), -ETIMEDOUT);
+    skua_group_cancel(&g);
+    CHECK_EQ(skua_group_next_until(&g, &result, skua_after(100 * SKUA_S)), 1);
+    CHECK_EQ(result.value, -ECANCELED);
+    CHECK_EQ(result.tag, 0);
+    CHECK_EQ(skua_group_try_next(&g, &result), 0);
+    CHECK_EQ(skua_group_wait(&g), -ECANCELED);
+    for (int i = 0; i < 8; i++)
+        CHECK_OK(SKUA_GROUP_GO(&g, short_future, .pause_ns = (uint64_t)(8 - i) * 500 * SKUA_US, .result = 100 + i));
     uint64_t seen = 0;
     for (int i = 0; i < 8; i++) {
         CHECK_EQ(skua_group_next(&g, &result), 1);
@@ -394,7 +402,7 @@ static int collects(void *arg)
     CHECK_EQ(seen, 255);
     CHECK_EQ(skua_group_next(&g, &result), 0);
     CHECK_EQ(skua_group_wait(&g), 0);
-    check_account(8);
+    check_account(9);
 
     skua_member_attr tagged = { .tag = 77, .flags = SKUA_MEMBER_TAGGED };
     CHECK_OK(skua_group_go_with(&g, &tagged, fails_late, as_arg(-5)));

@@ -58,6 +58,19 @@ static inline void crowd_of_fibers(unsigned count, crowd_member *member, void *a
     crowd_join(tasks, count);
 }
 
+/* Waits until so many ops wait in a primitive. */
+static inline void crowd_until(skua_word32 *lock, const skua_waiters *waiters, unsigned count)
+{
+    for (unsigned waiting = count + 1; waiting != count; skua_yield()) {
+        waiting = 0;
+        while (__atomic_exchange_n(&lock->raw, 1, __ATOMIC_ACQUIRE) != 0)
+            skua_yield();
+        for (const skua_op *op = waiters->first; op != NULL; op = op->next)
+            waiting++;
+        __atomic_store_n(&lock->raw, 0, __ATOMIC_RELEASE);
+    }
+}
+
 static inline int crowd_body(void *arg)
 {
     struct crowd_place *place = arg;

@@ -55,17 +55,7 @@ static int stands(void *arg)
     return rc;
 }
 
-static void until_so_many_wait(skua_semaphore *s, unsigned count)
-{
-    for (unsigned waiting = 0; waiting != count; skua_yield()) {
-        waiting = 0;
-        while (__atomic_exchange_n(&s->lock.raw, 1, __ATOMIC_ACQUIRE) != 0)
-            skua_yield();
-        for (const skua_op *op = s->waiters.first; op != NULL; op = op->next)
-            waiting++;
-        __atomic_store_n(&s->lock.raw, 0, __ATOMIC_RELEASE);
-    }
-}
+static void until_so_many_wait(skua_semaphore *s, unsigned count) { crowd_until(&s->lock, &s->waiters, count); }
 
 static int in_line(void *arg)
 {

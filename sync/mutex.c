@@ -120,26 +120,28 @@ static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
 
 /* ---- unlocking ------------------------------------------------------------------------------------------------- */
 
-/* M4. */
-static __attribute__((noinline)) void pass_on(skua_mutex *mutex)
+/* M4. False: nobody was there to have it, and it is still LOCKED: only then does freeing it come after the short lock,
+ * as its last access. Otherwise somebody is to come who takes the short lock before he can leave. */
+static bool pass_on(skua_mutex *mutex)
 {
     skuai_lock_acquire(mutex_lock_of(mutex));
     skua_op *op = skuai_waiters_claim(&mutex->waiters);
-    uint32_t left = SKUAI_READ(mutex->waiters.first) != NULL ? QUEUED : 0;
     bool gives = op != NULL && (is_arm(op) || op->arm == OWED);
-    if (gives)
-        left |= LOCKED;
-    else if (op != NULL) {
-        left |= TURN;
+    uint32_t left = gives || op == NULL ? LOCKED : TURN;
+    if (SKUAI_READ(mutex->waiters.first) != NULL)
+        left |= QUEUED;
+    if (left & TURN)
         SKUAI_WRITE(op->arm, HAS_TURN);
-    }
     /* Release: M1. A store: while it is LOCKED without TURN, others change it under the short lock only. */
     skuai_store_32(&mutex->state, left, SKUAI_RELEASE);
     skuai_lock_release(mutex_lock_of(mutex));
+    if (op == NULL)
+        return false;
     if (gives)
         skuai_op_finish(op, 0);
-    else if (op != NULL)
+    else
         skuai_op_again(op);
+    return true;
 }
 
 /* M3, if somebody waits. */
@@ -151,8 +153,9 @@ static __attribute__((noinline)) void unlock_waited(skua_mutex *mutex, uint32_t 
             return;
         }
         if ((seen & (QUEUED | TURN)) == QUEUED) {
-            pass_on(mutex);
-            return;
+            if (pass_on(mutex))
+                return;
+            seen = LOCKED;
         }
         bool reserves = (seen & TURN) && seen / OVERTAKEN >= SKUAI_MUTEX_OVERTAKES;
         if (skuai_cas_32(&mutex->state, &seen, reserves ? seen | RESERVED : seen & ~(uint32_t)LOCKED, SKUAI_RELEASE))
@@ -163,6 +166,7 @@ static __attribute__((noinline)) void unlock_waited(skua_mutex *mutex, uint32_t 
 void skua_mutex_unlock(skua_mutex *mutex)
 {
     uint32_t seen = LOCKED;
+    /* The last access, here and in all that follows: whoever locks it next may be the last to need its memory. */
     if (SKUAI_UNLIKELY(!skuai_cas_32(&mutex->state, &seen, 0, SKUAI_RELEASE))) /* pairs with M1's acquire */
         unlock_waited(mutex, seen);
 }

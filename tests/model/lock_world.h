@@ -75,13 +75,7 @@ int64_t skua_await(skua_op *op)
     return SKUAI_READ(op->result);
 }
 
-int64_t skuai_call(skua_op *op)
-{
-    mc_alloc(op, sizeof *op);
-    int64_t result = skua_await(skuai_op_start(op));
-    mc_free(op, sizeof *op); /* whoever touches it now has come too late */
-    return result;
-}
+int64_t skuai_call(skua_op *op) { return skua_await(skuai_op_start(op)); }
 
 int64_t skuai_call_until(skua_op *op, uint64_t instant_ns)
 {

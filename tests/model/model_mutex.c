@@ -37,8 +37,10 @@ static bool lock(void)
     skua_op *op = &ops[mc.current];
     if (skua_mutex_try_lock(&mutex) == 0)
         return true;
+    mc_alloc(op, sizeof *op);
     skua_mutex_lock_prepare(op, &mutex);
     int64_t rc = skuai_call(op);
+    mc_free(op, sizeof *op); /* whoever touches it now has come too late */
     canceled += rc == -ECANCELED;
     mc_assert(rc == 0 || rc == -ECANCELED, "another result");
     return rc == 0;
@@ -160,6 +162,29 @@ static void selecting_setup(void)
     world_canceled[2] = world_canceled[3] = true;
 }
 MC_TEST(selecting, .setup = selecting_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+/* Whoever finds himself the last user gives the memory back: the others' unlocks are over by then. */
+static int users;
+static void last_frees(void *arg)
+{
+    (void)arg;
+    while (!lock())
+        ;
+    section();
+    bool last = --users == 0;
+    skua_mutex_unlock(&mutex);
+    if (last)
+        mc_free(&mutex, sizeof mutex);
+}
+static void freed_setup(void)
+{
+    reset();
+    users = 3;
+    for (int i = 0; i < 3; i++)
+        mc_thread(last_frees, NULL);
+    world_canceled[2] = true;
+}
+MC_TEST(the_last_one_frees, .setup = freed_setup, .stale = 1, .max_executions = 300000);
 
 /* The world's, told apart by thread: who is woken to come again. */
 static void sees_turns(void *arg)

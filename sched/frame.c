@@ -54,7 +54,7 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
             worker->budget--;
             return SKUA_DONE;
         }
-        if (op->kind != NULL && ((const struct skuai_op_kind *)op->kind)->holds)
+        if (skuai_op_kind_of(op)->holds)
             return SKUA_DONE;
         skuai_frame_requeue(worker, frame); /* it still awaits the op */
         return SKUA_PENDING;

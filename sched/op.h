@@ -140,8 +140,8 @@ SKUAI_INLINE enum skuai_op_state skuai_op_state(const skua_op *op)
 }
 SKUAI_INLINE bool skuai_op_is_done(const skua_op *op) { return skuai_op_state(op) == SKUAI_OP_DONE; }
 
-/* An op that is over without anybody's knowing it: state and result set by its owner. What it was prepared for stays,
- * so that it can be started again. */
+/* A prepared op that is over without anybody's knowing it: state and result set by its owner. What it was prepared for
+ * stays, so that it can be started again. */
 SKUAI_INLINE skua_op *skuai_op_set_done(skua_op *op, int64_t result)
 {
     op->result = result;

@@ -11,21 +11,26 @@
 
 #include <errno.h>
 
+static int answer(uint32_t say)
+{
+    return say & SKUAI_SCOPES_CANCELED ? -ECANCELED : say & SKUAI_SCOPES_EXPIRED ? -ETIMEDOUT : 0;
+}
+
 /* Cold: only inside scopes and sets, or when cancelled. */
 static __attribute__((noinline)) int interruption_nested(struct skuai_worker *worker)
 {
-    bool expired = false;
+    uint32_t say = 0;
     for (const skua_child *child = worker->child; child != NULL; child = child->set->outer) {
-        if (skuai_scopes_shield(child->scope, &expired))
-            return expired ? -ETIMEDOUT : 0;
+        if (skuai_scopes_shield(child->scope, &say))
+            return answer(say);
         if (child->flags & SKUAI_CHILD_CANCELED)
             return -ECANCELED;
     }
-    if (!skuai_scopes_shield(worker->task->scope, &expired) &&
+    if (!skuai_scopes_shield(worker->task->scope, &say) &&
         /* C's sender wakes us besides */
         (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0)
         return -ECANCELED;
-    return expired ? -ETIMEDOUT : 0;
+    return answer(say);
 }
 
 int skuai_interruption(struct skuai_worker *worker)

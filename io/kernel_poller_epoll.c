@@ -53,7 +53,7 @@ void skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd)
 static uint32_t ready_of(uint32_t events)
 {
     uint32_t ready = 0;
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         ready |= SKUAI_READY_READ;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         ready |= SKUAI_READY_WRITE;

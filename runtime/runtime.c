@@ -115,6 +115,9 @@ static int make_parts(skua_runtime *rt)
 static void free_parts(skua_runtime *rt)
 {
     struct skuai_scheduler *sched = &rt->sched;
+    void *blocking = skuai_load_ptr(&sched->blocking.pool, SKUAI_ACQUIRE); /* its threads end before what they wake */
+    if (blocking != NULL && !skuai_fork_is_child(sched))
+        sched->blocking.destroy(blocking);
     skuai_workers_destroy(sched);
     if (skuai_poll_poller(&sched->poll) != NULL)
         sched->poll.hooks->destroy(skuai_poll_poller(&sched->poll));

@@ -128,6 +128,10 @@ struct skuai_scheduler {
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
     struct skuai_poll poll;
+    struct {
+        skua_wordptr pool;            /* io/blocking.c; NULL until there is one, then constant */
+        void (*destroy)(void *pool);  /* set before pool is */
+    } blocking;
     skua_word64 timer_next __attribute__((aligned(SKUAI_CACHE_LINE))); /* timers.c: no timer ends before this */
     skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */

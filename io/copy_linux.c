@@ -1,0 +1,160 @@
+/* Copying by splice(2), through a pipe that the bytes do not leave: what has been read from one descriptor lies in the
+ * pipe until the other one has room. Where splice does not do (a terminal, a descriptor in append mode): through memory.
+ */
+#define _GNU_SOURCE
+#include "skua/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "io/stream.h"
+#include "sched/wait.h"
+#include "skua/combine.h"
+
+enum { PIECE = 1 << 16, MEMORY = 1 << 14 }; /* a pipe's usual size; untuned */
+
+struct copying {
+    skua_stream *to, *from;
+    uint64_t limit, copied;
+};
+
+static int wait_for(skua_stream *stream, enum skuai_direction direction)
+{
+    skua_op op;
+    return (int)skuai_call(skuai_source_wait_prepare(&op, skuai_stream_source(stream), direction));
+}
+
+/* One splice between a stream and the pipe, once it does not have to wait. 0: the end, of reading. */
+static ssize_t splice_when_ready(skua_stream *stream, enum skuai_direction direction, int pipe_fd, size_t size)
+{
+    struct skuai_source *source = skuai_stream_source(stream);
+    for (;;) {
+        int rc = skuai_call_begin(skuai_worker_self(), "skua_copy");
+        if (rc < 0)
+            return rc;
+        uint64_t seen = skuai_source_readiness(source);
+        ssize_t n = -EAGAIN;
+        if (skuai_readiness_has(seen, direction)) {
+            if (!skuai_source_enter(source))
+                return -EBADF;
+            do
+                n = direction == SKUAI_READING
+                        ? splice(source->fd, NULL, pipe_fd, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE)
+                        : splice(pipe_fd, NULL, source->fd, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+            while (n < 0 && (n = -(ssize_t)skua_errno()) == -EINTR);
+            if (n == -EAGAIN)
+                skuai_source_drained(source, seen, direction);
+            skuai_source_leave(source);
+        }
+        if (n != -EAGAIN)
+            return (ssize_t)skuai_call_end(skuai_worker_self(), n);
+        rc = wait_for(stream, direction);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+/* What lies in the pipe goes out. */
+static int drain_pipe(struct copying *c, int pipe_fd, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = splice_when_ready(c->to, SKUAI_WRITING, pipe_fd, size);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EPIPE;
+        size -= (size_t)n;
+        c->copied += (uint64_t)n;
+    }
+    return 0;
+}
+
+static size_t next_piece(const struct copying *c, size_t most)
+{
+    uint64_t left = c->limit - c->copied;
+    return left < most ? (size_t)left : most;
+}
+
+/* -EINVAL if the first splice was refused: nothing has been copied then. */
+static int by_splice(struct copying *c, const int fds[2])
+{
+    while (c->copied < c->limit) {
+        ssize_t n = splice_when_ready(c->from, SKUAI_READING, fds[1], next_piece(c, PIECE));
+        if (n <= 0)
+            return (int)n;
+        int rc = drain_pipe(c, fds[0], (size_t)n);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int by_memory(struct copying *c)
+{
+    char *memory = malloc(MEMORY);
+    ssize_t n = memory != NULL ? 1 : -ENOMEM;
+    while (n > 0 && c->copied < c->limit && (n = skua_read(c->from, memory, next_piece(c, MEMORY))) > 0) {
+        size_t written;
+        ssize_t rc = skua_write_all_counted(c->to, memory, (size_t)n, &written);
+        c->copied += written;
+        n = rc < 0 ? rc : n;
+    }
+    free(memory);
+    return n < 0 ? (int)n : 0;
+}
+
+static int copy(struct copying *c)
+{
+    int fds[2];
+    /* A plain thread may have SIGPIPE open, and splice has no flag against it. Without descriptors it goes, too. */
+    if (skuai_worker_self() == NULL || pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0)
+        return by_memory(c);
+    int rc = by_splice(c, fds);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    return rc == -EINVAL && c->copied == 0 ? by_memory(c) : rc;
+}
+
+int64_t skua_copy(skua_stream *to, skua_stream *from, uint64_t limit, uint64_t *copied)
+{
+    struct copying c = { to, from, limit, 0 };
+    int rc = copy(&c);
+    if (copied != NULL)
+        *copied = c.copied;
+    return rc < 0 ? rc : (int64_t)c.copied;
+}
+
+/* ---- both ways --------------------------------------------------------------------------------------------------- */
+
+static int copy_one_way(void *arg)
+{
+    struct copying *c = arg;
+    int rc = copy(c);
+    if (rc == 0 && skua_stream_shutdown_write(c->to) < 0)
+        rc = 0; /* one that cannot be shut down (a pipe) ends when it is closed */
+    return rc;
+}
+
+int64_t skua_copy_both(skua_stream *a, skua_stream *b, uint64_t *there, uint64_t *back)
+{
+    struct copying ways[2] = { { b, a, UINT64_MAX, 0 }, { a, b, UINT64_MAX, 0 } };
+    skua_child children[2];
+    skua_task *task;
+    int64_t rc = skua_spawn(&task, copy_one_way, &ways[0]);
+    if (rc == 0) {
+        skua_task *other;
+        skua_child_task(&children[0], task);
+        rc = skua_spawn(&other, copy_one_way, &ways[1]);
+        if (rc < 0)
+            skua_cancel(task); /* which is not joined yet */
+        else
+            skua_child_task(&children[1], other);
+        int64_t joined = skua_join_all(children, rc < 0 ? 1 : 2);
+        rc = rc < 0 ? rc : joined;
+    }
+    if (there != NULL)
+        *there = ways[0].copied;
+    if (back != NULL)
+        *back = ways[1].copied;
+    return rc;
+}

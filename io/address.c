@@ -47,8 +47,8 @@ static int set_ipv4(skua_address *address, const struct in_addr *host, uint16_t 
     return 0;
 }
 
-/* host:port, the host in brackets if it has colons itself. */
-static int parse_tcp(skua_address *address, const char *text)
+/* TCP's and UDP's: host:port, the host in brackets if it has colons itself. */
+static int parse_ip(skua_address *address, const char *text)
 {
     char host[INET6_ADDRSTRLEN];
     const char *colon = strrchr(text, ':');
@@ -91,8 +91,8 @@ static int parse_unix(skua_address *address, const char *text)
 int skua_address_parse(skua_address *address, const char *text)
 {
     memset(address, 0, sizeof *address);
-    if (has_prefix(&text, "tcp://"))
-        return parse_tcp(address, text);
+    if (has_prefix(&text, "tcp://") || has_prefix(&text, "udp://"))
+        return parse_ip(address, text);
     if (has_prefix(&text, "unix:"))
         return parse_unix(address, text);
     return -EINVAL;

@@ -250,7 +250,7 @@ TEST(addresses)
     check_address("unix:@name", 0);
     static const char *const wrong[] = { "", "tcp://", "tcp://1.2.3.4", "tcp://1.2.3.4:", "tcp://1.2.3.4:65536",
                                          "tcp://1.2.3.4:8x", "tcp://1.2.3:80", "tcp://::1:80", "tcp://[::1:80",
-                                         "tcp://[]:80", "tcp://[1.2.3.4]:80", "unix:", "unix:@", "udp://1.2.3.4:5",
+                                         "tcp://[]:80", "tcp://[1.2.3.4]:80", "unix:", "unix:@", "sctp://1.2.3.4:5",
                                          "tcp://1.2.3.4:99999999999999999999", "tcp://host.example:80" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         check_address(wrong[i], -EINVAL);

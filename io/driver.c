@@ -56,7 +56,7 @@ static void destroy_driver(struct skuai_poller *poller)
     struct skuai_driver *driver = driver_of_poller(poller);
     struct skuai_scheduler *sched = driver->sched;
     uint64_t left = skuai_driver_open_sources(driver);
-    if (left != 0)
+    if (left != 0 && !skuai_driver_is_childs(driver))
         skuai_log(sched, SKUA_LOG_WARN, "%llu streams or descriptors were not closed before the runtime was destroyed",
                   (unsigned long long)left);
     for (uint32_t i = 0; i < driver->chunks_made; i++) {
@@ -104,7 +104,7 @@ static int get_driver(skua_runtime *rt, struct skuai_driver **out)
                                                      : NULL;
     if (sched == NULL)
         return -EINVAL;
-    if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* a fork's child */
+    if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* as below */
         return -ENOTSUP;
     *out = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
     return SKUAI_LIKELY(*out != NULL) ? 0 : make_driver(sched, out);
@@ -166,7 +166,7 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
         return -ENOMEM;
     source->fd = fd;
     source->keeps_fd = keeps_fd;
-    source->is_socket = false;
+    source->stream = 0;
     /* Ready as far as anybody knows: the first try tells (source.h, Q2). Relaxed, both: users' release publishes it. */
     uint64_t generation = skuai_load_64(&source->readiness, SKUAI_RELAXED) >> 32;
     skuai_store_64(&source->readiness, generation << 32 | SKUAI_READY_READ | SKUAI_READY_WRITE, SKUAI_RELAXED);
@@ -178,6 +178,11 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
 uint64_t skuai_driver_open_sources(struct skuai_driver *driver)
 {
     return skuai_load_64(&driver->open, SKUAI_RELAXED);
+}
+
+bool skuai_driver_is_childs(const struct skuai_driver *driver)
+{
+    return skuai_load_32(driver->sched->alive_here, SKUAI_RELAXED) == 0; /* zeroed before the child began */
 }
 
 int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token)

@@ -8,7 +8,6 @@
 
 enum { GENERATION_SHIFT = 32, EVENT = 1 << 8 };
 
-static uint32_t generation_of(uint64_t readiness) { return (uint32_t)(readiness >> GENERATION_SHIFT); }
 static uint32_t bit_of(enum skuai_direction direction)
 {
     return direction == SKUAI_READING ? SKUAI_READY_READ : SKUAI_READY_WRITE;
@@ -32,13 +31,13 @@ void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32
 {
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
     do {
-        if (generation_of(seen) != generation)
+        if (skuai_life_of(seen) != generation)
             return;
     } while (!skuai_cas_64(&source->readiness, &seen, after_event(seen, ready), SKUAI_RELEASE)); /* Q2 */
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     skuai_lock_acquire(&source->lock);
     /* Q7: who waits by now may wait for another life's readiness. */
-    if (generation_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)) == generation)
+    if (skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)) == generation)
         for (int direction = 0; direction < SKUAI_DIRECTIONS; direction++)
             if (ready & bit_of((enum skuai_direction)direction))
                 claim_locked(source, (enum skuai_direction)direction, 0, &fires);
@@ -48,8 +47,6 @@ void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32
 
 void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai_direction direction)
 {
-    if (seen & (SKUAI_READY_HANGUP | SKUAI_READY_ERROR)) /* Q4 */
-        return;
     /* Relaxed: takes away what says "try", no more. If the word has changed an event has come since. */
     skuai_cas_64(&source->readiness, &seen, seen & ~(uint64_t)bit_of(direction), SKUAI_RELAXED);
 }
@@ -72,7 +69,7 @@ static int arm_locked(struct skuai_source *source)
     if (SKUAI_LIKELY(source->armed))
         return 0;
     /* The source is in use, so it is this life's generation. */
-    uint32_t generation = generation_of(skuai_load_64(&source->readiness, SKUAI_RELAXED));
+    uint32_t generation = skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED));
     int rc = skuai_driver_watch(source->driver, source->fd, (uint64_t)generation << GENERATION_SHIFT | source->index);
     source->armed = rc == 0;
     source->always_ready = rc == -EPERM;
@@ -97,18 +94,36 @@ static int wait_locked(struct skuai_worker *worker, struct skuai_source *source,
     return 1;
 }
 
-static void start_wait(struct skuai_worker *worker, skua_op *op, bool may_wait)
+static int start_in(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait, uint32_t life)
 {
-    struct skuai_source *source = source_of(op);
-    int rc = -EBADF;
-    if (skuai_source_enter(source)) {
-        skuai_lock_acquire(&source->lock);
-        rc = wait_locked(worker, source, op, may_wait);
-        skuai_lock_release(&source->lock);
-        skuai_source_leave(source);
-    }
+    if (skuai_driver_is_childs(source->driver)) /* Q9: its locks may be held by a thread that is none of the child's */
+        return -ENOTSUP;
+    if (!skuai_source_enter(source, life))
+        return -ECANCELED;
+    skuai_lock_acquire(&source->lock);
+    int rc = wait_locked(worker, source, op, may_wait);
+    skuai_lock_release(&source->lock);
+    skuai_source_leave(source);
+    return rc;
+}
+
+static void set_over(skua_op *op, int rc)
+{
     if (rc <= 0 && skuai_op_claim_own(op))
         skuai_op_set_done(op, rc);
+}
+
+static void start_wait(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    uint32_t life;
+    bool is_open = skuai_source_begin(source_of(op), &life);
+    set_over(op, is_open ? start_in(worker, source_of(op), op, may_wait, life) : -EBADF);
+}
+
+/* Which life is meant is where its result will be. */
+static void start_wait_in(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    set_over(op, start_in(worker, source_of(op), op, may_wait, (uint32_t)op->result));
 }
 
 static bool withdraw_wait(skua_op *op)
@@ -121,10 +136,27 @@ static const struct skuai_op_kind kinds[SKUAI_DIRECTIONS] = {
     { .name = "skua_readable", .start = start_wait, .withdraw = withdraw_wait },
     { .name = "skua_writable", .start = start_wait, .withdraw = withdraw_wait },
 };
+static const struct skuai_op_kind kinds_in[SKUAI_DIRECTIONS] = {
+    { .name = "skua_read", .start = start_wait_in, .withdraw = withdraw_wait },
+    { .name = "skua_write", .start = start_wait_in, .withdraw = withdraw_wait },
+};
+
+static void *owner_of(struct skuai_source *source, enum skuai_direction direction)
+{
+    return (void *)((uintptr_t)source | (uintptr_t)direction);
+}
 
 skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction)
 {
-    return skuai_op_prepare(op, &kinds[direction], (void *)((uintptr_t)source | (uintptr_t)direction));
+    return skuai_op_prepare(op, &kinds[direction], owner_of(source, direction));
+}
+
+skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction,
+                                      uint32_t life)
+{
+    skuai_op_prepare(op, &kinds_in[direction], owner_of(source, direction));
+    op->result = life;
+    return op;
 }
 
 /* ---- closing --------------------------------------------------------------------------------------------------- */
@@ -146,10 +178,17 @@ void skuai_source_close(struct skuai_source *source)
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     /* Q6: nobody enters from here on. The closer is a user meanwhile. Acquire-release: as in leave. */
     skuai_add_32(&source->users, SKUAI_SOURCE_CLOSED | 1, SKUAI_ACQ_REL);
+    if (SKUAI_UNLIKELY(skuai_driver_is_childs(source->driver))) {
+        /* Q9: whoever else was in there is not in the child. It stays in use by the closer, so that nobody is the last. */
+        if (!source->keeps_fd)
+            skuai_driver_close_fd(source->fd);
+        source->fd = -1;
+        return;
+    }
     skuai_lock_acquire(&source->lock);
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
     /* Q7. Relaxed: events look again under the lock. */
-    while (!skuai_cas_64(&source->readiness, &seen, (uint64_t)(generation_of(seen) + 1) << GENERATION_SHIFT,
+    while (!skuai_cas_64(&source->readiness, &seen, (uint64_t)(skuai_life_of(seen) + 1) << GENERATION_SHIFT,
                          SKUAI_RELAXED))
         ;
     for (int direction = 0; direction < SKUAI_DIRECTIONS; direction++)

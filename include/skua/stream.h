@@ -82,6 +82,7 @@ typedef struct skua_io {
     size_t size;
     size_t done;
     uint32_t what;
+    uint32_t life;
     skua_op wait;
     void *reserved[2];
 } skua_io;

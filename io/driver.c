@@ -14,7 +14,8 @@
 enum { CHUNK_SOURCES = 256, CHUNKS_MAX = 8192 }; /* 2,097,152 sources; the kernel's limit of descriptors is lower */
 
 struct skuai_driver {
-    struct skuai_kernel_poller poller; /* first: what the scheduler knows as a poller */
+    struct skuai_poller base; /* first: what the scheduler knows */
+    struct skuai_kernel_poller poller;
     struct skuai_scheduler *sched;
     struct skuai_lock lock;
     /* guarded by lock */
@@ -81,15 +82,16 @@ static int make_driver(struct skuai_scheduler *sched, struct skuai_driver **out)
     struct skuai_driver *driver = skuai_memory_get_lines(&sched->memory, sizeof *driver);
     if (driver == NULL)
         return -ENOMEM;
+    driver->base.hooks = &hooks;
     driver->sched = sched;
     int rc = skuai_kernel_poller_init(&driver->poller);
     if (rc < 0) {
         skuai_memory_put_lines(&sched->memory, driver, sizeof *driver);
         return rc;
     }
-    if (!skuai_poll_begin(&sched->poll, &hooks, (struct skuai_poller *)(void *)driver)) {
-        destroy_driver((struct skuai_poller *)(void *)driver); /* another thread was faster */
-        driver = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
+    if (!skuai_poll_begin(&sched->poll, &driver->base)) {
+        destroy_driver(&driver->base); /* another thread was faster */
+        driver = driver_of_poller(skuai_poll_poller(&sched->poll));
     }
     skuai_schedule_wake_one(sched); /* poll.h, K5 */
     *out = driver;
@@ -106,7 +108,7 @@ static int get_driver(skua_runtime *rt, struct skuai_driver **out)
         return -EINVAL;
     if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* as below */
         return -ENOTSUP;
-    *out = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
+    *out = driver_of_poller(skuai_poll_poller(&sched->poll));
     return SKUAI_LIKELY(*out != NULL) ? 0 : make_driver(sched, out);
 }
 

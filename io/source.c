@@ -29,18 +29,18 @@ static void claim_locked(struct skuai_source *source, enum skuai_direction direc
 
 void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32_t ready)
 {
-    uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
-    do {
-        if (skuai_life_of(seen) != generation)
-            return;
-    } while (!skuai_cas_64(&source->readiness, &seen, after_event(seen, ready), SKUAI_RELEASE)); /* Q2 */
     struct skuai_fires fires = SKUAI_FIRES_NONE;
+    /* First of all: the kernel brings a token and orders no memory, but who has armed the source did so under the lock,
+     * and closing raises the generation under it. So what is seen here is the token's life or a later one. */
     skuai_lock_acquire(&source->lock);
-    /* Q7: who waits by now may wait for another life's readiness. */
-    if (skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)) == generation)
+    uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED);
+    if (skuai_life_of(seen) == generation) {
+        while (!skuai_cas_64(&source->readiness, &seen, after_event(seen, ready), SKUAI_RELEASE)) /* Q2 */
+            ;
         for (int direction = 0; direction < SKUAI_DIRECTIONS; direction++)
             if (ready & bit_of((enum skuai_direction)direction))
                 claim_locked(source, (enum skuai_direction)direction, 0, &fires);
+    }
     skuai_lock_release(&source->lock);
     skuai_fires_finish(&fires);
 }
@@ -66,12 +66,13 @@ static enum skuai_direction direction_of(const skua_op *op)
 /* Q5. 0, or why it is not watched. */
 static int arm_locked(struct skuai_source *source)
 {
-    if (SKUAI_LIKELY(source->armed))
+    if (SKUAI_LIKELY(SKUAI_READ(source->armed)))
         return 0;
     /* The source is in use, so it is this life's generation. */
     uint32_t generation = skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED));
-    int rc = skuai_driver_watch(source->driver, source->fd, (uint64_t)generation << GENERATION_SHIFT | source->index);
-    source->armed = rc == 0;
+    int rc = skuai_driver_watch(source->driver, SKUAI_READ(source->fd),
+                                (uint64_t)generation << GENERATION_SHIFT | source->index);
+    SKUAI_WRITE(source->armed, rc == 0);
     source->always_ready = rc == -EPERM;
     return rc == -EPERM ? 0 : rc;
 }
@@ -84,7 +85,7 @@ static int wait_locked(struct skuai_worker *worker, struct skuai_source *source,
     int rc = arm_locked(source);
     if (rc < 0)
         return rc;
-    uint64_t readiness = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* Q1 takes the lock after its exchange */
+    uint64_t readiness = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* events come under the lock */
     if (source->always_ready || skuai_readiness_has(readiness, direction_of(op)))
         return 0;
     if (may_wait) {
@@ -164,12 +165,14 @@ skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source, 
 /* Nobody uses the descriptor any more, and nobody will. */
 void skuai_source_last_left(struct skuai_source *source)
 {
-    if (source->armed)
-        skuai_driver_unwatch(source->driver, source->fd);
+    int fd = SKUAI_READ(source->fd);
+    if (SKUAI_READ(source->armed))
+        skuai_driver_unwatch(source->driver, fd);
     if (!source->keeps_fd)
-        skuai_driver_close_fd(source->fd);
-    source->armed = source->always_ready = false;
-    source->fd = -1;
+        skuai_driver_close_fd(fd);
+    source->always_ready = false;
+    SKUAI_WRITE(source->armed, false);
+    SKUAI_WRITE(source->fd, -1);
     skuai_driver_recycle(source->driver, source);
 }
 
@@ -187,7 +190,7 @@ void skuai_source_close(struct skuai_source *source)
     }
     skuai_lock_acquire(&source->lock);
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
-    /* Q7. Relaxed: events look again under the lock. */
+    /* Q7. Relaxed: events look under the lock. */
     while (!skuai_cas_64(&source->readiness, &seen, (uint64_t)(skuai_life_of(seen) + 1) << GENERATION_SHIFT,
                          SKUAI_RELAXED))
         ;

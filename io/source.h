@@ -6,12 +6,12 @@
  *     63         32 31       8 7      0
  *     [ generation ][ events  ][ ready ]        ready: enum skuai_ready, events: counts what the kernel has told
  *
- *   Q1 event    the driver ORs what it was told into `ready` and counts the event, if the token's generation is the
- *               word's; then, under the lock, it claims all waiters whose direction is ready
+ *   Q1 event    under the lock, if the token's generation is the word's: the driver ORs what it was told into `ready`,
+ *               counts the event, and claims all waiters whose direction is ready
  *   Q2 try      who wants to read or write reads the word, then tries. If the kernel has no more (EAGAIN) it takes that
  *               bit away, but only from the word as it was read before the try: an event in between has counted
- *   Q3 wait     under the lock: if the bit is set there is nothing to wait for, else the op is linked. With Q1's order
- *               (word, then lock) an event is seen in the word or finds the op
+ *   Q3 wait     under the lock: if the bit is set there is nothing to wait for, else the op is linked. So an event is
+ *               seen in the word or finds the op
  *   Q4 short    a short count of a socket that is a stream of bytes is as good as EAGAIN, until there was a HANGUP, ERROR
  *               or PRIORITY, which stay in the word: then there may be an end, an error, or urgent data to be found
  *               behind the bytes. EAGAIN is believed always: half of a connection may be over and the other half full,

@@ -275,7 +275,10 @@ static int wait_acceptable(struct skuai_source *source, uint32_t life)
 }
 
 /* What is short of now and may be there in a moment. */
-static bool is_shortage(int rc) { return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM; }
+static bool is_shortage(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM || rc == -ENOSPC; /* that of epoll_ctl(2) */
+}
 
 /* A connection that was let in, as a stream. */
 static int take_in(skua_listener *listener, int fd, skua_stream **stream)
@@ -296,13 +299,14 @@ static int accept_held(skua_listener *listener, uint32_t life, skua_stream **str
     for (;;) {
         int fd = accept_once(listener->source, life, peer);
         int rc = fd >= 0 ? take_in(listener, fd, stream) : fd;
-        if (rc == -EAGAIN) {
+        bool would_wait = rc == -EAGAIN;
+        if (would_wait)
             rc = wait_acceptable(listener->source, life);
-        } else if (is_shortage(rc)) {
+        if (is_shortage(rc)) {
             if (rc == -EMFILE || rc == -ENFILE)
                 turn_away(listener, life);
             rc = skua_sleep(REST_NS);
-        } else {
+        } else if (!would_wait) {
             return waited || rc < 0 ? rc : (int)skuai_call_end(skuai_worker_self(), 0);
         }
         waited = true;

@@ -9,7 +9,7 @@
 
 enum { EVENT = 1, KICK = 0x100 };
 
-/* ---- a kernel ---------------------------------------------------------------------------------------------------- */
+/* ---- a kernel --------------------------------------------------------------------------------------------------- */
 
 static struct poller {
     struct skuai_poller base;
@@ -76,7 +76,7 @@ static void beginner(void *arg)
     skuai_schedule_wake_one(&sched);
 }
 
-/* ---- the rest of the world ---------------------------------------------------------------------------------------- */
+/* ---- the rest of the world -------------------------------------------------------------------------------------- */
 
 static skua_task tasks[WORLD_TASKS];
 static unsigned runs[WORLD_TASKS];
@@ -131,7 +131,7 @@ static void all_is_seen(void)
 #define SEARCH .stale = 1, .max_executions = 100000, .random = 10000
 #define FEWER .stale = 1, .max_executions = 30000, .random = 5000
 
-/* ---- bare sleepers -------------------------------------------------------------------------------------------------- */
+/* ---- bare sleepers ---------------------------------------------------------------------------------------------- */
 
 static struct skuai_deque *const work = &world_workers[0].worker.deque;
 
@@ -267,7 +267,7 @@ static void begin_two_setup(void)
 }
 MC_TEST(begins_for_two, .setup = begin_two_setup, .finish = all_is_seen, SEARCH);
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ----------------------------------------------------------------------------------------------------- */
 
 /* One that sleeps until both givers have posted: in the poller each time, or on its parker if another is in there. */
 static skua_word32 posted[2];
@@ -351,7 +351,7 @@ static void timed_setup(void)
 }
 MC_TEST(time_out, .setup = timed_setup, .bound = MC_UNBOUNDED);
 
-/* ---- known wrong ---------------------------------------------------------------------------------------------------- */
+/* ---- known wrong ------------------------------------------------------------------------------------------------ */
 
 static bool take(enum skuai_poll_owner as, uint32_t *seen)
 {
@@ -412,7 +412,7 @@ static void begins_only_setup(void)
 }
 MC_TEST_MUST_FAIL(nobody_woken, "all sleep", .setup = begins_only_setup, .finish = all_is_seen);
 
-/* ---- workers -------------------------------------------------------------------------------------------------------- */
+/* ---- workers ---------------------------------------------------------------------------------------------------- */
 
 static enum skuai_run run_plain(struct skuai_worker *worker, skua_task *task)
 {
@@ -512,7 +512,7 @@ static void stop_finish(void)
 }
 MC_TEST(stop, .setup = stop_setup, .finish = stop_finish, FEWER);
 
-/* ---- the guard ------------------------------------------------------------------------------------------------------ */
+/* ---- the guard -------------------------------------------------------------------------------------------------- */
 
 static void computed(unsigned event)
 {

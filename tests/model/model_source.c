@@ -14,7 +14,7 @@
 
 enum { SOCKETS = 2, OPS = 2, FD = 5 };
 
-/* ---- a kernel: two sockets, of which one after the other has the same descriptor ------------------------------------ */
+/* ---- a kernel: two sockets, of which one after the other has the same descriptor -------------------------------- */
 
 static struct socket {
     skua_word32 bytes;      /* to be read */
@@ -54,7 +54,7 @@ static int try_call(struct socket *socket, enum skuai_direction direction)
     return -EAGAIN;
 }
 
-/* ---- the driver ------------------------------------------------------------------------------------------------------- */
+/* ---- the driver ------------------------------------------------------------------------------------------------- */
 
 static struct skuai_source source;
 static unsigned closed, recycled;
@@ -125,7 +125,7 @@ static void driver(void *arg)
     }
 }
 
-/* ---- waiting, as plain threads do --------------------------------------------------------------------------------------- */
+/* ---- waiting, as plain threads do ------------------------------------------------------------------------------- */
 
 static skua_op ops[OPS];
 
@@ -169,7 +169,7 @@ static int wait_and_withdraw(skua_op *op, enum skuai_direction direction, uint32
     return finish_wait(op);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------------------ */
+/* ---- calls ------------------------------------------------------------------------------------------------------ */
 
 static struct socket *mine; /* of whose bytes the test's reader may have some */
 static unsigned tries;
@@ -281,7 +281,7 @@ static void is_closed(void)
 
 #define SEARCH .stale = 2, .max_executions = 60000, .random = 10000
 
-/* ---- events ------------------------------------------------------------------------------------------------------------------ */
+/* ---- events ----------------------------------------------------------------------------------------------------- */
 
 static void one_setup(void)
 {
@@ -352,7 +352,7 @@ static void not_this_direction_finish(void)
 }
 MC_TEST(not_this_direction, .setup = not_this_direction_setup, .finish = not_this_direction_finish, SEARCH);
 
-/* ---- cancelling -------------------------------------------------------------------------------------------------------------- */
+/* ---- cancelling ------------------------------------------------------------------------------------------------- */
 
 static void hasty_reader(void *arg)
 {
@@ -392,7 +392,7 @@ static void withdrawn_beside_finish(void)
 }
 MC_TEST(withdrawn_beside, .setup = withdrawn_beside_setup, .finish = withdrawn_beside_finish, SEARCH);
 
-/* ---- closing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- closing ---------------------------------------------------------------------------------------------------- */
 
 static void closed_setup(void)
 {
@@ -437,7 +437,7 @@ static void closed_under_two_finish(void)
 }
 MC_TEST(closed_under_two, .setup = closed_under_two_setup, .finish = closed_under_two_finish, SEARCH);
 
-/* ---- the next life -------------------------------------------------------------------------------------------------------------- */
+/* ---- the next life ---------------------------------------------------------------------------------------------- */
 
 /* A call that begins while the source is open: who closes it waits for that, no longer. */
 static uint32_t begin(void)
@@ -507,7 +507,7 @@ static void stale_finish(void)
 }
 MC_TEST(stale_event, .setup = stale_setup, .finish = stale_finish, .bound = 3, .stale = 2, .max_executions = 100000);
 
-/* ---- arms ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- arms ------------------------------------------------------------------------------------------------------- */
 
 /* A select of reading and writing: exactly one of the two, and the other one is known to nobody. */
 static struct skuai_select choice;
@@ -569,7 +569,7 @@ static void select_closed_finish(void)
 }
 MC_TEST(arms_closed, .setup = select_closed_setup, .finish = select_closed_finish, SEARCH);
 
-/* ---- what stays in the word ------------------------------------------------------------------------------------------------------- */
+/* ---- what stays in the word ------------------------------------------------------------------------------------- */
 
 static void stays(void *arg)
 {
@@ -598,7 +598,7 @@ static void stays_setup(void)
 }
 MC_TEST(what_stays, .setup = stays_setup, .bound = MC_UNBOUNDED);
 
-/* ---- known wrong -------------------------------------------------------------------------------------------------------------------- */
+/* ---- known wrong ------------------------------------------------------------------------------------------------ */
 
 /* Takes readiness away whatever has come since the try. */
 static void forgetful_reader(void *arg)

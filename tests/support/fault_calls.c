@@ -225,7 +225,7 @@ INSTEAD(int, open, (const char *path, int flags, ...))
     return fd;
 }
 
-/* ---- descriptors that are polled ---------------------------------------------------------------------------------- */
+/* ---- descriptors that are polled -------------------------------------------------------------------------------- */
 
 enum { WATCHED_MAX = 1024 };
 
@@ -317,7 +317,7 @@ INSTEAD(int, epoll_pwait2, (int epoll, struct epoll_event *events, int max, cons
     return epoll_pwait2(epoll, events, way == 3 ? 1 : max, timeout, mask);
 }
 
-/* ---- moving bytes: EINTR, EAGAIN, one byte, and two errors ---------------------------------------------------------- */
+/* ---- moving bytes: EINTR, EAGAIN, one byte, and two errors ------------------------------------------------------ */
 
 static const struct iovec *one_byte_of(const struct iovec *vectors, struct iovec *one)
 {
@@ -397,12 +397,14 @@ INSTEAD(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags))
     return sendmsg(fd, &shorter, flags);
 }
 
-/* ---- sockets --------------------------------------------------------------------------------------------------------- */
+/* ---- sockets ---------------------------------------------------------------------------------------------------- */
 
 INSTEAD(int, socket, (int domain, int type, int protocol))
 {
     int way = faults_way(FAULT_socket);
-    return way >= 0 ? error_of((int[]){ EMFILE, ENFILE, ENOBUFS, ENOMEM }, way) : opened(socket(domain, type, protocol));
+    if (way >= 0)
+        return error_of((int[]){ EMFILE, ENFILE, ENOBUFS, ENOMEM }, way);
+    return opened(socket(domain, type, protocol));
 }
 
 INSTEAD(int, socketpair, (int domain, int type, int protocol, int fds[2]))
@@ -500,7 +502,7 @@ INSTEAD(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct t
     return way >= 0 ? error_of((int[]){ EINTR }, way) : sigtimedwait(set, info, timeout);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------ */
 
 INSTEAD(int, close, (int fd))
 {

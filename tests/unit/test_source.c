@@ -251,7 +251,7 @@ static int with_a_thread(void *arg)
 }
 TEST(a_plain_thread_waits_for_a_descriptor) { run_for_real(with_a_thread); }
 
-/* ---- after a hangup ---------------------------------------------------------------------------------------------- */
+/* ---- after a hangup --------------------------------------------------------------------------------------------- */
 
 /* Until the kernel takes no more. */
 static void fill(struct skuai_source *source)
@@ -338,7 +338,7 @@ static int fifo(void *arg)
 }
 TEST(the_next_writer_of_a_fifo) { run_for_real(fifo); }
 
-/* ---- another life in the same memory ----------------------------------------------------------------------------- */
+/* ---- another life in the same memory ---------------------------------------------------------------------------- */
 
 /* Who was woken, and has not run yet when its stream is closed, finds another stream in the same memory: its bytes are
  * not for him. */

@@ -289,7 +289,7 @@ static int selects(void *arg)
 }
 TEST(streams_as_arms) { run_for_real(selects); }
 
-/* ---- what comes in pieces ----------------------------------------------------------------------------------------- */
+/* ---- what comes in pieces --------------------------------------------------------------------------------------- */
 
 /* A read may end before what there is to read does: at urgent data, and where descriptors came with the bytes. */
 static void send_with_descriptor(int socket, char byte)

@@ -1,5 +1,5 @@
-/* kqueue(2), of macOS and the BSDs. A descriptor has two filters, both with EV_CLEAR, which is edge-triggered. Kicks are
- * EVFILT_USER events, which stay until they are seen. Compiled by a cross compiler, not run: no such machine is at
+/* kqueue(2), of macOS and the BSDs. A descriptor has two filters, both with EV_CLEAR, which is edge-triggered. Kicks
+ * are EVFILT_USER events, which stay until they are seen. Compiled by a cross compiler, not run: no such machine is at
  * hand. */
 #include "io/kernel_poller.h"
 

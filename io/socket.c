@@ -277,7 +277,7 @@ static int wait_acceptable(struct skuai_source *source, uint32_t life)
 /* What is short of now and may be there in a moment. */
 static bool is_shortage(int rc)
 {
-    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM || rc == -ENOSPC; /* that of epoll_ctl(2) */
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM || rc == -ENOSPC; /* epoll_ctl's */
 }
 
 /* A connection that was let in, as a stream. */

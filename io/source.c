@@ -182,7 +182,7 @@ void skuai_source_close(struct skuai_source *source)
     /* Q6: nobody enters from here on. The closer is a user meanwhile. Acquire-release: as in leave. */
     skuai_add_32(&source->users, SKUAI_SOURCE_CLOSED | 1, SKUAI_ACQ_REL);
     if (SKUAI_UNLIKELY(skuai_driver_is_childs(source->driver))) {
-        /* Q9: whoever else was in there is not in the child. It stays in use by the closer, so that nobody is the last. */
+        /* Q9: whoever else was in there is not in the child. The closer stays in, so that nobody is the last. */
         if (!source->keeps_fd)
             skuai_driver_close_fd(source->fd);
         source->fd = -1;

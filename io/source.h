@@ -12,15 +12,16 @@
  *               bit away, but only from the word as it was read before the try: an event in between has counted
  *   Q3 wait     under the lock: if the bit is set there is nothing to wait for, else the op is linked. So an event is
  *               seen in the word or finds the op
- *   Q4 short    a short count of a socket that is a stream of bytes is as good as EAGAIN, until there was a HANGUP, ERROR
- *               or PRIORITY, which stay in the word: then there may be an end, an error, or urgent data to be found
- *               behind the bytes. EAGAIN is believed always: half of a connection may be over and the other half full,
- *               an error may have been taken away by who was told of it, and a fifo's next writer is another edge
+ *   Q4 short    a short count of a socket that is a stream of bytes is as good as EAGAIN, until there was a HANGUP,
+ *               ERROR or PRIORITY, which stay in the word: then there may be an end, an error, or urgent data to be
+ *               found behind the bytes. EAGAIN is believed always: half of a connection may be over and the other half
+ *               full, an error may have been taken away by who was told of it, and a fifo's next writer is another edge
  *   Q5 arm      the kernel is told of the descriptor when somebody first has to wait for it
  *   Q6 use      who calls the kernel with the descriptor counts itself into `users`; closing sets CLOSED there, and the
  *               last one out, or the closer if there is none, takes the descriptor out of the poller and closes it. So
  *               nobody calls the kernel with a descriptor that may be another file's by now
- *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with -ECANCELED
+ *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with
+ *               -ECANCELED
  *   Q8 lives    a call that has waited may find its source closed and opened again for others. So it takes down which
  *               life it means when it begins, by the generation, and enters and waits in that life only
  *   Q9 fork     a fork's child shares the kernel's poller with its parent, so it asks and tells it nothing: it neither

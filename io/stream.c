@@ -1,12 +1,12 @@
 /* Streams over sources: try, and wait for readiness only when the kernel has said that there is nothing.
  *
  *   V1 try    if the source may be ready (source.h, Q2): one system call. EAGAIN takes the readiness away; so does a
- *             short count, of sockets that are streams of bytes: the kernel had no more, or has no more room (Q4). Reads
- *             of unix sockets stop behind bytes that came with descriptors or credentials, too; as these are not asked
- *             for, recvmsg(2) says so by MSG_CTRUNC
+ *             short count, of sockets that are streams of bytes: the kernel had no more, or has no more room (Q4).
+ *             Reads of unix sockets stop behind bytes that came with descriptors or credentials, too; as these are not
+ *             asked for, recvmsg(2) says so by MSG_CTRUNC
  *   V2 wait   else, or after EAGAIN, for the source to become ready; then again
- * Fibers, threads and futures all go this way; the first two in a loop, the last as a frame that is polled again when its
- * wait is over.
+ * Fibers, threads and futures all go this way; the first two in a loop, the last as a frame that is polled again when
+ * its wait is over.
  */
 #define _GNU_SOURCE
 #include "io/stream.h"
@@ -37,8 +37,8 @@ struct transfer {
 
 /* ---- one system call ------------------------------------------------------------------------------------------- */
 
-/* A thread that is not Skua's may have SIGPIPE open, and a pipe has no flag against it: the signal is blocked meanwhile,
- * and one that this write has caused is taken away. */
+/* A thread that is not Skua's may have SIGPIPE open, and a pipe has no flag against it: the signal is blocked
+ * meanwhile, and one that this write has caused is taken away. */
 static ssize_t write_without_signal(int fd, const struct iovec *vectors, int count)
 {
     sigset_t pipe_only, before, pending;
@@ -175,24 +175,28 @@ static size_t total(const struct iovec *vectors, int count)
 
 ssize_t skua_readv(skua_stream *stream, const struct iovec *vectors, int count)
 {
-    return transfer("skua_read", stream, &(struct transfer){ SKUAI_READING, vectors, count, total(vectors, count), 0 });
+    struct transfer t = { SKUAI_READING, vectors, count, total(vectors, count), 0 };
+    return transfer("skua_read", stream, &t);
 }
 
 ssize_t skua_writev(skua_stream *stream, const struct iovec *vectors, int count)
 {
-    return transfer("skua_write", stream, &(struct transfer){ SKUAI_WRITING, vectors, count, total(vectors, count), 0 });
+    struct transfer t = { SKUAI_WRITING, vectors, count, total(vectors, count), 0 };
+    return transfer("skua_write", stream, &t);
 }
 
 ssize_t skua_read(skua_stream *stream, void *buffer, size_t size)
 {
     struct iovec vector = { buffer, size };
-    return transfer("skua_read", stream, &(struct transfer){ SKUAI_READING, &vector, 1, size, 0 });
+    struct transfer t = { SKUAI_READING, &vector, 1, size, 0 };
+    return transfer("skua_read", stream, &t);
 }
 
 ssize_t skua_write(skua_stream *stream, const void *data, size_t size)
 {
     struct iovec vector = { (void *)(uintptr_t)data, size };
-    return transfer("skua_write", stream, &(struct transfer){ SKUAI_WRITING, &vector, 1, size, 0 });
+    struct transfer t = { SKUAI_WRITING, &vector, 1, size, 0 };
+    return transfer("skua_write", stream, &t);
 }
 
 ssize_t skua_read_exactly(skua_stream *stream, void *buffer, size_t size, size_t *got)

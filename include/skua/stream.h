@@ -7,9 +7,9 @@
  *             break;
  *     skua_stream_close(peer);
  *
- * A call that cannot go on suspends its task and no thread; the descriptors behind are never blocking ones. One task may
- * read and another write at the same time; more of either queue up in no particular order, and what they move is not
- * mixed within one system call, no more than that. Deadlines: scope.h.
+ * A call that cannot go on suspends its task and no thread; the descriptors behind are never blocking ones. One task
+ * may read and another write at the same time; more of either queue up in no particular order, and what they move is
+ * not mixed within one system call, no more than that. Deadlines: scope.h.
  *
  * SIGPIPE is never delivered: writing to who is gone returns -EPIPE.
  */

@@ -1,6 +1,7 @@
-/* Streams and sockets with each of their system calls failing: a server and its clients over TCP and unix sockets, pipes
- * of tasks and of a plain thread. What the kernel asks to try again is never noticed: every byte arrives. An error is told
- * to who called; what was being made is unmade. No descriptor and no byte is left over, and nobody waits for ever. */
+/* Streams and sockets with each of their system calls failing: a server and its clients over TCP and unix sockets,
+ * pipes of tasks and of a plain thread. What the kernel asks to try again is never noticed: every byte arrives. An
+ * error is told to who called; what was being made is unmade. No descriptor and no byte is left over, and nobody waits
+ * for ever. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -183,7 +184,8 @@ static bool open_own(skua_stream **stream, skua_runtime *rt, int fd)
 static void through_pipes(struct life *life)
 {
     int there[2], back[2];
-    skua_stream *near[2] = { NULL, NULL }, *far[2] = { NULL, NULL }, **ends[4] = { &far[0], &near[0], &near[1], &far[1] };
+    skua_stream *near[2] = { NULL, NULL }, *far[2] = { NULL, NULL };
+    skua_stream **ends[4] = { &far[0], &near[0], &near[1], &far[1] };
     skua_task *task = NULL;
     char sent[BLOCK], got[BLOCK];
     CHECK_EQ(pipe(there), 0);
@@ -313,8 +315,8 @@ TEST(listeners) { LIVE(TCP, FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_o
 
 TEST(unix_listeners)
 {
-    LIVE("unix:/tmp/skua-fault-io", FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_lstat, FAULT_unlink, FAULT_connect,
-         FAULT_socket, FAULT_malloc);
+    LIVE("unix:/tmp/skua-fault-io", FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_lstat, FAULT_unlink,
+         FAULT_connect, FAULT_socket, FAULT_malloc);
 }
 
 TEST(descriptors_of_others) { LIVE(NULL, FAULT_socketpair, FAULT_fcntl, FAULT_getsockopt, FAULT_close); }

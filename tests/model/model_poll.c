@@ -3,7 +3,7 @@
  * its owner sleeps; a poller that is made while workers go to sleep is slept in; and if all workers compute the guard
  * looks. First by bare sleepers, then by worker.c and guard.c.
  */
-/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c */
+/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c*/
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
 

@@ -1,7 +1,7 @@
 /* Sources (io/source.c, Q1 … Q8) between readers, the driver, a closer and whoever opens the same memory next: nothing
  * that the kernel has told is slept through; a stale event finds nobody; a call that was under way when its source was
- * closed touches nothing of the next life; the descriptor is closed once, and by nobody who is still needed; a wait that
- * was withdrawn, or that a select has decided against, is known to nobody.
+ * closed touches nothing of the next life; the descriptor is closed once, and by nobody who is still needed; a wait
+ * that was withdrawn, or that a select has decided against, is known to nobody.
  */
 /* model-sources: io/source.c sched/op.c */
 /* model-defines: NDEBUG=1 */

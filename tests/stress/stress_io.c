@@ -1,8 +1,8 @@
 /* Connections that come and go, 10,000 at scale 1, with peers of every kind: polite ones, and such that vanish, reset,
- * send garbage or urgent data or descriptors, a byte at a time, half-close, never read, are cancelled, or are closed under
- * who reads. The server echoes to all, by fibers and futures, over TCP and unix sockets. Polite peers get each byte back;
- * each connection that was accepted ends; at the end there is no descriptor, no byte and no source left. A second test
- * does it while descriptors run out. */
+ * send garbage or urgent data or descriptors, a byte at a time, half-close, never read, are cancelled, or are closed
+ * under who reads. The server echoes to all, by fibers and futures, over TCP and unix sockets. Polite peers get each
+ * byte back; each connection that was accepted ends; at the end there is no descriptor, no byte and no source left. A
+ * second test does it while descriptors run out. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -230,8 +230,8 @@ static void is_closed_under_a_reader(skua_stream *stream, bool cancels)
         skua_stream_close(stream);
 }
 
-enum behaviour { POLITE, BYTEWISE, HALF, LAST_POLITE = HALF, VANISH, LEAVE, RESET, GREEDY, GARBAGE, DESCRIPTORS, CANCELLED,
-                 CLOSED, BEHAVIOURS };
+enum behaviour { POLITE, BYTEWISE, HALF, LAST_POLITE = HALF, VANISH, LEAVE, RESET, GREEDY, GARBAGE, DESCRIPTORS,
+                 CANCELLED, CLOSED, BEHAVIOURS };
 
 /* Whether it went as the behaviour wants. */
 static bool behave(skua_stream *stream, enum behaviour how, uint64_t random)

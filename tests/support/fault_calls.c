@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -430,9 +431,11 @@ INSTEAD(int, listen, (int fd, int backlog))
     return way >= 0 ? error_of((int[]){ EADDRINUSE }, way) : listen(fd, backlog);
 }
 
+/* What fails is a call that would have had a connection. */
 INSTEAD(int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags))
 {
-    int way = faults_way(FAULT_accept4);
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    int way = poll(&waiting, 1, 0) == 1 ? faults_way(FAULT_accept4) : -1;
     if (way == 1)
         tell_again(fd);
     if (way >= 0)

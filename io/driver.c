@@ -114,37 +114,59 @@ static int get_driver(skua_runtime *rt, struct skuai_driver **out)
 
 /* ---- sources --------------------------------------------------------------------------------------------------- */
 
-static int add_chunk_locked(struct skuai_driver *driver)
+static struct skuai_source *make_chunk(struct skuai_driver *driver)
 {
-    uint32_t at = driver->chunks_made;
-    struct skuai_source *chunk =
-        at < CHUNKS_MAX ? skuai_memory_get_lines(&driver->sched->memory, CHUNK_SOURCES * sizeof *chunk) : NULL;
-    if (chunk == NULL)
-        return -ENOMEM;
-    for (uint32_t i = CHUNK_SOURCES; i-- > 0;) {
-        chunk[i].index = at * CHUNK_SOURCES + i;
+    struct skuai_source *chunk = skuai_memory_get_lines(&driver->sched->memory, CHUNK_SOURCES * sizeof *chunk);
+    for (uint32_t i = 0; chunk != NULL && i < CHUNK_SOURCES; i++) {
         chunk[i].driver = driver;
         chunk[i].fd = -1;
         chunk[i].users = (skua_word32){ SKUAI_SOURCE_CLOSED };
+    }
+    return chunk;
+}
+
+static bool add_chunk_locked(struct skuai_driver *driver, struct skuai_source *chunk)
+{
+    uint32_t at = driver->chunks_made;
+    if (at == CHUNKS_MAX)
+        return false;
+    for (uint32_t i = CHUNK_SOURCES; i-- > 0;) {
+        chunk[i].index = at * CHUNK_SOURCES + i;
         chunk[i].next_free = driver->free;
         driver->free = &chunk[i];
     }
     skuai_store_ptr(&driver->chunks[at], chunk, SKUAI_RELEASE); /* pairs with source_at() */
     driver->chunks_made = at + 1;
-    return 0;
+    return true;
+}
+
+static struct skuai_source *take_locked(struct skuai_driver *driver)
+{
+    struct skuai_source *source = driver->free;
+    if (source == NULL)
+        return NULL;
+    driver->free = source->next_free;
+    /* Relaxed: a count. */
+    skuai_store_64(&driver->open, skuai_load_64(&driver->open, SKUAI_RELAXED) + 1, SKUAI_RELAXED);
+    return source;
 }
 
 static struct skuai_source *take_source(struct skuai_driver *driver)
 {
-    struct skuai_source *source = NULL;
     skuai_lock_acquire(&driver->lock);
-    if (driver->free != NULL || add_chunk_locked(driver) == 0) {
-        source = driver->free;
-        driver->free = source->next_free;
-        /* Relaxed: a count. */
-        skuai_store_64(&driver->open, skuai_load_64(&driver->open, SKUAI_RELAXED) + 1, SKUAI_RELAXED);
-    }
+    struct skuai_source *source = take_locked(driver);
     skuai_lock_release(&driver->lock);
+    if (SKUAI_LIKELY(source != NULL))
+        return source;
+    struct skuai_source *chunk = make_chunk(driver); /* the application's allocator: not under a spin lock */
+    if (chunk == NULL)
+        return NULL;
+    skuai_lock_acquire(&driver->lock);
+    bool added = add_chunk_locked(driver, chunk);
+    source = take_locked(driver);
+    skuai_lock_release(&driver->lock);
+    if (!added)
+        skuai_memory_put_lines(&driver->sched->memory, chunk, CHUNK_SOURCES * sizeof *chunk);
     return source;
 }
 

@@ -14,7 +14,8 @@
 enum { CHUNK_SOURCES = 256, CHUNKS_MAX = 8192 }; /* 2,097,152 sources; the kernel's limit of descriptors is lower */
 
 struct skuai_driver {
-    struct skuai_kernel_poller poller; /* first: what the scheduler knows as a poller */
+    struct skuai_poller base; /* first: what the scheduler knows */
+    struct skuai_kernel_poller poller;
     struct skuai_scheduler *sched;
     struct skuai_lock lock;
     /* guarded by lock */
@@ -56,7 +57,7 @@ static void destroy_driver(struct skuai_poller *poller)
     struct skuai_driver *driver = driver_of_poller(poller);
     struct skuai_scheduler *sched = driver->sched;
     uint64_t left = skuai_driver_open_sources(driver);
-    if (left != 0)
+    if (left != 0 && !skuai_driver_is_childs(driver))
         skuai_log(sched, SKUA_LOG_WARN, "%llu streams or descriptors were not closed before the runtime was destroyed",
                   (unsigned long long)left);
     for (uint32_t i = 0; i < driver->chunks_made; i++) {
@@ -81,15 +82,16 @@ static int make_driver(struct skuai_scheduler *sched, struct skuai_driver **out)
     struct skuai_driver *driver = skuai_memory_get_lines(&sched->memory, sizeof *driver);
     if (driver == NULL)
         return -ENOMEM;
+    driver->base.hooks = &hooks;
     driver->sched = sched;
     int rc = skuai_kernel_poller_init(&driver->poller);
     if (rc < 0) {
         skuai_memory_put_lines(&sched->memory, driver, sizeof *driver);
         return rc;
     }
-    if (!skuai_poll_begin(&sched->poll, &hooks, (struct skuai_poller *)(void *)driver)) {
-        destroy_driver((struct skuai_poller *)(void *)driver); /* another thread was faster */
-        driver = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
+    if (!skuai_poll_begin(&sched->poll, &driver->base)) {
+        destroy_driver(&driver->base); /* another thread was faster */
+        driver = driver_of_poller(skuai_poll_poller(&sched->poll));
     }
     skuai_schedule_wake_one(sched); /* poll.h, K5 */
     *out = driver;
@@ -104,45 +106,67 @@ static int get_driver(skua_runtime *rt, struct skuai_driver **out)
                                                      : NULL;
     if (sched == NULL)
         return -EINVAL;
-    if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* a fork's child */
+    if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* as below */
         return -ENOTSUP;
-    *out = (struct skuai_driver *)(void *)skuai_poll_poller(&sched->poll);
+    *out = driver_of_poller(skuai_poll_poller(&sched->poll));
     return SKUAI_LIKELY(*out != NULL) ? 0 : make_driver(sched, out);
 }
 
 /* ---- sources --------------------------------------------------------------------------------------------------- */
 
-static int add_chunk_locked(struct skuai_driver *driver)
+static struct skuai_source *make_chunk(struct skuai_driver *driver)
 {
-    uint32_t at = driver->chunks_made;
-    struct skuai_source *chunk =
-        at < CHUNKS_MAX ? skuai_memory_get_lines(&driver->sched->memory, CHUNK_SOURCES * sizeof *chunk) : NULL;
-    if (chunk == NULL)
-        return -ENOMEM;
-    for (uint32_t i = CHUNK_SOURCES; i-- > 0;) {
-        chunk[i].index = at * CHUNK_SOURCES + i;
+    struct skuai_source *chunk = skuai_memory_get_lines(&driver->sched->memory, CHUNK_SOURCES * sizeof *chunk);
+    for (uint32_t i = 0; chunk != NULL && i < CHUNK_SOURCES; i++) {
         chunk[i].driver = driver;
         chunk[i].fd = -1;
         chunk[i].users = (skua_word32){ SKUAI_SOURCE_CLOSED };
+    }
+    return chunk;
+}
+
+static bool add_chunk_locked(struct skuai_driver *driver, struct skuai_source *chunk)
+{
+    uint32_t at = driver->chunks_made;
+    if (at == CHUNKS_MAX)
+        return false;
+    for (uint32_t i = CHUNK_SOURCES; i-- > 0;) {
+        chunk[i].index = at * CHUNK_SOURCES + i;
         chunk[i].next_free = driver->free;
         driver->free = &chunk[i];
     }
     skuai_store_ptr(&driver->chunks[at], chunk, SKUAI_RELEASE); /* pairs with source_at() */
     driver->chunks_made = at + 1;
-    return 0;
+    return true;
+}
+
+static struct skuai_source *take_locked(struct skuai_driver *driver)
+{
+    struct skuai_source *source = driver->free;
+    if (source == NULL)
+        return NULL;
+    driver->free = source->next_free;
+    /* Relaxed: a count. */
+    skuai_store_64(&driver->open, skuai_load_64(&driver->open, SKUAI_RELAXED) + 1, SKUAI_RELAXED);
+    return source;
 }
 
 static struct skuai_source *take_source(struct skuai_driver *driver)
 {
-    struct skuai_source *source = NULL;
     skuai_lock_acquire(&driver->lock);
-    if (driver->free != NULL || add_chunk_locked(driver) == 0) {
-        source = driver->free;
-        driver->free = source->next_free;
-        /* Relaxed: a count. */
-        skuai_store_64(&driver->open, skuai_load_64(&driver->open, SKUAI_RELAXED) + 1, SKUAI_RELAXED);
-    }
+    struct skuai_source *source = take_locked(driver);
     skuai_lock_release(&driver->lock);
+    if (SKUAI_LIKELY(source != NULL))
+        return source;
+    struct skuai_source *chunk = make_chunk(driver); /* the application's allocator: not under a spin lock */
+    if (chunk == NULL)
+        return NULL;
+    skuai_lock_acquire(&driver->lock);
+    bool added = add_chunk_locked(driver, chunk);
+    source = take_locked(driver);
+    skuai_lock_release(&driver->lock);
+    if (!added)
+        skuai_memory_put_lines(&driver->sched->memory, chunk, CHUNK_SOURCES * sizeof *chunk);
     return source;
 }
 
@@ -166,7 +190,7 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
         return -ENOMEM;
     source->fd = fd;
     source->keeps_fd = keeps_fd;
-    source->is_socket = false;
+    source->stream = 0;
     /* Ready as far as anybody knows: the first try tells (source.h, Q2). Relaxed, both: users' release publishes it. */
     uint64_t generation = skuai_load_64(&source->readiness, SKUAI_RELAXED) >> 32;
     skuai_store_64(&source->readiness, generation << 32 | SKUAI_READY_READ | SKUAI_READY_WRITE, SKUAI_RELAXED);
@@ -178,6 +202,11 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
 uint64_t skuai_driver_open_sources(struct skuai_driver *driver)
 {
     return skuai_load_64(&driver->open, SKUAI_RELAXED);
+}
+
+bool skuai_driver_is_childs(const struct skuai_driver *driver)
+{
+    return skuai_load_32(driver->sched->alive_here, SKUAI_RELAXED) == 0; /* zeroed before the child began */
 }
 
 int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token)

@@ -5,8 +5,8 @@
 #include "io/source.h"
 #include "skua/base.h"
 
-/* Opens a source for a descriptor, which must not block (O_NONBLOCK) if it is read from or written to. `rt` may be NULL:
- * the calling task's. `keeps_fd`: closing the source leaves the descriptor open.
+/* Opens a source for a descriptor, which must not block (O_NONBLOCK) if it is read from or written to. `rt` may be
+ * NULL: the calling task's. `keeps_fd`: closing the source leaves the descriptor open.
  * Returns 0; -EINVAL (no runtime); -ENOTSUP (a simulation has no real descriptors; a fork's child); -ENOMEM, -EMFILE,
  * -ENFILE. On an error the descriptor is the caller's. */
 int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_source **source);

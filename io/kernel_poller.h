@@ -21,6 +21,7 @@ enum skuai_ready {
 struct skuai_kernel_poller {
     int fd;
     int kick_fd; /* what a kick writes to; -1 where the poller itself takes it */
+    bool coarse; /* the waiter's: the kernel refuses time-outs of nanoseconds */
 };
 
 /* 0 or a negative errno value. */

@@ -1,6 +1,6 @@
 /* epoll(7). Kicks are writes to an eventfd that is level-triggered and emptied by the wait that sees it: so a kick that
- * comes when nobody waits ends the next wait. Time-outs have nanoseconds where the kernel has epoll_pwait2 (5.11), else
- * milliseconds, rounded up. */
+ * comes when nobody waits ends the next wait. Time-outs have nanoseconds where the kernel has epoll_pwait2 (5.11) and
+ * lets us (a container's filter may answer ENOSYS, EPERM or whatever it likes), else milliseconds, rounded up. */
 #define _GNU_SOURCE
 #include "io/kernel_poller.h"
 
@@ -15,13 +15,14 @@
 int skuai_kernel_poller_init(struct skuai_kernel_poller *poller)
 {
     struct epoll_event kick = { .events = EPOLLIN, .data = { .u64 = KICK_TOKEN } };
+    poller->coarse = false;
     poller->kick_fd = -1;
     poller->fd = epoll_create1(EPOLL_CLOEXEC);
     if (poller->fd < 0)
-        return -errno;
+        return -skua_errno();
     poller->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (poller->kick_fd < 0 || epoll_ctl(poller->fd, EPOLL_CTL_ADD, poller->kick_fd, &kick) != 0) {
-        int error = -errno;
+        int error = -skua_errno();
         skuai_kernel_poller_fini(poller);
         return error;
     }
@@ -41,7 +42,7 @@ int skuai_kernel_poller_add(struct skuai_kernel_poller *poller, int fd, uint64_t
 {
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
                                  .data = { .u64 = token } };
-    return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+    return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -skua_errno();
 }
 
 void skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd)
@@ -66,32 +67,35 @@ static uint32_t ready_of(uint32_t events)
     return ready;
 }
 
-static int wait_until(int fd, struct epoll_event *events, uint64_t until_ns)
+static int wait_until(struct skuai_kernel_poller *poller, struct epoll_event *events, uint64_t until_ns)
 {
     if (until_ns == 0)
-        return epoll_wait(fd, events, SKUAI_POLL_EVENTS, 0);
+        return epoll_wait(poller->fd, events, SKUAI_POLL_EVENTS, 0);
     if (until_ns == SKUA_NEVER)
-        return epoll_wait(fd, events, SKUAI_POLL_EVENTS, -1);
+        return epoll_wait(poller->fd, events, SKUAI_POLL_EVENTS, -1);
     uint64_t now = skuai_clock_now(), left = until_ns > now ? until_ns - now : 0;
-    struct timespec timeout = { .tv_sec = (time_t)(left / SKUA_S), .tv_nsec = (long)(left % SKUA_S) };
-    int count = epoll_pwait2(fd, events, SKUAI_POLL_EVENTS, &timeout, NULL);
-    if (count >= 0 || errno != ENOSYS)
-        return count;
+    if (SKUAI_LIKELY(!poller->coarse)) {
+        struct timespec timeout = { .tv_sec = (time_t)(left / SKUA_S), .tv_nsec = (long)(left % SKUA_S) };
+        int count = epoll_pwait2(poller->fd, events, SKUAI_POLL_EVENTS, &timeout, NULL);
+        if (count >= 0 || skua_errno() == EINTR)
+            return count;
+        poller->coarse = true;
+    }
     uint64_t ms = left / SKUA_MS + (left % SKUA_MS != 0);
-    return epoll_wait(fd, events, SKUAI_POLL_EVENTS, ms < INT32_MAX ? (int)ms : INT32_MAX);
+    return epoll_wait(poller->fd, events, SKUAI_POLL_EVENTS, ms < INT32_MAX ? (int)ms : INT32_MAX);
 }
 
 static void take_kick(struct skuai_kernel_poller *poller)
 {
     uint64_t kicks;
-    while (read(poller->kick_fd, &kicks, sizeof kicks) < 0 && errno == EINTR)
+    while (read(poller->kick_fd, &kicks, sizeof kicks) < 0 && skua_errno() == EINTR)
         ;
 }
 
 void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_poll_batch *batch, uint64_t until_ns)
 {
     struct epoll_event events[SKUAI_POLL_EVENTS];
-    int count = wait_until(poller->fd, events, until_ns); /* an error (EINTR): no events */
+    int count = wait_until(poller, events, until_ns); /* an error (EINTR): no events */
     batch->count = 0;
     for (int i = 0; i < count; i++)
         if (events[i].data.u64 == KICK_TOKEN)
@@ -104,6 +108,6 @@ void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_p
 void skuai_kernel_poller_kick(struct skuai_kernel_poller *poller)
 {
     const uint64_t one = 1;
-    while (write(poller->kick_fd, &one, sizeof one) < 0 && errno == EINTR)
+    while (write(poller->kick_fd, &one, sizeof one) < 0 && skua_errno() == EINTR)
         ; /* EAGAIN: it is full of kicks, and one is enough */
 }

@@ -1,5 +1,5 @@
-/* kqueue(2), of macOS and the BSDs. A descriptor has two filters, both with EV_CLEAR, which is edge-triggered. Kicks are
- * EVFILT_USER events, which stay until they are seen. Compiled by a cross compiler, not run: no such machine is at
+/* kqueue(2), of macOS and the BSDs. A descriptor has two filters, both with EV_CLEAR, which is edge-triggered. Kicks
+ * are EVFILT_USER events, which stay until they are seen. Compiled by a cross compiler, not run: no such machine is at
  * hand. */
 #include "io/kernel_poller.h"
 
@@ -18,14 +18,15 @@ _Static_assert(sizeof(void *) >= sizeof(uint64_t), "a token fits where kqueue ke
 int skuai_kernel_poller_init(struct skuai_kernel_poller *poller)
 {
     struct kevent kick;
+    poller->coarse = false;
     poller->kick_fd = -1;
     poller->fd = kqueue();
     if (poller->fd < 0)
-        return -errno;
+        return -skua_errno();
     (void)fcntl(poller->fd, F_SETFD, FD_CLOEXEC);
     EV_SET(&kick, KICK_IDENT, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 0, NULL);
     if (kevent(poller->fd, &kick, 1, NULL, 0, NULL) < 0) {
-        int error = -errno;
+        int error = -skua_errno();
         skuai_kernel_poller_fini(poller);
         return error;
     }
@@ -45,7 +46,7 @@ int skuai_kernel_poller_add(struct skuai_kernel_poller *poller, int fd, uint64_t
     EV_SET(&changes[0], (uintptr_t)fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, udata_of(token));
     EV_SET(&changes[1], (uintptr_t)fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, 0, 0, udata_of(token));
     if (kevent(poller->fd, changes, 1, NULL, 0, NULL) < 0)
-        return errno == EINVAL || errno == ENODEV ? -EPERM : -errno;
+        return skua_errno() == EINVAL || skua_errno() == ENODEV ? -EPERM : -skua_errno();
     /* What can only be read from has no second filter. */
     (void)kevent(poller->fd, changes + 1, 1, NULL, 0, NULL);
     return 0;

@@ -1,4 +1,6 @@
-/* Listening, accepting and connecting. A listener is a source, and a descriptor in reserve for when there are none. */
+/* Listening, accepting and connecting. A listener is a source, and a descriptor in reserve for when there are none. Its
+ * memory stays until the last call is over that was under way when it was closed.
+ */
 #define _GNU_SOURCE
 #include "skua/socket.h"
 
@@ -17,15 +19,15 @@
 #include "sched/wait.h"
 #include "skua/time.h"
 
-enum { TURN_AWAY_REST_NS = 5000000 }; /* untuned: between two connections that are turned away */
+enum { REST_NS = 5000000 }; /* untuned: between two connections that are turned away */
 
 struct skua_listener {
-    struct skuai_source *source;
+    struct skuai_source *source; /* fixed, as the next two */
     skua_socket_options options;
-    struct skuai_lock lock;
-    int reserve;              /* guarded by lock: a descriptor to give up for a moment, or -1 */
-    skua_word64 turned_away;
     skua_address bound;
+    skua_word32 holders;         /* any thread: calls under way, and one for being open */
+    skua_word32 reserve;         /* any thread: a descriptor to give up for a moment, + 1; 0: none */
+    skua_word64 turned_away;     /* any thread */
 };
 
 static const skua_socket_options usual = { .backlog = 0 };
@@ -65,6 +67,13 @@ static const char *path_of(const skua_address *address)
     return address->storage.ss_family == AF_UNIX && local->sun_path[0] != '\0' ? local->sun_path : NULL;
 }
 
+static void remove_file(const skua_address *address)
+{
+    const char *path = path_of(address);
+    if (path != NULL)
+        (void)unlink(path);
+}
+
 /* Removes the file of a socket that nobody listens at any more, and nothing else. */
 static void remove_stale(const skua_address *address)
 {
@@ -90,13 +99,67 @@ static int bind_and_listen(int fd, const skua_address *address, const skua_socke
         set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->only_ipv6);
     if (options->replace_file)
         remove_stale(address);
-    if (bind(fd, sockaddr_of(address), address->length) != 0 ||
-        listen(fd, options->backlog > 0 ? options->backlog : SOMAXCONN) != 0)
+    if (bind(fd, sockaddr_of(address), address->length) != 0)
         return -skua_errno();
-    return 0;
+    if (listen(fd, options->backlog > 0 ? options->backlog : SOMAXCONN) == 0)
+        return 0;
+    int error = -skua_errno();
+    remove_file(address);
+    return error;
 }
 
-static int open_reserve(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+/* In place of the one that was given up, or that could not be had. */
+static void renew_reserve(skua_listener *listener)
+{
+    uint32_t none = 0;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && !skuai_cas_32(&listener->reserve, &none, (uint32_t)fd + 1, SKUAI_RELAXED)) /* hands over a number */
+        (void)close(fd);
+}
+
+static bool give_up_reserve(skua_listener *listener)
+{
+    uint32_t reserve = skuai_exchange_32(&listener->reserve, 0, SKUAI_RELAXED); /* as above */
+    if (reserve != 0)
+        (void)close((int)reserve - 1);
+    return reserve != 0;
+}
+
+static void listener_hold(skua_listener *listener)
+{
+    skuai_add_32(&listener->holders, 1, SKUAI_RELAXED); /* who calls knows that it is there */
+}
+
+static void listener_unhold(skua_listener *listener)
+{
+    /* Release: what was done with it comes before its end. Acquire: for who ends it. */
+    if (skuai_sub_32(&listener->holders, 1, SKUAI_ACQ_REL) != 1)
+        return;
+    (void)give_up_reserve(listener);
+    free(listener);
+}
+
+/* Of a socket that is bound; on an error it is the caller's still. */
+static int listen_on(skua_listener **out, int fd, const skua_socket_options *options)
+{
+    skua_listener *listener = malloc(sizeof *listener);
+    if (listener == NULL)
+        return -ENOMEM;
+    *listener = (skua_listener){ .options = *options, .holders = { 1 } };
+    listener->bound.length = sizeof listener->bound.storage;
+    int rc = 0;
+    if (getsockname(fd, (struct sockaddr *)(void *)&listener->bound.storage, &listener->bound.length) != 0)
+        rc = -skua_errno();
+    if (rc == 0)
+        rc = skuai_source_open(options->runtime, fd, false, &listener->source);
+    if (rc < 0) {
+        free(listener);
+        return rc;
+    }
+    renew_reserve(listener);
+    *out = listener;
+    return 0;
+}
 
 int skua_listen_at(skua_listener **out, const skua_address *address, const skua_socket_options *options)
 {
@@ -105,24 +168,14 @@ int skua_listen_at(skua_listener **out, const skua_address *address, const skua_
     if (fd < 0)
         return fd;
     int rc = bind_and_listen(fd, address, options);
-    skua_listener *listener = rc == 0 ? malloc(sizeof *listener) : NULL;
-    if (rc == 0 && listener == NULL)
-        rc = -ENOMEM;
     if (rc == 0) {
-        *listener = (skua_listener){ .options = *options, .reserve = open_reserve() };
-        listener->bound.length = sizeof listener->bound.storage;
-        (void)getsockname(fd, (struct sockaddr *)(void *)&listener->bound.storage, &listener->bound.length);
-        rc = skuai_source_open(options->runtime, fd, false, &listener->source);
+        rc = listen_on(out, fd, options);
+        if (rc < 0)
+            remove_file(address);
     }
-    if (rc < 0) {
-        if (listener != NULL && listener->reserve >= 0)
-            (void)close(listener->reserve);
-        free(listener);
+    if (rc < 0)
         (void)close(fd);
-        return rc;
-    }
-    *out = listener;
-    return 0;
+    return rc;
 }
 
 int skua_listen(skua_listener **listener, const char *text, const skua_socket_options *options)
@@ -145,12 +198,9 @@ uint64_t skua_listener_turned_away(const skua_listener *listener)
 
 void skua_listener_close(skua_listener *listener)
 {
+    remove_file(&listener->bound); /* first: the next one may bind a new one as soon as nobody listens */
     skuai_source_close(listener->source);
-    if (listener->reserve >= 0)
-        (void)close(listener->reserve);
-    if (path_of(&listener->bound) != NULL)
-        (void)unlink(path_of(&listener->bound));
-    free(listener);
+    listener_unhold(listener);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------------------------- */
@@ -176,14 +226,14 @@ static bool is_the_connections(int error)
     }
 }
 
-/* The next connection's descriptor, -EAGAIN if there is none, or an error. */
-static int accept_once(struct skuai_source *source, skua_address *peer)
+/* The next connection's descriptor, -EAGAIN if there is none, -ECANCELED (it is closed), or an error. */
+static int accept_once(struct skuai_source *source, uint32_t life, skua_address *peer)
 {
-    uint64_t seen = skuai_source_readiness(source);
-    if (!skuai_readiness_has(seen, SKUAI_READING))
+    if (!skuai_readiness_has(skuai_source_readiness(source), SKUAI_READING)) /* a look that spares the entering */
         return -EAGAIN;
-    if (!skuai_source_enter(source))
-        return -EBADF;
+    if (!skuai_source_enter(source, life))
+        return -ECANCELED;
+    uint64_t seen = skuai_source_readiness(source);
     int fd, error;
     do {
         peer->length = sizeof peer->storage;
@@ -199,58 +249,85 @@ static int accept_once(struct skuai_source *source, skua_address *peer)
     return fd >= 0 ? fd : -error;
 }
 
-/* There is no descriptor for a connection that waits: lets it in by the one in reserve, and out again. */
-static void turn_away(skua_listener *listener)
+static void count_turned_away(skua_listener *listener)
 {
-    skua_address peer;
-    skuai_lock_acquire(&listener->lock);
-    if (listener->reserve >= 0)
-        (void)close(listener->reserve);
-    int fd = accept_once(listener->source, &peer);
-    if (fd >= 0)
-        (void)close(fd);
-    listener->reserve = open_reserve();
-    skuai_lock_release(&listener->lock);
-    if (fd >= 0)
-        skuai_add_64(&listener->turned_away, 1, SKUAI_RELAXED); /* a counter */
+    skuai_add_64(&listener->turned_away, 1, SKUAI_RELAXED); /* a counter */
 }
 
-static int wait_acceptable(struct skuai_source *source)
+/* There is no descriptor for a connection that waits: lets it in by the one in reserve, and out again. */
+static void turn_away(skua_listener *listener, uint32_t life)
+{
+    skua_address peer;
+    if (give_up_reserve(listener)) {
+        int fd = accept_once(listener->source, life, &peer);
+        if (fd >= 0) {
+            (void)close(fd);
+            count_turned_away(listener);
+        }
+    }
+    renew_reserve(listener);
+}
+
+static int wait_acceptable(struct skuai_source *source, uint32_t life)
 {
     skua_op op;
-    return (int)skuai_call(skuai_source_wait_prepare(&op, source, SKUAI_READING));
+    return (int)skuai_call(skuai_source_wait_in_prepare(&op, source, SKUAI_READING, life));
+}
+
+/* What is short of now and may be there in a moment. */
+static bool is_shortage(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM || rc == -ENOSPC; /* epoll_ctl's */
+}
+
+/* A connection that was let in, as a stream. */
+static int take_in(skua_listener *listener, int fd, skua_stream **stream)
+{
+    bool tcp = is_tcp(&listener->bound);
+    set_connected_options(fd, tcp, &listener->options);
+    int rc = skuai_stream_of_fd(stream, listener->options.runtime, fd, tcp ? SKUAI_STREAM_TCP : SKUAI_STREAM_SOCKET);
+    if (rc < 0)
+        (void)close(fd);
+    if (is_shortage(rc))
+        count_turned_away(listener);
+    return rc;
+}
+
+static int accept_held(skua_listener *listener, uint32_t life, skua_stream **stream, skua_address *peer)
+{
+    bool waited = false;
+    for (;;) {
+        int fd = accept_once(listener->source, life, peer);
+        int rc = fd >= 0 ? take_in(listener, fd, stream) : fd;
+        bool would_wait = rc == -EAGAIN;
+        if (would_wait)
+            rc = wait_acceptable(listener->source, life);
+        if (is_shortage(rc)) {
+            if (rc == -EMFILE || rc == -ENFILE)
+                turn_away(listener, life);
+            rc = skua_sleep(REST_NS);
+        } else if (!would_wait) {
+            return waited || rc < 0 ? rc : (int)skuai_call_end(skuai_worker_self(), 0);
+        }
+        waited = true;
+        if (rc < 0)
+            return rc;
+    }
 }
 
 int skua_accept(skua_listener *listener, skua_stream **stream, skua_address *peer)
 {
-    struct skuai_source *source = listener->source;
-    struct skuai_worker *worker = skuai_worker_self();
     skua_address ignored;
-    int rc = skuai_call_begin(worker, "skua_accept");
+    uint32_t life;
+    int rc = skuai_call_begin(skuai_worker_self(), "skua_accept");
     if (rc < 0)
         return rc;
-    skua_address *who = peer != NULL ? peer : &ignored;
-    /* What is needed of the listener after a wait: it may be closed by then, and gone. */
-    const skua_socket_options options = listener->options;
-    bool tcp = is_tcp(&listener->bound);
-    int fd;
-    while ((fd = accept_once(source, who)) < 0) {
-        if (fd == -EAGAIN) {
-            rc = wait_acceptable(source);
-        } else if (fd == -EMFILE || fd == -ENFILE) {
-            turn_away(listener);
-            rc = skua_sleep(TURN_AWAY_REST_NS);
-        } else {
-            rc = fd;
-        }
-        if (rc < 0)
-            return rc;
-    }
-    set_connected_options(fd, tcp, &options);
-    rc = skuai_stream_of_fd(stream, options.runtime, fd, true);
-    if (rc < 0)
-        (void)close(fd);
-    return rc < 0 ? rc : (int)skuai_call_end(skuai_worker_self(), 0);
+    if (!skuai_source_begin(listener->source, &life))
+        return -EBADF;
+    listener_hold(listener);
+    rc = accept_held(listener, life, stream, peer != NULL ? peer : &ignored);
+    listener_unhold(listener);
+    return rc;
 }
 
 skua_op *skua_acceptable_prepare(skua_op *op, skua_listener *listener)
@@ -264,11 +341,12 @@ skua_op *skua_acceptable_prepare(skua_op *op, skua_listener *listener)
 static int finish_connecting(skua_stream *stream)
 {
     struct skuai_source *source = skuai_stream_source(stream);
+    uint64_t seen = skuai_source_readiness(source);
     skua_op op;
     int error = 0;
     socklen_t size = sizeof error;
-    skuai_source_drained(source, skuai_source_readiness(source), SKUAI_WRITING); /* not before it is connected */
-    int rc = (int)skuai_call(skuai_source_wait_prepare(&op, source, SKUAI_WRITING));
+    skuai_source_drained(source, seen, SKUAI_WRITING); /* not before it is connected */
+    int rc = (int)skuai_call(skuai_source_wait_in_prepare(&op, source, SKUAI_WRITING, skuai_life_of(seen)));
     if (rc < 0)
         return rc;
     if (getsockopt(source->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
@@ -286,8 +364,9 @@ int skua_connect_to(skua_stream **out, const skua_address *address, const skua_s
     int fd = make_socket(address);
     if (fd < 0)
         return fd;
-    set_connected_options(fd, is_tcp(address), options);
-    int rc = skuai_stream_of_fd(&stream, options->runtime, fd, true);
+    bool tcp = is_tcp(address);
+    set_connected_options(fd, tcp, options);
+    int rc = skuai_stream_of_fd(&stream, options->runtime, fd, tcp ? SKUAI_STREAM_TCP : SKUAI_STREAM_SOCKET);
     if (rc < 0) {
         (void)close(fd);
         return rc;
@@ -314,13 +393,13 @@ int skua_stream_pair(skua_stream *streams[2], const skua_socket_options *options
     skua_runtime *rt = options != NULL ? options->runtime : NULL;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         return -skua_errno();
-    int rc = skuai_stream_of_fd(&streams[0], rt, fds[0], true);
+    int rc = skuai_stream_of_fd(&streams[0], rt, fds[0], SKUAI_STREAM_SOCKET);
     if (rc < 0) {
         (void)close(fds[0]);
         (void)close(fds[1]);
         return rc;
     }
-    rc = skuai_stream_of_fd(&streams[1], rt, fds[1], true);
+    rc = skuai_stream_of_fd(&streams[1], rt, fds[1], SKUAI_STREAM_SOCKET);
     if (rc < 0) {
         skua_stream_close(streams[0]);
         (void)close(fds[1]);

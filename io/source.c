@@ -8,7 +8,6 @@
 
 enum { GENERATION_SHIFT = 32, EVENT = 1 << 8 };
 
-static uint32_t generation_of(uint64_t readiness) { return (uint32_t)(readiness >> GENERATION_SHIFT); }
 static uint32_t bit_of(enum skuai_direction direction)
 {
     return direction == SKUAI_READING ? SKUAI_READY_READ : SKUAI_READY_WRITE;
@@ -30,26 +29,24 @@ static void claim_locked(struct skuai_source *source, enum skuai_direction direc
 
 void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32_t ready)
 {
-    uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
-    do {
-        if (generation_of(seen) != generation)
-            return;
-    } while (!skuai_cas_64(&source->readiness, &seen, after_event(seen, ready), SKUAI_RELEASE)); /* Q2 */
     struct skuai_fires fires = SKUAI_FIRES_NONE;
+    /* First of all: the kernel brings a token and orders no memory, but who has armed the source did so under the lock,
+     * and closing raises the generation under it. So what is seen here is the token's life or a later one. */
     skuai_lock_acquire(&source->lock);
-    /* Q7: who waits by now may wait for another life's readiness. */
-    if (generation_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)) == generation)
+    uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED);
+    if (skuai_life_of(seen) == generation) {
+        while (!skuai_cas_64(&source->readiness, &seen, after_event(seen, ready), SKUAI_RELEASE)) /* Q2 */
+            ;
         for (int direction = 0; direction < SKUAI_DIRECTIONS; direction++)
             if (ready & bit_of((enum skuai_direction)direction))
                 claim_locked(source, (enum skuai_direction)direction, 0, &fires);
+    }
     skuai_lock_release(&source->lock);
     skuai_fires_finish(&fires);
 }
 
 void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai_direction direction)
 {
-    if (seen & (SKUAI_READY_HANGUP | SKUAI_READY_ERROR)) /* Q4 */
-        return;
     /* Relaxed: takes away what says "try", no more. If the word has changed an event has come since. */
     skuai_cas_64(&source->readiness, &seen, seen & ~(uint64_t)bit_of(direction), SKUAI_RELAXED);
 }
@@ -69,12 +66,13 @@ static enum skuai_direction direction_of(const skua_op *op)
 /* Q5. 0, or why it is not watched. */
 static int arm_locked(struct skuai_source *source)
 {
-    if (SKUAI_LIKELY(source->armed))
+    if (SKUAI_LIKELY(SKUAI_READ(source->armed)))
         return 0;
     /* The source is in use, so it is this life's generation. */
-    uint32_t generation = generation_of(skuai_load_64(&source->readiness, SKUAI_RELAXED));
-    int rc = skuai_driver_watch(source->driver, source->fd, (uint64_t)generation << GENERATION_SHIFT | source->index);
-    source->armed = rc == 0;
+    uint32_t generation = skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED));
+    int rc = skuai_driver_watch(source->driver, SKUAI_READ(source->fd),
+                                (uint64_t)generation << GENERATION_SHIFT | source->index);
+    SKUAI_WRITE(source->armed, rc == 0);
     source->always_ready = rc == -EPERM;
     return rc == -EPERM ? 0 : rc;
 }
@@ -87,7 +85,7 @@ static int wait_locked(struct skuai_worker *worker, struct skuai_source *source,
     int rc = arm_locked(source);
     if (rc < 0)
         return rc;
-    uint64_t readiness = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* Q1 takes the lock after its exchange */
+    uint64_t readiness = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* events come under the lock */
     if (source->always_ready || skuai_readiness_has(readiness, direction_of(op)))
         return 0;
     if (may_wait) {
@@ -97,18 +95,36 @@ static int wait_locked(struct skuai_worker *worker, struct skuai_source *source,
     return 1;
 }
 
-static void start_wait(struct skuai_worker *worker, skua_op *op, bool may_wait)
+static int start_in(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait, uint32_t life)
 {
-    struct skuai_source *source = source_of(op);
-    int rc = -EBADF;
-    if (skuai_source_enter(source)) {
-        skuai_lock_acquire(&source->lock);
-        rc = wait_locked(worker, source, op, may_wait);
-        skuai_lock_release(&source->lock);
-        skuai_source_leave(source);
-    }
+    if (skuai_driver_is_childs(source->driver)) /* Q9: its locks may be held by a thread that is none of the child's */
+        return -ENOTSUP;
+    if (!skuai_source_enter(source, life))
+        return -ECANCELED;
+    skuai_lock_acquire(&source->lock);
+    int rc = wait_locked(worker, source, op, may_wait);
+    skuai_lock_release(&source->lock);
+    skuai_source_leave(source);
+    return rc;
+}
+
+static void set_over(skua_op *op, int rc)
+{
     if (rc <= 0 && skuai_op_claim_own(op))
         skuai_op_set_done(op, rc);
+}
+
+static void start_wait(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    uint32_t life;
+    bool is_open = skuai_source_begin(source_of(op), &life);
+    set_over(op, is_open ? start_in(worker, source_of(op), op, may_wait, life) : -EBADF);
+}
+
+/* Which life is meant is where its result will be. */
+static void start_wait_in(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    set_over(op, start_in(worker, source_of(op), op, may_wait, (uint32_t)op->result));
 }
 
 static bool withdraw_wait(skua_op *op)
@@ -121,10 +137,27 @@ static const struct skuai_op_kind kinds[SKUAI_DIRECTIONS] = {
     { .name = "skua_readable", .start = start_wait, .withdraw = withdraw_wait },
     { .name = "skua_writable", .start = start_wait, .withdraw = withdraw_wait },
 };
+static const struct skuai_op_kind kinds_in[SKUAI_DIRECTIONS] = {
+    { .name = "skua_read", .start = start_wait_in, .withdraw = withdraw_wait },
+    { .name = "skua_write", .start = start_wait_in, .withdraw = withdraw_wait },
+};
+
+static void *owner_of(struct skuai_source *source, enum skuai_direction direction)
+{
+    return (void *)((uintptr_t)source | (uintptr_t)direction);
+}
 
 skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction)
 {
-    return skuai_op_prepare(op, &kinds[direction], (void *)((uintptr_t)source | (uintptr_t)direction));
+    return skuai_op_prepare(op, &kinds[direction], owner_of(source, direction));
+}
+
+skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction,
+                                      uint32_t life)
+{
+    skuai_op_prepare(op, &kinds_in[direction], owner_of(source, direction));
+    op->result = life;
+    return op;
 }
 
 /* ---- closing --------------------------------------------------------------------------------------------------- */
@@ -132,12 +165,14 @@ skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enu
 /* Nobody uses the descriptor any more, and nobody will. */
 void skuai_source_last_left(struct skuai_source *source)
 {
-    if (source->armed)
-        skuai_driver_unwatch(source->driver, source->fd);
+    int fd = SKUAI_READ(source->fd);
+    if (SKUAI_READ(source->armed))
+        skuai_driver_unwatch(source->driver, fd);
     if (!source->keeps_fd)
-        skuai_driver_close_fd(source->fd);
-    source->armed = source->always_ready = false;
-    source->fd = -1;
+        skuai_driver_close_fd(fd);
+    source->always_ready = false;
+    SKUAI_WRITE(source->armed, false);
+    SKUAI_WRITE(source->fd, -1);
     skuai_driver_recycle(source->driver, source);
 }
 
@@ -146,10 +181,17 @@ void skuai_source_close(struct skuai_source *source)
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     /* Q6: nobody enters from here on. The closer is a user meanwhile. Acquire-release: as in leave. */
     skuai_add_32(&source->users, SKUAI_SOURCE_CLOSED | 1, SKUAI_ACQ_REL);
+    if (SKUAI_UNLIKELY(skuai_driver_is_childs(source->driver))) {
+        /* Q9: whoever else was in there is not in the child. The closer stays in, so that nobody is the last. */
+        if (!source->keeps_fd)
+            skuai_driver_close_fd(source->fd);
+        source->fd = -1;
+        return;
+    }
     skuai_lock_acquire(&source->lock);
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
-    /* Q7. Relaxed: events look again under the lock. */
-    while (!skuai_cas_64(&source->readiness, &seen, (uint64_t)(generation_of(seen) + 1) << GENERATION_SHIFT,
+    /* Q7. Relaxed: events look under the lock. */
+    while (!skuai_cas_64(&source->readiness, &seen, (uint64_t)(skuai_life_of(seen) + 1) << GENERATION_SHIFT,
                          SKUAI_RELAXED))
         ;
     for (int direction = 0; direction < SKUAI_DIRECTIONS; direction++)

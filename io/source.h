@@ -6,18 +6,26 @@
  *     63         32 31       8 7      0
  *     [ generation ][ events  ][ ready ]        ready: enum skuai_ready, events: counts what the kernel has told
  *
- *   Q1 event    the driver ORs what it was told into `ready` and counts the event, if the token's generation is the
- *               word's; then, under the lock, it claims all waiters whose direction is ready
- *   Q2 try      who wants to read or write reads the word, then tries. If the kernel has no more it takes that bit away,
- *               but only from the word as it was read before the try: an event in between has counted
- *   Q3 wait     under the lock: if the bit is set there is nothing to wait for, else the op is linked. With Q1's order
- *               (word, then lock) an event is seen in the word or finds the op
- *   Q4 hangups  HANGUP and ERROR stay, and with them READ and WRITE: from then on each try tells
+ *   Q1 event    under the lock, if the token's generation is the word's: the driver ORs what it was told into `ready`,
+ *               counts the event, and claims all waiters whose direction is ready
+ *   Q2 try      who wants to read or write reads the word, then tries. If the kernel has no more (EAGAIN) it takes that
+ *               bit away, but only from the word as it was read before the try: an event in between has counted
+ *   Q3 wait     under the lock: if the bit is set there is nothing to wait for, else the op is linked. So an event is
+ *               seen in the word or finds the op
+ *   Q4 short    a short count of a socket that is a stream of bytes is as good as EAGAIN, until there was a HANGUP,
+ *               ERROR or PRIORITY, which stay in the word: then there may be an end, an error, or urgent data to be
+ *               found behind the bytes. EAGAIN is believed always: half of a connection may be over and the other half
+ *               full, an error may have been taken away by who was told of it, and a fifo's next writer is another edge
  *   Q5 arm      the kernel is told of the descriptor when somebody first has to wait for it
  *   Q6 use      who calls the kernel with the descriptor counts itself into `users`; closing sets CLOSED there, and the
  *               last one out, or the closer if there is none, takes the descriptor out of the poller and closes it. So
  *               nobody calls the kernel with a descriptor that may be another file's by now
- *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with -ECANCELED
+ *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with
+ *               -ECANCELED
+ *   Q8 lives    a call that has waited may find its source closed and opened again for others. So it takes down which
+ *               life it means when it begins, by the generation, and enters and waits in that life only
+ *   Q9 fork     a fork's child shares the kernel's poller with its parent, so it asks and tells it nothing: it neither
+ *               waits nor takes descriptors out
  * Model: tests/model/model_source.c.
  */
 #ifndef SKUAI_SOURCE_H
@@ -39,7 +47,7 @@ struct skuai_source {
     bool armed;                          /* likewise: the kernel knows the descriptor */
     bool always_ready;                   /* likewise: it cannot be polled (a regular file) */
     bool keeps_fd;                       /* fixed while open: closing the source does not close the descriptor */
-    bool is_socket;                      /* likewise: one that is a stream of bytes */
+    uint8_t stream;                      /* likewise: enum skuai_stream_kind (stream.h) */
     int fd;                              /* likewise */
     uint32_t index;                      /* fixed */
     struct skuai_driver *driver;         /* fixed */
@@ -50,21 +58,8 @@ struct skuai_source {
 
 /* ---- a source that is open ---- */
 
-/* Q6. True: until skuai_source_leave() the descriptor is the source's. False: it is closed. */
-SKUAI_INLINE bool skuai_source_enter(struct skuai_source *source)
-{
-    uint32_t seen = skuai_load_32(&source->users, SKUAI_RELAXED); /* the exchange decides */
-    do {
-        if (SKUAI_UNLIKELY(seen & SKUAI_SOURCE_CLOSED))
-            return false;
-    } while (!skuai_cas_32(&source->users, &seen, seen + 1, SKUAI_ACQUIRE)); /* pairs with the release of opening */
-    return true;
-}
-/* By a user, under the lock: whether it is being closed. Relaxed: the closer sets it before it takes the lock. */
-SKUAI_INLINE bool skuai_source_is_closing_locked(const struct skuai_source *source)
-{
-    return (skuai_load_32(&source->users, SKUAI_RELAXED) & SKUAI_SOURCE_CLOSED) != 0;
-}
+SKUAI_INLINE uint32_t skuai_life_of(uint64_t readiness) { return (uint32_t)(readiness >> 32); }
+
 void skuai_source_last_left(struct skuai_source *source);
 SKUAI_INLINE void skuai_source_leave(struct skuai_source *source)
 {
@@ -73,6 +68,32 @@ SKUAI_INLINE void skuai_source_leave(struct skuai_source *source)
         skuai_source_last_left(source);
 }
 
+/* Q8. A call begins. False: it is closed. */
+SKUAI_INLINE bool skuai_source_begin(const struct skuai_source *source, uint32_t *life)
+{
+    *life = skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)); /* entering asks again */
+    return SKUAI_LIKELY((skuai_load_32(&source->users, SKUAI_RELAXED) & SKUAI_SOURCE_CLOSED) == 0); /* likewise */
+}
+
+/* Q6. True: until skuai_source_leave() the descriptor is the source's, in this life. False: it is closed. */
+SKUAI_INLINE bool skuai_source_enter(struct skuai_source *source, uint32_t life)
+{
+    uint32_t seen = skuai_load_32(&source->users, SKUAI_RELAXED); /* the exchange decides */
+    do {
+        if (SKUAI_UNLIKELY(seen & SKUAI_SOURCE_CLOSED))
+            return false;
+    } while (!skuai_cas_32(&source->users, &seen, seen + 1, SKUAI_ACQUIRE)); /* pairs with the release of opening */
+    /* Q8. Relaxed: by the acquire it is the generation of the life that was entered, or of its end. */
+    if (SKUAI_LIKELY(skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)) == life))
+        return true;
+    skuai_source_leave(source);
+    return false;
+}
+/* By a user, under the lock: whether it is being closed. Relaxed: the closer sets it before it takes the lock. */
+SKUAI_INLINE bool skuai_source_is_closing_locked(const struct skuai_source *source)
+{
+    return (skuai_load_32(&source->users, SKUAI_RELAXED) & SKUAI_SOURCE_CLOSED) != 0;
+}
 /* Q2. What is known: to be read before a try. */
 SKUAI_INLINE uint64_t skuai_source_readiness(const struct skuai_source *source)
 {
@@ -82,6 +103,11 @@ SKUAI_INLINE bool skuai_readiness_has(uint64_t readiness, enum skuai_direction d
 {
     return (readiness & (direction == SKUAI_READING ? SKUAI_READY_READ : SKUAI_READY_WRITE)) != 0;
 }
+/* Q4. Whether a short count says that there is no more. */
+SKUAI_INLINE bool skuai_readiness_ends_short(uint64_t readiness)
+{
+    return (readiness & (SKUAI_READY_HANGUP | SKUAI_READY_ERROR | SKUAI_READY_PRIORITY)) == 0;
+}
 /* Q2: the try that came after reading `seen` has found no more. */
 void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai_direction direction);
 
@@ -89,14 +115,21 @@ void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai
 void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32_t ready);
 
 /* Q3: an op that waits until the source is ready for the direction. Result: 0; -ECANCELED, also if the source is closed
- * meanwhile; -EBADF (it is closed); the error of the kernel that would not watch it. */
+ * meanwhile; -EBADF (it is closed); -ENOTSUP (a fork's child); the error of the kernel that would not watch it. For an
+ * arm of a select, which may be started again and again. */
 skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction);
+
+/* Q8: a wait of a call that has begun, to be started once. -ECANCELED if that life is over. */
+skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction,
+                                      uint32_t life);
 
 /* Q7. Once. */
 void skuai_source_close(struct skuai_source *source);
 
 /* ---- given by driver.c ---- */
 
+/* Q9. */
+bool skuai_driver_is_childs(const struct skuai_driver *driver);
 /* Tells the kernel of the descriptor. */
 int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token);
 void skuai_driver_unwatch(struct skuai_driver *driver, int fd);

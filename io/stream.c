@@ -1,17 +1,20 @@
 /* Streams over sources: try, and wait for readiness only when the kernel has said that there is nothing.
  *
  *   V1 try    if the source may be ready (source.h, Q2): one system call. EAGAIN takes the readiness away; so does a
- *             short count, of sockets that are streams of bytes: the kernel had no more, or has no more room. Not after a
- *             hangup: then the next read must find the end
+ *             short count, of sockets that are streams of bytes: the kernel had no more, or has no more room (Q4).
+ *             Reads of unix sockets stop behind bytes that came with descriptors or credentials, too; as these are not
+ *             asked for, recvmsg(2) says so by MSG_CTRUNC
  *   V2 wait   else, or after EAGAIN, for the source to become ready; then again
- * Fibers, threads and futures all go this way; the first two in a loop, the last as a frame that is polled again when its
- * wait is over.
+ * Fibers, threads and futures all go this way; the first two in a loop, the last as a frame that is polled again when
+ * its wait is over.
  */
 #define _GNU_SOURCE
 #include "io/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,12 +32,13 @@ struct transfer {
     const struct iovec *vectors;
     int count;
     size_t size;
+    uint32_t life; /* of the source (source.h, Q8) */
 };
 
 /* ---- one system call ------------------------------------------------------------------------------------------- */
 
-/* A thread that is not Skua's may have SIGPIPE open, and a pipe has no flag against it: the signal is blocked meanwhile,
- * and one that this write has caused is taken away. */
+/* A thread that is not Skua's may have SIGPIPE open, and a pipe has no flag against it: the signal is blocked
+ * meanwhile, and one that this write has caused is taken away. */
 static ssize_t write_without_signal(int fd, const struct iovec *vectors, int count)
 {
     sigset_t pipe_only, before, pending;
@@ -53,15 +57,25 @@ static ssize_t write_without_signal(int fd, const struct iovec *vectors, int cou
     return n < 0 ? -error : n;
 }
 
-static ssize_t move_once(const struct skuai_source *source, const struct transfer *t)
+/* *kept_back: a short count does not say that there are no more bytes. */
+static ssize_t receive(const struct skuai_source *source, const struct transfer *t, bool *kept_back)
+{
+    if (SKUAI_LIKELY(source->stream == SKUAI_STREAM_TCP && t->count == 1))
+        return recv(source->fd, t->vectors->iov_base, t->vectors->iov_len, 0);
+    if (source->stream == SKUAI_STREAM_OTHER)
+        return readv(source->fd, t->vectors, t->count);
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)t->vectors, .msg_iovlen = (size_t)t->count };
+    ssize_t n = recvmsg(source->fd, &message, 0);
+    *kept_back = (message.msg_flags & MSG_CTRUNC) != 0;
+    return n;
+}
+
+static ssize_t move_once(const struct skuai_source *source, const struct transfer *t, bool *kept_back)
 {
     ssize_t n;
     if (t->direction == SKUAI_READING) {
-        if (SKUAI_LIKELY(source->is_socket && t->count == 1))
-            n = recv(source->fd, t->vectors->iov_base, t->vectors->iov_len, 0);
-        else
-            n = readv(source->fd, t->vectors, t->count);
-    } else if (source->is_socket) {
+        n = receive(source, t, kept_back);
+    } else if (source->stream != SKUAI_STREAM_OTHER) {
         if (SKUAI_LIKELY(t->count == 1)) {
             n = send(source->fd, t->vectors->iov_base, t->vectors->iov_len, MSG_NOSIGNAL);
         } else {
@@ -77,29 +91,33 @@ static ssize_t move_once(const struct skuai_source *source, const struct transfe
     return n < 0 ? -(ssize_t)skua_errno() : n;
 }
 
-/* V1. -EAGAIN: V2. */
+/* V1. -EAGAIN: V2. -ECANCELED: it is closed. */
 static ssize_t try_once(struct skuai_source *source, const struct transfer *t)
 {
-    uint64_t seen = skuai_source_readiness(source);
-    if (!skuai_readiness_has(seen, t->direction))
+    if (!skuai_readiness_has(skuai_source_readiness(source), t->direction)) /* a look that spares the entering */
         return -EAGAIN;
-    if (!skuai_source_enter(source))
-        return -EBADF;
+    if (!skuai_source_enter(source, t->life))
+        return -ECANCELED;
+    uint64_t seen = skuai_source_readiness(source);
+    bool kept_back = false;
     ssize_t n;
     do
-        n = move_once(source, t);
+        n = move_once(source, t, &kept_back);
     while (n == -EINTR);
-    if (n == -EAGAIN || n == -EWOULDBLOCK || (n > 0 && (size_t)n < t->size && source->is_socket))
+    if (n == -EWOULDBLOCK)
+        n = -EAGAIN;
+    bool is_short = n > 0 && (size_t)n < t->size && source->stream != SKUAI_STREAM_OTHER && !kept_back;
+    if (n == -EAGAIN || (is_short && skuai_readiness_ends_short(seen)))
         skuai_source_drained(source, seen, t->direction);
     skuai_source_leave(source);
-    return n == -EWOULDBLOCK ? -EAGAIN : n;
+    return n;
 }
 
 /* ---- fibers, jobs and threads ---------------------------------------------------------------------------------- */
 
-static ssize_t transfer(const char *call, skua_stream *stream, const struct transfer *t)
+/* In a call that has begun. */
+static ssize_t move(const char *call, struct skuai_source *source, const struct transfer *t)
 {
-    struct skuai_source *source = skuai_stream_source(stream);
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_call_begin(worker, call);
     if (SKUAI_UNLIKELY(rc < 0))
@@ -109,12 +127,42 @@ static ssize_t transfer(const char *call, skua_stream *stream, const struct tran
         return (ssize_t)skuai_call_end(worker, n);
     do {
         skua_op op;
-        rc = (int)skuai_call(skuai_source_wait_prepare(&op, source, t->direction));
+        rc = (int)skuai_call(skuai_source_wait_in_prepare(&op, source, t->direction, t->life));
         if (rc < 0)
             return rc;
         n = try_once(source, t);
     } while (n == -EAGAIN);
     return n;
+}
+
+/* As much as one system call moves. */
+static ssize_t transfer(const char *call, skua_stream *stream, struct transfer *t)
+{
+    if (SKUAI_UNLIKELY(t->size == 0))
+        return 0;
+    if (SKUAI_UNLIKELY(!skuai_source_begin(skuai_stream_source(stream), &t->life)))
+        return -EBADF;
+    return move(call, skuai_stream_source(stream), t);
+}
+
+/* All of it, or until there is no more; *moved: how much, whatever is returned. */
+static ssize_t transfer_all(const char *call, skua_stream *stream, struct transfer *t, void *data, size_t *moved)
+{
+    struct iovec rest = { data, t->size };
+    size_t done = 0;
+    ssize_t n = 0;
+    t->vectors = &rest;
+    t->count = 1;
+    if (t->size != 0 && !skuai_source_begin(skuai_stream_source(stream), &t->life))
+        n = -EBADF;
+    while (n >= 0 && t->size != 0 && (n = move(call, skuai_stream_source(stream), t)) > 0) {
+        done += (size_t)n;
+        rest.iov_base = (char *)rest.iov_base + n;
+        rest.iov_len = t->size -= (size_t)n;
+    }
+    if (moved != NULL)
+        *moved = done;
+    return n < 0 ? n : (ssize_t)done;
 }
 
 static size_t total(const struct iovec *vectors, int count)
@@ -127,50 +175,40 @@ static size_t total(const struct iovec *vectors, int count)
 
 ssize_t skua_readv(skua_stream *stream, const struct iovec *vectors, int count)
 {
-    struct transfer t = { SKUAI_READING, vectors, count, total(vectors, count) };
-    return t.size != 0 ? transfer("skua_read", stream, &t) : 0;
+    struct transfer t = { SKUAI_READING, vectors, count, total(vectors, count), 0 };
+    return transfer("skua_read", stream, &t);
 }
 
 ssize_t skua_writev(skua_stream *stream, const struct iovec *vectors, int count)
 {
-    struct transfer t = { SKUAI_WRITING, vectors, count, total(vectors, count) };
-    return t.size != 0 ? transfer("skua_write", stream, &t) : 0;
+    struct transfer t = { SKUAI_WRITING, vectors, count, total(vectors, count), 0 };
+    return transfer("skua_write", stream, &t);
 }
 
 ssize_t skua_read(skua_stream *stream, void *buffer, size_t size)
 {
     struct iovec vector = { buffer, size };
-    struct transfer t = { SKUAI_READING, &vector, 1, size };
-    return SKUAI_LIKELY(size != 0) ? transfer("skua_read", stream, &t) : 0;
+    struct transfer t = { SKUAI_READING, &vector, 1, size, 0 };
+    return transfer("skua_read", stream, &t);
 }
 
 ssize_t skua_write(skua_stream *stream, const void *data, size_t size)
 {
     struct iovec vector = { (void *)(uintptr_t)data, size };
-    struct transfer t = { SKUAI_WRITING, &vector, 1, size };
-    return SKUAI_LIKELY(size != 0) ? transfer("skua_write", stream, &t) : 0;
+    struct transfer t = { SKUAI_WRITING, &vector, 1, size, 0 };
+    return transfer("skua_write", stream, &t);
 }
 
 ssize_t skua_read_exactly(skua_stream *stream, void *buffer, size_t size, size_t *got)
 {
-    size_t done = 0;
-    ssize_t n = 1;
-    while (done < size && (n = skua_read(stream, (char *)buffer + done, size - done)) > 0)
-        done += (size_t)n;
-    if (got != NULL)
-        *got = done;
-    return n < 0 ? n : (ssize_t)done;
+    struct transfer t = { .direction = SKUAI_READING, .size = size };
+    return transfer_all("skua_read", stream, &t, buffer, got);
 }
 
 ssize_t skua_write_all_counted(skua_stream *stream, const void *data, size_t size, size_t *written)
 {
-    size_t done = 0;
-    ssize_t n = 1;
-    while (done < size && (n = skua_write(stream, (const char *)data + done, size - done)) > 0)
-        done += (size_t)n;
-    if (written != NULL)
-        *written = done;
-    return n < 0 ? n : (ssize_t)done;
+    struct transfer t = { .direction = SKUAI_WRITING, .size = size };
+    return transfer_all("skua_write", stream, &t, (void *)(uintptr_t)data, written); /* it is only read */
 }
 
 ssize_t skua_write_all(skua_stream *stream, const void *data, size_t size)
@@ -188,7 +226,7 @@ static enum skuai_direction direction_of(const skua_io *io) { return io->what ==
 static bool go_on(skua_io *io, ssize_t *result)
 {
     struct iovec vector = { io->data + io->done, io->size - io->done };
-    struct transfer t = { direction_of(io), &vector, 1, vector.iov_len };
+    struct transfer t = { direction_of(io), &vector, 1, vector.iov_len, io->life };
     ssize_t n = vector.iov_len != 0 ? try_once(skuai_stream_source(io->stream), &t) : 0;
     if (n == -EAGAIN)
         return false;
@@ -229,8 +267,8 @@ static enum skua_poll poll_io(skua_frame *frame)
         if (go_on(io, &result))
             break;
         frame->resume = WAIT;
-        skuai_await_set_op(frame, skuai_op_start(skuai_source_wait_prepare(
-                                      &io->wait, skuai_stream_source(io->stream), direction_of(io))));
+        skuai_await_set_op(frame, skuai_op_start(skuai_source_wait_in_prepare(
+                                      &io->wait, skuai_stream_source(io->stream), direction_of(io), io->life)));
     }
     frame->result = result;
     frame->flags |= SKUAI_FRAME_ENDED;
@@ -244,6 +282,7 @@ static skua_frame *start_io(skua_io *io, skua_stream *stream, enum what what, vo
     io->size = size;
     io->done = 0;
     io->what = what;
+    (void)skuai_source_begin(skuai_stream_source(stream), &io->life); /* closed before: as closed meanwhile */
     return skua_frame_init(&io->frame, poll_io);
 }
 
@@ -271,22 +310,26 @@ skua_op *skua_stream_writable_prepare(skua_op *op, skua_stream *stream)
 
 /* ---- opening and closing --------------------------------------------------------------------------------------- */
 
-int skuai_stream_of_fd(skua_stream **stream, skua_runtime *rt, int fd, bool is_socket)
+int skuai_stream_of_fd(skua_stream **stream, skua_runtime *rt, int fd, enum skuai_stream_kind kind)
 {
     struct skuai_source *source;
     int rc = skuai_source_open(rt, fd, false, &source);
     if (rc < 0)
         return rc;
-    source->is_socket = is_socket;
+    source->stream = (uint8_t)kind;
     *stream = (skua_stream *)(void *)source;
     return 0;
 }
 
-static bool is_stream_socket(int fd)
+static enum skuai_stream_kind kind_of(int fd)
 {
-    int type = 0;
-    socklen_t size = sizeof type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+    int value = 0;
+    socklen_t size = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) != 0 || value != SOCK_STREAM)
+        return SKUAI_STREAM_OTHER;
+    size = sizeof value;
+    /* Only TCP knows this; streams of other kinds (SCTP) may end reads where a message does. */
+    return getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &size) == 0 ? SKUAI_STREAM_TCP : SKUAI_STREAM_SOCKET;
 }
 
 int skua_stream_open(skua_stream **stream, skua_runtime *rt, int fd)
@@ -294,7 +337,7 @@ int skua_stream_open(skua_stream **stream, skua_runtime *rt, int fd)
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
         return -skua_errno();
-    int rc = skuai_stream_of_fd(stream, rt, fd, is_stream_socket(fd));
+    int rc = skuai_stream_of_fd(stream, rt, fd, kind_of(fd));
     if (rc < 0 && !(flags & O_NONBLOCK))
         (void)fcntl(fd, F_SETFL, flags); /* as it was */
     return rc;
@@ -307,7 +350,8 @@ int skua_stream_fd(const skua_stream *stream) { return skuai_stream_source(strea
 int skua_stream_shutdown_write(skua_stream *stream)
 {
     struct skuai_source *source = skuai_stream_source(stream);
-    if (!skuai_source_enter(source))
+    uint32_t life;
+    if (!skuai_source_begin(source, &life) || !skuai_source_enter(source, life))
         return -EBADF;
     int rc = shutdown(source->fd, SHUT_WR) == 0 ? 0 : -skua_errno();
     skuai_source_leave(source);

@@ -119,8 +119,9 @@ static void free_parts(skua_runtime *rt)
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
     skuai_workers_destroy(sched);
-    if (skuai_poll_poller(&sched->poll) != NULL)
-        sched->poll.hooks->destroy(skuai_poll_poller(&sched->poll));
+    struct skuai_poller *poller = skuai_poll_poller(&sched->poll);
+    if (poller != NULL)
+        poller->hooks->destroy(poller);
     if (rt->overflow_installed)
         skuai_overflow_uninstall();
     if (sched->env.sim != NULL)

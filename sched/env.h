@@ -39,7 +39,7 @@ enum skuai_point {
 struct skuai_parker {
     skua_word32 token;            /* parker_futex.c */
     uint32_t sim_index;           /* the virtual thread */
-    void (*kick)(void *kicked);   /* for who sleeps in a poller: set before its word says so */
+    void (*kick)(void *kicked);   /* for who sleeps in a poller: set before its word first says so */
     void *kicked;
 };
 

@@ -38,4 +38,10 @@ SKUAI_INLINE enum skuai_parker_state skuai_parker_give(struct skuai_parker *park
     return (enum skuai_parker_state)skuai_exchange_32(&parker->token, SKUAI_PARKER_TOKEN, SKUAI_ACQ_REL);
 }
 
+/* What an owner that was POLLING needs, by who gave the token. */
+SKUAI_INLINE void skuai_parker_kick(const struct skuai_parker *parker)
+{
+    SKUAI_READ(parker->kick)(SKUAI_READ(parker->kicked));
+}
+
 #endif

@@ -50,7 +50,7 @@ bool skuai_unpark_real(struct skuai_parker *parker)
         futex_wake_one(&parker->token);
         return true;
     case SKUAI_PARKER_POLLING:
-        parker->kick(parker->kicked);
+        skuai_parker_kick(parker);
         return true;
     default:
         return false;

@@ -45,8 +45,8 @@ int skuai_call_begin(struct skuai_worker *worker, const char *call);
 /* It has not waited: it still takes its share of the task's budget, and yields when that is spent. Returns `result`. */
 int64_t skuai_call_end(struct skuai_worker *worker, int64_t result);
 
-/* A leaf frame's poll function is about to go on without having waited: takes its share of the task's budget. False: it is
- * spent, and the frame must return SKUA_PENDING as it is; it is polled again behind the other ready tasks. */
+/* A leaf frame's poll function is about to go on without having waited: takes its share of the task's budget. False: it
+ * is spent, and the frame must return SKUA_PENDING as it is; it is polled again behind the other ready tasks. */
 bool skuai_frame_may_go_on(skua_frame *frame);
 
 /* A thread outside of any task waits until a word is no longer `value`, until an instant at most. May return early. */

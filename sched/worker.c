@@ -223,7 +223,8 @@ static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
 static skua_task *search(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
-    uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus || sched->nworkers == 1 ? 0 : SEARCH_NS);
+    bool once = sched->nworkers > sched->topology.ncpus || sched->nworkers == 1;
+    uint64_t until = worker->checked_ns + (once ? 0 : SEARCH_NS);
     uint32_t turn = 0;
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {

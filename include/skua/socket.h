@@ -62,16 +62,17 @@ SKUA_API SKUA_NODISCARD int skua_listen_at(skua_listener **listener, const skua_
 /* The address that it listens at. Returns 0 or an error of getsockname(2). */
 SKUA_API int skua_listener_address(const skua_listener *listener, skua_address *address);
 
-/* Waits for a connection. `peer` (may be NULL): who it is. When descriptors run out (EMFILE, ENFILE) the connection that
- * comes is taken and closed at once with the help of a descriptor that is kept for this, so that its other side learns
- * of it, and the call goes on waiting; after each it rests for some milliseconds, so that this costs no processor.
+/* Waits for a connection. `peer` (may be NULL): who it is. When descriptors run out (EMFILE, ENFILE) the connection
+ * that comes is taken and closed at once with the help of a descriptor that is kept for this, so that its other side
+ * learns of it, and the call goes on waiting; after each it rests for some milliseconds, so that this costs no
+ * processor. When memory runs out (ENOBUFS, ENOMEM) it rests likewise and tries again.
  * Threads, Cancel: as skua_read(); a connection that is not returned stays with the kernel.
  * Returns: 0; -ECANCELED (also: the listener was closed); -ETIMEDOUT; -EBADF; other errors of accept4(2) that are not
  *   about the one connection, which is then skipped. */
 SKUA_API SKUA_NODISCARD int skua_accept(skua_listener *listener, skua_stream **stream, skua_address *peer);
 /* As an arm of a select: that somebody waits to be accepted. */
 SKUA_API skua_op *skua_acceptable_prepare(skua_op *op, skua_listener *listener);
-/* How many connections it has had to turn away for want of descriptors. */
+/* How many connections it has had to turn away for want of descriptors or memory. */
 SKUA_API uint64_t skua_listener_turned_away(const skua_listener *listener);
 
 /* Closes it; whoever waits in it gets -ECANCELED. A unix socket's file is removed. Threads: any, once, and not while
@@ -79,8 +80,8 @@ SKUA_API uint64_t skua_listener_turned_away(const skua_listener *listener);
 SKUA_API void skua_listener_close(skua_listener *listener);
 
 /* Connects. Threads, Cancel: as skua_read(); what was begun is undone.
- * Returns: 0; -EINVAL; -ECONNREFUSED, -ETIMEDOUT, -ENETUNREACH, -ENOENT and what else connect(2) fails with; -ECANCELED;
- *   -EMFILE, -ENFILE, -ENOMEM. */
+ * Returns: 0; -EINVAL; -ECONNREFUSED, -ETIMEDOUT, -ENETUNREACH, -ENOENT and what else connect(2) fails with;
+ *   -ECANCELED; -EMFILE, -ENFILE, -ENOMEM. */
 SKUA_API SKUA_NODISCARD int skua_connect(skua_stream **stream, const char *address,
                                          const skua_socket_options *options);
 SKUA_API SKUA_NODISCARD int skua_connect_to(skua_stream **stream, const skua_address *address,

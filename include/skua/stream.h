@@ -7,9 +7,9 @@
  *             break;
  *     skua_stream_close(peer);
  *
- * A call that cannot go on suspends its task and no thread; the descriptors behind are never blocking ones. One task may
- * read and another write at the same time; more of either queue up in no particular order, and what they move is not
- * mixed within one system call, no more than that. Deadlines: scope.h.
+ * A call that cannot go on suspends its task and no thread; the descriptors behind are never blocking ones. One task
+ * may read and another write at the same time; more of either queue up in no particular order, and what they move is
+ * not mixed within one system call, no more than that. Deadlines: scope.h.
  *
  * SIGPIPE is never delivered: writing to who is gone returns -EPIPE.
  */
@@ -82,6 +82,7 @@ typedef struct skua_io {
     size_t size;
     size_t done;
     uint32_t what;
+    uint32_t life;
     skua_op wait;
     void *reserved[2];
 } skua_io;

@@ -2,7 +2,7 @@
  * queues: no work is left lying while all sleep, whoever publishes it; wakes chain; the counts are right at the end; a
  * timer that somebody lowered is slept for by somebody; stopping workers end.
  */
-/* model-sources: sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
+/* model-sources: sched/idle.c sched/poll.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
 

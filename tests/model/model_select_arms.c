@@ -56,6 +56,7 @@ int skuai_call_begin(struct skuai_worker *worker, const char *call) { (void)work
 int64_t skuai_call(skua_op *op) { (void)op; mc_fail("no straight-line call"); }
 int64_t skuai_call_until(skua_op *op, uint64_t until) { (void)op; (void)until; mc_fail("no straight-line call"); }
 skua_op *skuai_op_start(skua_op *op) { (void)op; mc_fail("no lone op"); }
+bool skuai_frame_may_go_on(skua_frame *frame) { (void)frame; mc_fail("no task runs"); }
 int64_t skua_await_frame(skua_frame *frame) { (void)frame; mc_fail("no task runs"); }
 void skua_deadline_enter(skua_scope *scope, uint64_t instant) { (void)scope; (void)instant; mc_fail("no scope"); }
 void skua_scope_leave(skua_scope *scope) { (void)scope; mc_fail("no scope"); }

@@ -2,7 +2,7 @@
  * takes from both: each task runs once. What the worker fetches must find room in the deque. And tasks that end, with
  * somebody who waits for all of them (runtime/shutdown.c, stage 2).
  */
-/* model-sources: sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
+/* model-sources: sched/idle.c sched/poll.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
 

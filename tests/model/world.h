@@ -71,10 +71,16 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
 bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
 {
     (void)sim;
-    bool sleeps = skuai_parker_give(parker) == SKUAI_PARKER_PARKED;
-    if (sleeps)
+    switch (skuai_parker_give(parker)) {
+    case SKUAI_PARKER_PARKED:
         mc_futex_wake(&parker->token, 1);
-    return sleeps;
+        return true;
+    case SKUAI_PARKER_POLLING:
+        skuai_parker_kick(parker);
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* A worker that finds a gap in the injection queue, or its lock held, comes again and again until whoever is in there

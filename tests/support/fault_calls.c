@@ -4,14 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -220,18 +226,302 @@ INSTEAD(int, open, (const char *path, int flags, ...))
     return fd;
 }
 
+/* ---- descriptors that are polled -------------------------------------------------------------------------------- */
+
+enum { WATCHED_MAX = 1024 };
+
+/* By descriptor: in which poller, and how. A call that says EAGAIN, or moves less than there is, is followed by the
+ * readiness that the kernel would tell of later: an edge. */
+static struct {
+    int epoll; /* + 1; 0: not watched */
+    struct epoll_event event;
+    bool is_eventfd;
+} watched[WATCHED_MAX];
+static pthread_mutex_t watched_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void tell_again(int fd)
+{
+    pthread_mutex_lock(&watched_lock);
+    if (fd >= 0 && fd < WATCHED_MAX && watched[fd].epoll != 0)
+        (void)epoll_ctl(watched[fd].epoll - 1, EPOLL_CTL_MOD, fd, &watched[fd].event);
+    pthread_mutex_unlock(&watched_lock);
+}
+
+static void forget(int fd)
+{
+    pthread_mutex_lock(&watched_lock);
+    if (fd >= 0 && fd < WATCHED_MAX) {
+        watched[fd].epoll = 0;
+        watched[fd].is_eventfd = false;
+    }
+    pthread_mutex_unlock(&watched_lock);
+}
+
+static bool is_eventfd(int fd)
+{
+    pthread_mutex_lock(&watched_lock);
+    bool is = fd >= 0 && fd < WATCHED_MAX && watched[fd].is_eventfd;
+    pthread_mutex_unlock(&watched_lock);
+    return is;
+}
+
+static int opened(int fd)
+{
+    if (fd >= 0)
+        faults_count(FAULTS_DESCRIPTORS, 1);
+    return fd;
+}
+
+INSTEAD(int, epoll_create1, (int flags))
+{
+    int way = faults_way(FAULT_epoll_create1);
+    return way >= 0 ? error_of((int[]){ EMFILE, ENFILE, ENOMEM }, way) : opened(epoll_create1(flags));
+}
+
+INSTEAD(int, eventfd, (unsigned count, int flags))
+{
+    int way = faults_way(FAULT_eventfd);
+    int fd = way >= 0 ? error_of((int[]){ EMFILE, ENODEV, ENOMEM }, way) : opened(eventfd(count, flags));
+    if (fd >= 0 && fd < WATCHED_MAX)
+        watched[fd].is_eventfd = true;
+    return fd;
+}
+
+/* What is taken out is taken out: whoever asks for it can do nothing else. */
+INSTEAD(int, epoll_ctl, (int epoll, int op, int fd, struct epoll_event *event))
+{
+    int way = op == EPOLL_CTL_DEL ? -1 : faults_way(FAULT_epoll_ctl);
+    if (way >= 0)
+        return error_of((int[]){ ENOMEM, ENOSPC }, way);
+    pthread_mutex_lock(&watched_lock);
+    int rc = epoll_ctl(epoll, op, fd, event);
+    if (rc == 0 && fd < WATCHED_MAX) {
+        watched[fd].epoll = op == EPOLL_CTL_DEL ? 0 : epoll + 1;
+        watched[fd].event = *event;
+    }
+    pthread_mutex_unlock(&watched_lock);
+    return rc;
+}
+
+INSTEAD(int, epoll_wait, (int epoll, struct epoll_event *events, int max, int timeout_ms))
+{
+    int way = faults_way(FAULT_epoll_wait);
+    return way == 0 ? error_of((int[]){ EINTR }, 0) : epoll_wait(epoll, events, way == 1 ? 1 : max, timeout_ms);
+}
+
+INSTEAD(int, epoll_pwait2, (int epoll, struct epoll_event *events, int max, const struct timespec *timeout,
+                            const sigset_t *mask))
+{
+    int way = faults_way(FAULT_epoll_pwait2);
+    if (way >= 0 && way < 3)
+        return error_of((int[]){ EINTR, ENOSYS, EPERM }, way);
+    return epoll_pwait2(epoll, events, way == 3 ? 1 : max, timeout, mask);
+}
+
+/* ---- moving bytes: EINTR, EAGAIN, one byte, and two errors ------------------------------------------------------ */
+
+static const struct iovec *one_byte_of(const struct iovec *vectors, struct iovec *one)
+{
+    while (vectors->iov_len == 0)
+        vectors++;
+    one->iov_base = vectors->iov_base;
+    one->iov_len = 1;
+    return one;
+}
+
+/* Whether the call is to be made: for one byte, or for all. */
+static bool goes_on(int fd, int way, int first, int second, bool *one)
+{
+    *one = way == 2;
+    if (way == 1 || way == 2)
+        tell_again(fd);
+    if (way < 0 || way == 2)
+        return true;
+    errno = (int[]){ EINTR, EAGAIN, 0, first, second }[way];
+    return false;
+}
+
+INSTEAD(ssize_t, readv, (int fd, const struct iovec *vectors, int count))
+{
+    struct iovec byte;
+    bool one;
+    if (!goes_on(fd, faults_way(FAULT_readv), EIO, ENOMEM, &one))
+        return -1;
+    return one ? readv(fd, one_byte_of(vectors, &byte), 1) : readv(fd, vectors, count);
+}
+
+INSTEAD(ssize_t, writev, (int fd, const struct iovec *vectors, int count))
+{
+    struct iovec byte;
+    bool one;
+    if (!goes_on(fd, faults_way(FAULT_writev), EIO, ENOSPC, &one))
+        return -1;
+    return one ? writev(fd, one_byte_of(vectors, &byte), 1) : writev(fd, vectors, count);
+}
+
+INSTEAD(ssize_t, recv, (int fd, void *to, size_t size, int flags))
+{
+    bool one;
+    return goes_on(fd, faults_way(FAULT_recv), ECONNRESET, ENOMEM, &one) ? recv(fd, to, one ? 1 : size, flags) : -1;
+}
+
+INSTEAD(ssize_t, send, (int fd, const void *from, size_t size, int flags))
+{
+    bool one;
+    return goes_on(fd, faults_way(FAULT_send), ECONNRESET, ENOBUFS, &one) ? send(fd, from, one ? 1 : size, flags) : -1;
+}
+
+INSTEAD(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags))
+{
+    struct iovec byte;
+    bool one;
+    if (!goes_on(fd, faults_way(FAULT_recvmsg), ECONNRESET, ENOMEM, &one))
+        return -1;
+    if (one) {
+        message->msg_iov = (struct iovec *)(uintptr_t)one_byte_of(message->msg_iov, &byte);
+        message->msg_iovlen = 1;
+    }
+    return recvmsg(fd, message, flags);
+}
+
+INSTEAD(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags))
+{
+    struct msghdr shorter = *message;
+    struct iovec byte;
+    bool one;
+    if (!goes_on(fd, faults_way(FAULT_sendmsg), ECONNRESET, ENOBUFS, &one))
+        return -1;
+    if (one) {
+        shorter.msg_iov = (struct iovec *)(uintptr_t)one_byte_of(message->msg_iov, &byte);
+        shorter.msg_iovlen = 1;
+    }
+    return sendmsg(fd, &shorter, flags);
+}
+
+/* ---- sockets ---------------------------------------------------------------------------------------------------- */
+
+INSTEAD(int, socket, (int domain, int type, int protocol))
+{
+    int way = faults_way(FAULT_socket);
+    if (way >= 0)
+        return error_of((int[]){ EMFILE, ENFILE, ENOBUFS, ENOMEM }, way);
+    return opened(socket(domain, type, protocol));
+}
+
+INSTEAD(int, socketpair, (int domain, int type, int protocol, int fds[2]))
+{
+    int way = faults_way(FAULT_socketpair);
+    if (way >= 0)
+        return error_of((int[]){ EMFILE, ENFILE }, way);
+    int rc = socketpair(domain, type, protocol, fds);
+    if (rc == 0)
+        faults_count(FAULTS_DESCRIPTORS, 2);
+    return rc;
+}
+
+INSTEAD(int, bind, (int fd, const struct sockaddr *address, socklen_t length))
+{
+    int way = faults_way(FAULT_bind);
+    return way >= 0 ? error_of((int[]){ EADDRINUSE, EACCES }, way) : bind(fd, address, length);
+}
+
+INSTEAD(int, listen, (int fd, int backlog))
+{
+    int way = faults_way(FAULT_listen);
+    return way >= 0 ? error_of((int[]){ EADDRINUSE }, way) : listen(fd, backlog);
+}
+
+/* What fails is a call that would have had a connection. */
+INSTEAD(int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags))
+{
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    int way = poll(&waiting, 1, 0) == 1 ? faults_way(FAULT_accept4) : -1;
+    if (way == 1)
+        tell_again(fd);
+    if (way >= 0)
+        return error_of((int[]){ EINTR, EAGAIN, ECONNABORTED, EPROTO, ENOBUFS, ENOMEM, EMFILE, ENFILE }, way);
+    return opened(accept4(fd, address, length, flags));
+}
+
+/* One that is interrupted goes on by itself. */
+INSTEAD(int, connect, (int fd, const struct sockaddr *address, socklen_t length))
+{
+    int way = faults_way(FAULT_connect);
+    if (way > 0)
+        return error_of((int[]){ 0, ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL }, way);
+    int rc = connect(fd, address, length);
+    return rc == 0 && way == 0 ? error_of((int[]){ EINTR }, 0) : rc;
+}
+
+INSTEAD(int, shutdown, (int fd, int how))
+{
+    int way = faults_way(FAULT_shutdown);
+    return way >= 0 ? error_of((int[]){ ENOTCONN, ENOBUFS }, way) : shutdown(fd, how);
+}
+
+INSTEAD(int, getsockname, (int fd, struct sockaddr *address, socklen_t *length))
+{
+    int way = faults_way(FAULT_getsockname);
+    return way >= 0 ? error_of((int[]){ ENOBUFS }, way) : getsockname(fd, address, length);
+}
+
+INSTEAD(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *length))
+{
+    int way = faults_way(FAULT_getsockopt);
+    return way >= 0 ? error_of((int[]){ ENOBUFS }, way) : getsockopt(fd, level, name, value, length);
+}
+
+INSTEAD(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length))
+{
+    int way = faults_way(FAULT_setsockopt);
+    return way >= 0 ? error_of((int[]){ ENOPROTOOPT }, way) : setsockopt(fd, level, name, value, length);
+}
+
+INSTEAD(int, fcntl, (int fd, int command, ...))
+{
+    va_list args;
+    int way = faults_way(FAULT_fcntl);
+    va_start(args, command);
+    int argument = command == F_SETFL || command == F_SETFD ? va_arg(args, int) : 0;
+    va_end(args);
+    return way >= 0 ? error_of((int[]){ EPERM }, way) : fcntl(fd, command, argument);
+}
+
+INSTEAD(int, lstat, (const char *path, struct stat *info))
+{
+    int way = faults_way(FAULT_lstat);
+    return way >= 0 ? error_of((int[]){ EACCES }, way) : lstat(path, info);
+}
+
+INSTEAD(int, unlink, (const char *path))
+{
+    int way = faults_way(FAULT_unlink);
+    return way >= 0 ? error_of((int[]){ EACCES }, way) : unlink(path);
+}
+
+INSTEAD(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout))
+{
+    int way = faults_way(FAULT_sigtimedwait);
+    return way >= 0 ? error_of((int[]){ EINTR }, way) : sigtimedwait(set, info, timeout);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
+
 INSTEAD(int, close, (int fd))
 {
     int way = faults_way(FAULT_close);
     faults_count(FAULTS_DESCRIPTORS, -1);
+    forget(fd);
     int rc = close(fd);
     return way >= 0 ? error_of((int[]){ EINTR }, way) : rc; /* Linux closes it all the same */
 }
 
-/* Besides errors: the end too soon, and one byte at a time. */
+/* Besides errors: the end too soon, and one byte at a time. An eventfd has none of these: it can be interrupted. */
 INSTEAD(ssize_t, read, (int fd, void *to, size_t size))
 {
     int way = faults_way(FAULT_read);
+    if (way >= 0 && is_eventfd(fd))
+        return error_of((int[]){ EINTR }, 0);
     if (way == 2)
         return 0;
     if (way == 3)
@@ -242,6 +532,8 @@ INSTEAD(ssize_t, read, (int fd, void *to, size_t size))
 INSTEAD(ssize_t, write, (int fd, const void *from, size_t size))
 {
     int way = faults_way(FAULT_write);
+    if (way >= 0 && is_eventfd(fd))
+        return error_of((int[]){ EINTR }, 0);
     if (way == 2)
         return write(fd, from, size > 0 ? 1 : 0);
     return way >= 0 ? error_of((int[]){ EINTR, EIO }, way) : write(fd, from, size);

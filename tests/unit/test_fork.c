@@ -1,12 +1,16 @@
 /* fork() in a process with runtimes: what the child may do, and that it never goes on as a worker. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <skua/stream.h>
 
 #include "support/with_runtime.h"
 
@@ -114,6 +118,57 @@ TEST(the_child_of_a_busy_process)
     }
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+
+/* A child shares the kernel's poller with its parent. It closes what it has no use for, and the parent's streams are
+ * watched as before. */
+static int echoes(void *arg)
+{
+    char byte;
+    while (skua_read(arg, &byte, 1) == 1)
+        CHECK_EQ(skua_write(arg, &byte, 1), 1);
+    return 0;
+}
+
+static int rounds_with(skua_stream *stream)
+{
+    char byte = 'x';
+    for (int i = 0; i < 10; i++)
+        if (skua_write(stream, &byte, 1) != 1 || skua_read(stream, &byte, 1) != 1)
+            return 1;
+    return 0;
+}
+
+TEST(the_child_closes_its_streams)
+{
+    if (!is_possible())
+        return;
+    skua_runtime *rt;
+    skua_stream *pair[2];
+    skua_task *task;
+    char byte;
+    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 2 }));
+    int fds[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(skua_stream_open(&pair[i], rt, fds[i]));
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .runtime = rt }, echoes, pair[1]));
+    CHECK_OK(rounds_with(pair[0]));
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        bool right = skua_read(pair[0], &byte, 1) == -ENOTSUP; /* there is nothing, and nobody to wait with */
+        skua_stream_close(pair[0]);
+        skua_stream_close(pair[1]);
+        right = right && fcntl(fds[0], F_GETFD) < 0 && fcntl(fds[1], F_GETFD) < 0;
+        _exit(right && skua_stream_open(&pair[0], rt, 0) == -ENOTSUP ? 0 : 1);
+    }
+    check_child(child);
+    CHECK_OK(rounds_with(pair[0]));
+    skua_stream_close(pair[0]);
+    CHECK_OK(skua_join(task, NULL));
+    skua_stream_close(pair[1]);
     CHECK_OK(skua_runtime_destroy(rt));
 }
 

@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/driver.h"
+#include "io/stream.h"
 #include "sched/wait.h"
+#include "skua/socket.h"
 
 #include "support/with_runtime.h"
 
@@ -18,6 +22,12 @@ static void run_for_real(skua_fiber_fn *body)
     static const uint32_t workers[] = { 1, 2, 8 };
     for (size_t i = 0; i < sizeof workers / sizeof workers[0]; i++)
         CHECK_EQ(run_on(workers[i], body, NULL), 0);
+}
+
+static int wait_for(struct skuai_source *source, enum skuai_direction direction)
+{
+    skua_op op;
+    return (int)skuai_call(skuai_source_wait_prepare(&op, source, direction));
 }
 
 static void make_pair(int fds[2]) { CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0); }
@@ -30,19 +40,16 @@ static void open_pair(struct skuai_source *sources[2])
         CHECK_OK(skuai_source_open(NULL, fds[i], false, &sources[i]));
 }
 
-static int wait_for(struct skuai_source *source, enum skuai_direction direction)
-{
-    skua_op op;
-    return (int)skuai_call(skuai_source_wait_prepare(&op, source, direction));
-}
-
 /* As streams do it. */
 static int read_byte(struct skuai_source *source, char *byte)
 {
+    uint32_t life;
+    if (!skuai_source_begin(source, &life))
+        return -EBADF;
     for (;;) {
+        if (!skuai_source_enter(source, life))
+            return -ECANCELED;
         uint64_t seen = skuai_source_readiness(source);
-        if (!skuai_source_enter(source))
-            return -EBADF;
         ssize_t n = skuai_readiness_has(seen, SKUAI_READING) ? read(source->fd, byte, 1) : (errno = EAGAIN, -1);
         int error = errno;
         if (n < 0 && error == EAGAIN)
@@ -52,7 +59,8 @@ static int read_byte(struct skuai_source *source, char *byte)
             return (int)n;
         if (error != EAGAIN)
             return -error;
-        int rc = wait_for(source, SKUAI_READING);
+        skua_op op;
+        int rc = (int)skuai_call(skuai_source_wait_in_prepare(&op, source, SKUAI_READING, life));
         if (rc < 0)
             return rc;
     }
@@ -60,7 +68,8 @@ static int read_byte(struct skuai_source *source, char *byte)
 
 static void write_byte(struct skuai_source *source, char byte)
 {
-    CHECK(skuai_source_enter(source));
+    uint32_t life;
+    CHECK(skuai_source_begin(source, &life) && skuai_source_enter(source, life));
     CHECK_EQ(write(source->fd, &byte, 1), 1);
     skuai_source_leave(source);
 }
@@ -241,3 +250,205 @@ static int with_a_thread(void *arg)
     return 0;
 }
 TEST(a_plain_thread_waits_for_a_descriptor) { run_for_real(with_a_thread); }
+
+/* ---- after a hangup --------------------------------------------------------------------------------------------- */
+
+/* Until the kernel takes no more. */
+static void fill(struct skuai_source *source)
+{
+    static const char block[4096];
+    uint64_t seen;
+    do
+        seen = skuai_source_readiness(source);
+    while (write(source->fd, block, sizeof block) > 0);
+    CHECK_EQ(errno, EAGAIN);
+    skuai_source_drained(source, seen, SKUAI_WRITING);
+}
+
+static void empty(int fd)
+{
+    char block[4096];
+    while (read(fd, block, sizeof block) > 0)
+        ;
+}
+
+/* Who sends no more may still read, slowly: nobody tries again and again meanwhile. */
+static int half_closed(void *arg)
+{
+    (void)arg;
+    struct skuai_source *source;
+    int fds[2];
+    char byte;
+    make_pair(fds);
+    CHECK_OK(skuai_source_open(NULL, fds[0], false, &source));
+    {
+        SKUA_DEADLINE(SKUA_MS);
+        CHECK_EQ(read_byte(source, &byte), -ETIMEDOUT);
+    }
+    CHECK_EQ(shutdown(fds[1], SHUT_WR), 0);
+    CHECK_EQ(read_byte(source, &byte), 0);
+    fill(source);
+    {
+        SKUA_DEADLINE(5 * SKUA_MS);
+        CHECK_EQ(wait_for(source, SKUAI_WRITING), -ETIMEDOUT);
+    }
+    empty(fds[1]);
+    CHECK_OK(wait_for(source, SKUAI_WRITING));
+    CHECK_EQ(read_byte(source, &byte), 0);
+    skuai_source_close(source);
+    close(fds[1]);
+    return 0;
+}
+TEST(half_closed_and_full) { run_for_real(half_closed); }
+
+/* A fifo's end is none if another writer comes. */
+static int fifo(void *arg)
+{
+    (void)arg;
+    struct skuai_source *source;
+    char path[] = "/tmp/skua-fifo-XXXXXX", byte = 'x';
+    CHECK(mkdtemp(path) != NULL);
+    CHECK_EQ(rmdir(path), 0);
+    CHECK_EQ(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK), writer = open(path, O_WRONLY | O_NONBLOCK);
+    CHECK(reader >= 0 && writer >= 0);
+    CHECK_OK(skuai_source_open(NULL, reader, false, &source));
+    {
+        SKUA_DEADLINE(SKUA_MS);
+        CHECK_EQ(read_byte(source, &byte), -ETIMEDOUT);
+    }
+    CHECK_EQ(close(writer), 0);
+    CHECK_EQ(read_byte(source, &byte), 0);
+    writer = open(path, O_WRONLY | O_NONBLOCK);
+    CHECK(writer >= 0);
+    {
+        SKUA_DEADLINE(5 * SKUA_MS);
+        uint64_t seen = skuai_source_readiness(source);
+        CHECK(read(source->fd, &byte, 1) < 0 && errno == EAGAIN);
+        skuai_source_drained(source, seen, SKUAI_READING);
+        CHECK_EQ(wait_for(source, SKUAI_READING), -ETIMEDOUT);
+    }
+    CHECK_EQ(write(writer, "y", 1), 1);
+    CHECK_EQ(read_byte(source, &byte), 1);
+    CHECK_EQ(byte, 'y');
+    skuai_source_close(source);
+    CHECK_EQ(close(writer), 0);
+    CHECK_EQ(unlink(path), 0);
+    return 0;
+}
+TEST(the_next_writer_of_a_fifo) { run_for_real(fifo); }
+
+/* ---- another life in the same memory ---------------------------------------------------------------------------- */
+
+/* Who was woken, and has not run yet when its stream is closed, finds another stream in the same memory: its bytes are
+ * not for him. */
+static int stale_reader(void *arg)
+{
+    char byte;
+    ssize_t n = skua_read(arg, &byte, 1);
+    CHECK(n == -ECANCELED);
+    return 0;
+}
+static int stale_writer(void *arg)
+{
+    static const char much[4000000];
+    size_t written;
+    ssize_t n = skua_write_all_counted(arg, much, sizeof much, &written);
+    CHECK(n == -ECANCELED);
+    CHECK(written < sizeof much);
+    return 0;
+}
+struct stale_future {
+    SKUA_FRAME;
+    struct { skua_stream *stream; } in;
+    skua_io io;
+    char byte;
+};
+SKUA_ASYNC(stale_future)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_read_start(&self->io, self->in.stream, &self->byte, 1));
+    CHECK(SKUA_RESULT(&self->io) == -ECANCELED);
+    SKUA_END(0);
+}
+
+static void until_somebody_waits(struct skuai_source *source)
+{
+    for (bool waits = false; !waits; skua_yield()) {
+        skuai_lock_acquire(&source->lock);
+        waits = source->waiters[SKUAI_READING].first != NULL || source->waiters[SKUAI_WRITING].first != NULL;
+        skuai_lock_release(&source->lock);
+    }
+}
+/* As the driver would: whoever waits is woken, and runs when this task waits or another worker takes him. */
+static void wake_all(struct skuai_source *source)
+{
+    skuai_source_event(source, (uint32_t)(skuai_source_readiness(source) >> 32), SKUAI_READY_READ | SKUAI_READY_WRITE);
+}
+
+static int next_life(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 60; i++) {
+        skua_stream *old[2], *young[2];
+        skua_task *task;
+        char byte = 'n';
+        CHECK_OK(skua_stream_pair(old, NULL));
+        if (i % 3 == 0)
+            CHECK_OK(skua_spawn(&task, stale_reader, old[0]));
+        else if (i % 3 == 1)
+            CHECK_OK(skua_spawn(&task, stale_writer, old[0]));
+        else
+            CHECK_OK(SKUA_SPAWN(&task, stale_future, .stream = old[0]));
+        until_somebody_waits(skuai_stream_source(old[0]));
+        wake_all(skuai_stream_source(old[0]));
+        skua_stream_close(old[0]);
+        CHECK_OK(skua_stream_pair(young, NULL));
+        CHECK_EQ(write(skua_stream_fd(young[1]), &byte, 1), 1);
+        CHECK_OK(skua_join(task, NULL));
+        CHECK_EQ(skua_read(young[0], &byte, 1), 1);
+        CHECK_EQ(byte, 'n');
+        CHECK(read(skua_stream_fd(young[1]), &byte, 1) < 0 && errno == EAGAIN);
+        skua_stream_close(old[1]);
+        skua_stream_close(young[0]);
+        skua_stream_close(young[1]);
+    }
+    return 0;
+}
+TEST(woken_by_the_life_before) { run_for_real(next_life); }
+
+static int stale_acceptor(void *arg)
+{
+    skua_stream *stream;
+    CHECK_EQ(skua_accept(arg, &stream, NULL), -ECANCELED);
+    return 0;
+}
+static int next_listener(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        skua_stream *pair[2], *streams[2];
+        skua_listener *old, *young;
+        skua_address address;
+        skua_task *task;
+        CHECK_OK(skua_stream_pair(pair, NULL));
+        struct skuai_source *source = skuai_stream_source(pair[0]);
+        skua_stream_close(pair[1]);
+        skua_stream_close(pair[0]);
+        CHECK_OK(skua_listen(&old, "tcp://127.0.0.1:0", NULL)); /* in the memory of pair[0] */
+        CHECK_OK(skua_spawn(&task, stale_acceptor, old));
+        until_somebody_waits(source);
+        wake_all(source);
+        skua_listener_close(old);
+        CHECK_OK(skua_listen(&young, "tcp://127.0.0.1:0", NULL));
+        CHECK_OK(skua_listener_address(young, &address));
+        CHECK_OK(skua_connect_to(&streams[0], &address, NULL));
+        CHECK_OK(skua_join(task, NULL));
+        CHECK_OK(skua_accept(young, &streams[1], NULL));
+        skua_stream_close(streams[0]);
+        skua_stream_close(streams[1]);
+        skua_listener_close(young);
+    }
+    return 0;
+}
+TEST(an_acceptor_woken_by_the_life_before) { run_for_real(next_listener); }

@@ -289,6 +289,77 @@ static int selects(void *arg)
 }
 TEST(streams_as_arms) { run_for_real(selects); }
 
+/* ---- what comes in pieces --------------------------------------------------------------------------------------- */
+
+/* A read may end before what there is to read does: at urgent data, and where descriptors came with the bytes. */
+static void send_with_descriptor(int socket, char byte)
+{
+    struct iovec vector = { &byte, 1 };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control,
+                              .msg_controllen = sizeof control };
+    memset(&control, 0, sizeof control);
+    control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+                                       .cmsg_type = SCM_RIGHTS };
+    memcpy(CMSG_DATA(&control.header), &socket, sizeof socket);
+    CHECK_EQ(sendmsg(socket, &message, 0), 1);
+}
+static int reads_three(void *arg)
+{
+    char got[100];
+    ssize_t done = 0, n;
+    while (done < 3 && (n = skua_read(arg, got + done, sizeof got - (size_t)done)) > 0)
+        done += n;
+    CHECK_EQ(done, 3);
+    CHECK(memcmp(got, "abc", 3) == 0);
+    return 0;
+}
+static void make_tcp_pair(skua_stream *pair[2])
+{
+    skua_listener *listener;
+    skua_address address;
+    CHECK_OK(skua_listen(&listener, "tcp://127.0.0.1:0", NULL));
+    CHECK_OK(skua_listener_address(listener, &address));
+    CHECK_OK(skua_connect_to(&pair[0], &address, NULL));
+    CHECK_OK(skua_accept(listener, &pair[1], NULL));
+    skua_listener_close(listener);
+}
+static int pieces(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        skua_stream *pair[2];
+        skua_task *reader;
+        if (i == 0)
+            make_tcp_pair(pair);
+        else
+            CHECK_OK(skua_stream_pair(pair, NULL));
+        int fd = skua_stream_fd(pair[1]);
+        char byte;
+        {
+            SKUA_DEADLINE(SKUA_MS); /* so that it is waited for what comes */
+            CHECK_EQ(skua_read(pair[0], &byte, 1), -ETIMEDOUT);
+        }
+        CHECK_EQ(send(fd, "a", 1, 0), 1);
+        if (i == 2)
+            send_with_descriptor(fd, 'b');
+        else if (send(fd, "!", 1, MSG_OOB) == 1 || i == 0)
+            CHECK_EQ(send(fd, "b", 1, 0), 1);
+        else
+            CHECK_EQ(send(fd, "b", 1, 0), 1); /* a kernel without out-of-band data on unix sockets */
+        CHECK_EQ(send(fd, "c", 1, 0), 1);
+        CHECK_OK(skua_spawn(&reader, reads_three, pair[0]));
+        CHECK_OK(skua_join(reader, NULL));
+        skua_stream_close(pair[0]);
+        skua_stream_close(pair[1]);
+    }
+    return 0;
+}
+TEST(reads_that_end_before_what_there_is) { run_for_real(pieces); }
+
 static void *client_thread(void *arg)
 {
     struct {

@@ -1,0 +1,424 @@
+/* Streams and sockets with each of their system calls failing: a server and its clients over TCP and unix sockets,
+ * pipes of tasks and of a plain thread. What the kernel asks to try again is never noticed: every byte arrives. An
+ * error is told to who called; what was being made is unmade. No descriptor and no byte is left over, and nobody waits
+ * for ever. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <skua/socket.h>
+#include <skua/stream.h>
+
+#include "support/faults.h"
+#include "support/test.h"
+
+enum { CLIENTS = 2, BYTES = 600, BLOCK = 200 };
+
+/* The ways of recv, send and the like that nobody notices (faults.def), and those of accept4. */
+enum { SOFT_WAYS = 3, ACCEPT_SOFT_WAYS = 6 };
+
+static bool is_soft(void)
+{
+    static const enum fault moving[] = { FAULT_readv, FAULT_writev, FAULT_recv, FAULT_recvmsg, FAULT_send,
+                                         FAULT_sendmsg };
+    for (size_t i = 0; i < sizeof moving / sizeof moving[0]; i++)
+        for (int way = 0; way < SOFT_WAYS; way++)
+            if (faults_is_armed(moving[i], way))
+                return true;
+    for (int way = 0; way < ACCEPT_SOFT_WAYS; way++)
+        if (faults_is_armed(FAULT_accept4, way))
+            return true;
+    return faults_is_armed(FAULT_connect, 0); /* EINTR: it goes on */
+}
+
+/* True: done. False: failed, as it may, and not with what is the library's own business. */
+static bool done(int64_t rc)
+{
+    if (rc >= 0)
+        return true;
+    if (is_soft() || !faults_may_refuse())
+        test_fail(__FILE__, __LINE__, "%s (%lld), though nothing was refused", skua_strerror((int)rc), (long long)rc);
+    CHECK(rc != -EINTR && rc != -EAGAIN && rc != -EINPROGRESS && rc != -EBADF && rc != -ENOTSUP);
+    return false;
+}
+
+/* What the other side sees of an error is none of its own: the end, or a reset. */
+static bool has_ended_well(ssize_t n, size_t wanted)
+{
+    if (n == (ssize_t)wanted)
+        return true;
+    if (n >= 0)
+        n = -ECONNRESET;
+    return done(n);
+}
+
+struct life {
+    const char *address; /* NULL: no sockets */
+    skua_runtime *rt;
+    uint32_t workers;
+    uint64_t served;     /* __atomic */
+};
+
+/* ---- a server and clients --------------------------------------------------------------------------------------- */
+
+static int echo(void *arg)
+{
+    skua_stream *peer = arg;
+    char block[BLOCK];
+    ssize_t n;
+    while ((n = skua_read(peer, block, sizeof block)) > 0) {
+        struct iovec halves[2] = { { block, (size_t)n / 2 }, { block + n / 2, (size_t)(n - n / 2) } };
+        ssize_t sent = skua_writev(peer, halves, 2);
+        if (sent >= 0 && sent < n)
+            sent = skua_write_all(peer, block + sent, (size_t)(n - sent));
+        if (sent < 0) {
+            n = sent;
+            break;
+        }
+    }
+    (void)done(n);
+    skua_stream_close(peer);
+    return 0;
+}
+
+static int serve(void *arg)
+{
+    skua_listener *listener = arg;
+    skua_stream *peer;
+    int rc;
+    while ((rc = skua_accept(listener, &peer, NULL)) >= 0)
+        if (!done(skua_go(echo, peer)))
+            skua_stream_close(peer);
+    CHECK(skua_listener_turned_away(listener) == 0 || faults_may_refuse());
+    skua_listener_close(listener); /* whoever waits to be accepted learns of it */
+    if (rc != -ECANCELED)
+        (void)done(rc);
+    return 0;
+}
+
+static void converse(skua_stream *stream)
+{
+    char sent[BYTES], got[BYTES];
+    struct iovec halves[2] = { { got, 7 }, { got + 7, BYTES - 7 } };
+    for (int i = 0; i < BYTES; i++)
+        sent[i] = (char)(i * 7);
+    if (!has_ended_well(skua_write_all(stream, sent, BYTES), BYTES))
+        return;
+    ssize_t n = skua_readv(stream, halves, 2); /* some */
+    if (!done(n == 0 ? -ECONNRESET : n))
+        return;
+    if (!has_ended_well(skua_read_exactly(stream, got + n, BYTES - (size_t)n, NULL), BYTES - (size_t)n))
+        return;
+    CHECK(memcmp(sent, got, BYTES) == 0);
+    if (done(skua_stream_shutdown_write(stream)))
+        (void)has_ended_well(skua_read(stream, got, 1), 0);
+}
+
+struct client {
+    struct life *life;
+    const skua_address *address;
+};
+static int client(void *arg)
+{
+    struct client *self = arg;
+    skua_stream *stream;
+    if (!done(skua_connect_to(&stream, self->address, NULL)))
+        return 0;
+    converse(stream);
+    skua_stream_close(stream);
+    __atomic_fetch_add(&self->life->served, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void serve_clients(struct life *life)
+{
+    skua_listener *listener;
+    skua_address address;
+    skua_task *server, *clients[CLIENTS];
+    struct client self = { life, &address };
+    if (!done(skua_listen(&listener, life->address, &(skua_socket_options){ .replace_file = true })))
+        return;
+    CHECK_OK(skua_listener_address(listener, &address));
+    if (done(skua_spawn(&server, serve, listener))) {
+        for (int i = 0; i < CLIENTS; i++)
+            if (!done(skua_spawn(&clients[i], client, &self)))
+                clients[i] = NULL;
+        for (int i = 0; i < CLIENTS; i++)
+            if (clients[i] != NULL)
+                CHECK_OK(skua_join(clients[i], NULL));
+        skua_cancel(server);
+        CHECK_OK(skua_join(server, NULL));
+    } else {
+        skua_listener_close(listener);
+    }
+}
+
+/* ---- pairs and pipes -------------------------------------------------------------------------------------------- */
+
+static int echo_one(void *arg)
+{
+    skua_stream **ends = arg; /* in, out */
+    char block[BLOCK];
+    ssize_t n = skua_read_exactly(ends[0], block, sizeof block, NULL);
+    if (has_ended_well(n, sizeof block))
+        (void)has_ended_well(skua_write_all(ends[1], block, sizeof block), sizeof block);
+    for (int i = 0; i < 2; i++)
+        skua_stream_close(ends[i]);
+    return 0;
+}
+
+/* Descriptors of the test's own, which the library closes with the stream. */
+static bool open_own(skua_stream **stream, skua_runtime *rt, int fd)
+{
+    if (!done(skua_stream_open(stream, rt, fd))) {
+        CHECK_EQ(close(fd), 0);
+        return false;
+    }
+    faults_count(FAULTS_DESCRIPTORS, 1);
+    return true;
+}
+
+static void through_pipes(struct life *life)
+{
+    int there[2], back[2];
+    skua_stream *near[2] = { NULL, NULL }, *far[2] = { NULL, NULL };
+    skua_stream **ends[4] = { &far[0], &near[0], &near[1], &far[1] };
+    skua_task *task = NULL;
+    char sent[BLOCK], got[BLOCK];
+    CHECK_EQ(pipe(there), 0);
+    CHECK_EQ(pipe(back), 0);
+    int fds[4] = { there[0], there[1], back[0], back[1] };
+    bool all = true;
+    for (int i = 0; i < 4; i++)
+        if (!open_own(ends[i], life->rt, fds[i])) {
+            *ends[i] = NULL;
+            all = false;
+        }
+    memset(sent, 'p', sizeof sent);
+    skua_spawn_attr attr = { .runtime = life->rt };
+    if (all && done(skua_spawn_with(&task, &attr, echo_one, far))) {
+        if (has_ended_well(skua_write_all(near[0], sent, sizeof sent), sizeof sent) &&
+            has_ended_well(skua_read_exactly(near[1], got, sizeof got, NULL), sizeof got))
+            CHECK(memcmp(sent, got, sizeof sent) == 0);
+    } else {
+        task = NULL;
+        for (int i = 0; i < 2; i++)
+            if (far[i] != NULL)
+                skua_stream_close(far[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        if (near[i] != NULL)
+            skua_stream_close(near[i]);
+    if (task != NULL)
+        CHECK_OK(skua_join(task, NULL));
+}
+
+/* Nobody reads: EPIPE, and no signal. */
+static void into_nothing(struct life *life)
+{
+    int fds[2];
+    skua_stream *stream;
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(close(fds[0]), 0);
+    if (!open_own(&stream, life->rt, fds[1]))
+        return;
+    ssize_t n = skua_write(stream, "x", 1);
+    CHECK(n < 0);
+    if (n != -EPIPE)
+        (void)done(n);
+    skua_stream_close(stream);
+}
+
+static void in_a_pair(struct life *life)
+{
+    skua_stream *pair[2];
+    skua_task *task;
+    if (!done(skua_stream_pair(pair, &(skua_socket_options){ .runtime = life->rt })))
+        return;
+    if (done(skua_spawn_with(&task, &(skua_spawn_attr){ .runtime = life->rt }, echo, pair[1]))) {
+        converse(pair[0]);
+        skua_stream_close(pair[0]);
+        CHECK_OK(skua_join(task, NULL));
+    } else {
+        skua_stream_close(pair[0]);
+        skua_stream_close(pair[1]);
+    }
+}
+
+/* ---- lives ------------------------------------------------------------------------------------------------------ */
+
+static int body(void *arg)
+{
+    struct life *life = arg;
+    if (life->address != NULL) {
+        serve_clients(life);
+    } else {
+        in_a_pair(life);
+        through_pipes(life);
+        into_nothing(life);
+    }
+    (void)skua_sleep(SKUA_MS / 10); /* a worker waits in the poller for a time */
+    return 0;
+}
+
+static void *thread_body(void *arg)
+{
+    struct life *life = arg;
+    in_a_pair(life);
+    through_pipes(life);
+    into_nothing(life);
+    return NULL;
+}
+
+static void live(void *arg)
+{
+    struct life *life = arg;
+    skua_config config = faults_config(life->workers, true);
+    life->served = 0;
+    if (!faults_done(skua_runtime_create(&life->rt, &config)))
+        return;
+    (void)done(skua_block_on(life->rt, body, life));
+    if (life->address == NULL) {
+        pthread_t thread;
+        CHECK_EQ(pthread_create(&thread, NULL, thread_body, life), 0);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+    } else {
+        CHECK(life->served == CLIENTS || faults_may_refuse());
+    }
+    CHECK_EQ(skua_runtime_shutdown(life->rt, SKUA_NEVER, SKUA_NEVER), 0);
+    CHECK_EQ(skua_runtime_destroy(life->rt), 0);
+    if (life->address != NULL && strncmp(life->address, "unix:/", 6) == 0)
+        (void)unlink(life->address + 5); /* where it could not be removed */
+}
+
+#define LIVE(address_, ...)                                           \
+    do {                                                              \
+        struct life life_ = { .address = (address_), .workers = 2 };  \
+        FAULTS_EACH(live, &life_, __VA_ARGS__);                       \
+    } while (0)
+
+#define TCP "tcp://127.0.0.1:0"
+
+TEST(bytes_over_tcp) { LIVE(TCP, FAULT_recv, FAULT_recvmsg, FAULT_send, FAULT_sendmsg, FAULT_shutdown); }
+
+TEST(bytes_over_unix_sockets_and_pipes)
+{
+    LIVE(NULL, FAULT_recvmsg, FAULT_send, FAULT_sendmsg, FAULT_readv, FAULT_writev, FAULT_sigtimedwait);
+}
+
+TEST(connections) { LIVE(TCP, FAULT_accept4, FAULT_connect, FAULT_socket, FAULT_setsockopt, FAULT_getsockopt); }
+
+TEST(listeners) { LIVE(TCP, FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_open, FAULT_malloc); }
+
+TEST(unix_listeners)
+{
+    LIVE("unix:/tmp/skua-fault-io", FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_lstat, FAULT_unlink,
+         FAULT_connect, FAULT_socket, FAULT_malloc);
+}
+
+TEST(descriptors_of_others) { LIVE(NULL, FAULT_socketpair, FAULT_fcntl, FAULT_getsockopt, FAULT_close); }
+
+TEST(the_poller)
+{
+    LIVE(TCP, FAULT_epoll_create1, FAULT_eventfd, FAULT_epoll_ctl, FAULT_epoll_wait, FAULT_epoll_pwait2, FAULT_read,
+         FAULT_write);
+    LIVE(NULL, FAULT_epoll_ctl, FAULT_epoll_wait, FAULT_epoll_pwait2, FAULT_close);
+}
+
+TEST(memory) { LIVE(TCP, FAULT_application_alloc, FAULT_malloc); }
+
+/* Descriptors run out: each connection is taken, and given back. Its other side learns of it. */
+static int is_turned_away(void *arg)
+{
+    skua_stream *stream;
+    char byte;
+    CHECK_OK(skua_connect_to(&stream, arg, NULL));
+    ssize_t n = skua_read(stream, &byte, 1);
+    CHECK(n == 0 || n == -ECONNRESET);
+    skua_stream_close(stream);
+    return 0;
+}
+static int turns_away(void *arg)
+{
+    skua_listener *listener;
+    skua_address address;
+    skua_task *server;
+    (void)arg;
+    CHECK_OK(skua_listen(&listener, TCP, NULL));
+    CHECK_OK(skua_listener_address(listener, &address));
+    CHECK_OK(skua_spawn(&server, serve, listener));
+    for (uint64_t i = 1; i <= 3; i++) {
+        faults_arm(FAULT_accept4, 6, 1, 1);
+        CHECK_OK(is_turned_away(&address));
+        while (skua_listener_turned_away(listener) < i)
+            CHECK_OK(skua_sleep(SKUA_MS / 10));
+    }
+    faults_disarm();
+    struct life life = { .served = 0 };
+    struct client self = { &life, &address };
+    CHECK_OK(client(&self));
+    CHECK_EQ(skua_listener_turned_away(listener), 3);
+    skua_cancel(server);
+    CHECK_OK(skua_join(server, NULL));
+    return 0;
+}
+TEST(no_descriptor_for_a_connection)
+{
+    skua_config config = faults_config(2, true);
+    skua_runtime *rt;
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_EQ(skua_block_on(rt, turns_away, NULL), 0);
+    CHECK_EQ(skua_runtime_destroy(rt), 0);
+}
+
+/* A listener is closed under who rests, having turned one away. */
+static int accepts(void *arg)
+{
+    skua_stream *peer;
+    CHECK_EQ(skua_accept(arg, &peer, NULL), -ECANCELED);
+    return 0;
+}
+static int closes_under_rest(void *arg)
+{
+    skua_listener *listener;
+    skua_address address;
+    skua_task *server;
+    (void)arg;
+    CHECK_OK(skua_listen(&listener, TCP, NULL));
+    CHECK_OK(skua_listener_address(listener, &address));
+    faults_arm(FAULT_accept4, 6, 1, 1);
+    CHECK_OK(skua_spawn(&server, accepts, listener));
+    CHECK_OK(is_turned_away(&address));
+    skua_listener_close(listener);
+    CHECK_OK(skua_join(server, NULL));
+    faults_disarm();
+    return 0;
+}
+TEST(closed_while_descriptors_are_out)
+{
+    skua_config config = faults_config(2, true);
+    skua_runtime *rt;
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    for (int i = 0; i < 20; i++)
+        CHECK_EQ(skua_block_on(rt, closes_under_rest, NULL), 0);
+    CHECK_EQ(skua_runtime_destroy(rt), 0);
+}
+
+/* Anything at once. */
+TEST(by_chance)
+{
+    static const enum fault calls[] = {
+        FAULT_recv,     FAULT_recvmsg,       FAULT_send,    FAULT_sendmsg,    FAULT_readv,      FAULT_writev,
+        FAULT_accept4,  FAULT_connect,       FAULT_socket,  FAULT_socketpair, FAULT_epoll_ctl,  FAULT_epoll_wait,
+        FAULT_eventfd,  FAULT_epoll_create1, FAULT_fcntl,   FAULT_getsockopt, FAULT_setsockopt, FAULT_epoll_pwait2,
+        FAULT_shutdown, FAULT_close,         FAULT_read,    FAULT_write,      FAULT_bind,       FAULT_listen,
+        FAULT_malloc,   FAULT_getsockname,   FAULT_syscall, FAULT_open,       FAULT_sigtimedwait,
+    };
+    for (uint64_t i = 0; i < test_scaled(300); i++) {
+        struct life life = { .address = i % 2 == 0 ? TCP : NULL, .workers = 1 + (uint32_t)i % 3 };
+        faults_by_chance(calls, sizeof calls / sizeof calls[0], test_seed() + i, i % 3 == 0 ? 100 : 15, live, &life);
+    }
+}

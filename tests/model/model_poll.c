@@ -1,0 +1,540 @@
+/* Who looks into the poller and when (sched/poll.c, K1 … K5, with parker.h and idle.c): at most one is in it at a time;
+ * no event is left unseen while all sleep; one of the sleepers is always in the poller; a token is never lost, wherever
+ * its owner sleeps; a poller that is made while workers go to sleep is slept in; and if all workers compute the guard
+ * looks. First by bare sleepers, then by worker.c and guard.c.
+ */
+/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c*/
+/* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
+#include "model/world.h"
+
+enum { EVENT = 1, KICK = 0x100 };
+
+/* ---- a kernel --------------------------------------------------------------------------------------------------- */
+
+static struct poller {
+    struct skuai_poller base;
+    int waits; /* plain: whoever waits, one at a time */
+} poller;
+static skua_word32 kernel; /* events that nobody has seen, and KICK: also what is slept on */
+static unsigned inside, sent, delivered, kicks;
+static void (*when_delivered)(unsigned event);
+
+static void wait_for_events(struct skuai_poller *of, struct skuai_poll_batch *batch, uint64_t until_ns)
+{
+    uint32_t seen;
+    mc_assert(of == &poller.base && inside++ == 0, "two are in the poller at once");
+    SKUAI_WRITE(poller.waits, SKUAI_READ(poller.waits) + 1);
+    while ((seen = skuai_exchange_32(&kernel, 0, SKUAI_ACQ_REL)) == 0 && until_ns != 0) {
+        if (until_ns == SKUA_NEVER) {
+            mc_futex_wait(&kernel, 0);
+        } else if (!mc_futex_wait_timed(&kernel, 0)) {
+            world_now = until_ns > world_now ? until_ns : world_now;
+            break;
+        }
+    }
+    batch->count = 0;
+    for (uint32_t i = 0; i < seen % KICK; i++)
+        batch->events[batch->count++] = (struct skuai_poll_event){ .token = i, .ready = 1 };
+    inside--;
+}
+
+static void deliver(struct skuai_poller *of, const struct skuai_poll_batch *batch)
+{
+    mc_assert(of == &poller.base && batch->count != 0, "nothing to deliver");
+    for (uint32_t i = 0; i < batch->count; i++) {
+        unsigned event = delivered++;
+        mc_assert(event < sent, "an event was delivered twice");
+        if (when_delivered != NULL)
+            when_delivered(event);
+    }
+}
+
+static void kick(void *of)
+{
+    mc_assert(of == &poller.base, "the wrong poller");
+    kicks++;
+    skuai_or_32(&kernel, KICK, SKUAI_ACQ_REL);
+    mc_futex_wake(&kernel, 1);
+}
+
+static const struct skuai_poll_hooks hooks = { .wait = wait_for_events, .deliver = deliver, .kick = kick };
+
+/* The outside. */
+static void sender(void *arg)
+{
+    (void)arg;
+    sent++;
+    skuai_add_32(&kernel, EVENT, SKUAI_ACQ_REL);
+    mc_futex_wake(&kernel, 1);
+}
+
+/* As driver.c's make_driver(). */
+static void beginner(void *arg)
+{
+    (void)arg;
+    mc_assert(skuai_poll_begin(&sched.poll, &poller.base), "nobody else makes one");
+    skuai_schedule_wake_one(&sched);
+}
+
+/* ---- the rest of the world -------------------------------------------------------------------------------------- */
+
+static skua_task tasks[WORLD_TASKS];
+static unsigned runs[WORLD_TASKS];
+static skua_word32 computing; /* 1: the hogs have what they compute for */
+static int guard_thread;
+
+void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
+{
+    if (skuai_exchange_64(&of->timer_next, SKUA_NEVER, SKUAI_ACQ_REL) <= now_ns)
+        runs[0]++;
+}
+
+int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker)
+{
+    (void)sim;
+    (void)parker;
+    guard_thread = mc_thread_named("guard", thread->entry, thread->arg);
+    mc_allow_blocked(guard_thread);
+    return 0;
+}
+void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
+{
+    (void)sim;
+    (void)thread;
+    mc_fail("nobody stops the guard here");
+}
+
+static void reset(uint32_t nworkers, bool has_poller)
+{
+    world_reset(nworkers);
+    memset(&poller, 0, sizeof poller);
+    memset(tasks, 0, sizeof tasks);
+    memset(runs, 0, sizeof runs);
+    poller.base.hooks = &hooks;
+    kernel.raw = computing.raw = 0;
+    inside = sent = delivered = kicks = 0;
+    when_delivered = NULL;
+    if (has_poller)
+        (void)skuai_poll_begin(&sched.poll, &poller.base);
+    mc_name(&sched.poll.owner, "owner");
+    mc_name(&sched.poll.poller, "poller");
+    mc_name(&kernel, "kernel");
+}
+
+static void all_is_seen(void)
+{
+    mc_assert(kernel.raw % KICK == 0 && delivered == sent, "all sleep, and an event was left unseen");
+    mc_assert(skuai_load_32(&sched.poll.owner, SKUAI_RELAXED) == SKUAI_POLL_BLOCKED, "all sleep, nobody in the poller");
+    mc_assert(inside == 1, "all sleep, and not one in the poller");
+}
+
+#define SEARCH .stale = 1, .max_executions = 100000, .random = 10000
+#define FEWER .stale = 1, .max_executions = 30000, .random = 5000
+
+/* ---- bare sleepers ---------------------------------------------------------------------------------------------- */
+
+static struct skuai_deque *const work = &world_workers[0].worker.deque;
+
+/* Where a sleeper sleeps, and known-wrong ways of it. */
+typedef bool sleep_fn(struct skuai_parker *parker, struct skuai_poll_batch *batch);
+static bool sleep_rightly(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+{
+    bool token;
+    if (!skuai_poll_sleep(&sched.poll, batch, parker, SKUA_NEVER, &token))
+        token = skuai_env_park(&sched.env, parker, SKUA_NEVER);
+    return token;
+}
+static sleep_fn *how;
+
+static void look(struct skuai_poll_batch *batch)
+{
+    if (skuai_poll_poller(&sched.poll) != NULL && skuai_poll_look(&sched.poll, batch, world_now))
+        skuai_poll_deliver(&sched.poll, batch);
+}
+
+/* As find(): looks, takes, settles, sleeps, delivers. One that finds work computes for ever. */
+static void sleeper(void *arg)
+{
+    uint32_t self = (uint32_t)(uintptr_t)arg;
+    struct skuai_worker *worker = world_pointers[self];
+    void *item;
+    world_self[mc.current] = worker;
+    for (bool searching = true;;) {
+        if (skuai_deque_take(work, &item, 1, 1) == 1) {
+            runs[(skua_task *)item - tasks]++;
+            if (searching) {
+                skuai_idle_found(&sched.idle);
+                skuai_schedule_wake_one(&sched);
+            }
+            return;
+        }
+        skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
+        if (skuai_deque_count(work) == 0)
+            how(&worker->parker, &worker->polled);
+        searching = !skuai_idle_leave(&sched.idle, self);
+        skuai_poll_deliver(&sched.poll, &worker->polled);
+        worker->polled.count = 0;
+        searching = searching || skuai_idle_search(&sched.idle);
+    }
+}
+/* As an awake worker between its tasks, or as the guard. */
+static struct skuai_poll_batch looked;
+static void looker(void *arg)
+{
+    (void)arg;
+    look(&looked);
+}
+static void producer(void *arg)
+{
+    unsigned count = (unsigned)(uintptr_t)arg;
+    for (unsigned i = 0; i < count; i++) {
+        skuai_deque_push(work, &tasks[i], SKUAI_SEQ_CST);
+        skuai_schedule_wake_one(&sched);
+    }
+}
+
+static void sleepers(uint32_t count, bool has_poller)
+{
+    reset(count, has_poller);
+    how = sleep_rightly;
+    for (uint32_t i = 0; i < count; i++) {
+        skuai_add_64(&sched.idle.counts, UINT64_C(1) << 32, SKUAI_RELAXED); /* each searches */
+        mc_allow_blocked(mc_thread(sleeper, (void *)(uintptr_t)i));
+    }
+}
+
+static void events_setup(void)
+{
+    sleepers(2, true);
+    mc_thread(sender, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(events, .setup = events_setup, .finish = all_is_seen, SEARCH);
+
+static void one_sleeper_setup(void)
+{
+    sleepers(1, true);
+    mc_thread(sender, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(one_sleeper, .setup = one_sleeper_setup, .finish = all_is_seen, .bound = 4, .max_executions = 100000);
+
+/* K3: whoever meets a look waits for its end, and sleeps in the poller. */
+static void looks_setup(void)
+{
+    sleepers(1, true);
+    mc_thread(looker, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(looks, .setup = looks_setup, .finish = all_is_seen, .bound = 3, .max_executions = 100000);
+
+/* Work for one who may be in the poller or not, with an event in between. */
+static void work_finish(void)
+{
+    mc_assert(runs[0] == 1, "all sleep, and what lies in the deque is left");
+    mc_assert(skuai_load_64(&sched.idle.counts, SKUAI_RELAXED) == 1, "the other sleeps");
+    all_is_seen();
+}
+static void work_setup(void)
+{
+    sleepers(2, true);
+    mc_thread(producer, (void *)1);
+    mc_thread(sender, NULL);
+}
+MC_TEST(works, .setup = work_setup, .finish = work_finish, SEARCH);
+
+static void alone_finish(void) { mc_assert(runs[0] == 1, "all sleep, and what lies in the deque is left"); }
+static void alone_setup(void)
+{
+    sleepers(1, true);
+    mc_thread(producer, (void *)1);
+    mc_thread(sender, NULL);
+}
+MC_TEST(alone, .setup = alone_setup, .finish = alone_finish, .bound = 4, .max_executions = 100000);
+
+/* K5. Who makes the poller goes away. */
+static void begin_setup(void)
+{
+    sleepers(1, false);
+    mc_thread(beginner, NULL);
+}
+MC_TEST(begins, .setup = begin_setup, .finish = all_is_seen, .bound = 4, .max_executions = 100000);
+static void begin_two_setup(void)
+{
+    sleepers(2, false);
+    mc_thread(beginner, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(begins_for_two, .setup = begin_two_setup, .finish = all_is_seen, SEARCH);
+
+/* ---- tokens ----------------------------------------------------------------------------------------------------- */
+
+/* One that sleeps until both givers have posted: in the poller each time, or on its parker if another is in there. */
+static skua_word32 posted[2];
+static void token_owner(void *arg)
+{
+    struct skuai_worker *worker = arg;
+    while (skuai_load_32(&posted[0], SKUAI_RELAXED) == 0 || skuai_load_32(&posted[1], SKUAI_RELAXED) == 0) {
+        how(&worker->parker, &worker->polled);
+        skuai_poll_deliver(&sched.poll, &worker->polled);
+        worker->polled.count = 0;
+    }
+}
+static void giver(void *arg)
+{
+    skuai_store_32(&posted[(uintptr_t)arg], 1, SKUAI_RELAXED);
+    skuai_env_unpark(&sched.env, &world_pointers[0]->parker);
+}
+static void give_to(sleep_fn *sleeps)
+{
+    reset(1, true);
+    posted[0].raw = posted[1].raw = 0;
+    how = sleeps;
+    mc_thread(token_owner, world_pointers[0]);
+    mc_thread(giver, (void *)0);
+    mc_thread(giver, (void *)1);
+}
+static void tokens_setup(void) { give_to(sleep_rightly); }
+static void tokens_finish(void)
+{
+    mc_assert(kicks <= 2 && inside == 0, "more kicks than tokens");
+    mc_assert(skuai_load_32(&sched.poll.owner, SKUAI_RELAXED) == SKUAI_POLL_FREE, "who is awake is not in the poller");
+    mc_assert(sched.poll.looked_ns.raw == 0, "nobody looked");
+}
+MC_TEST(tokens, .setup = tokens_setup, .finish = tokens_finish, .bound = 4, .max_executions = 100000);
+
+/* An event comes in between: the owner sleeps again while a giver is about to kick. */
+static void tokens_and_event_setup(void)
+{
+    tokens_setup();
+    mc_thread(sender, NULL);
+}
+MC_TEST(tokens_and_an_event, .setup = tokens_and_event_setup, .finish = tokens_finish, SEARCH);
+
+/* The token is a message, also in the poller. */
+static int message;
+static void taker(void *arg)
+{
+    struct skuai_worker *worker = arg;
+    while (!sleep_rightly(&worker->parker, &worker->polled))
+        skuai_pause();
+    mc_assert(SKUAI_READ(message) == 7, "the token came without what was done before it");
+}
+static void teller(void *arg)
+{
+    (void)arg;
+    SKUAI_WRITE(message, 7);
+    skuai_env_unpark(&sched.env, &world_pointers[0]->parker);
+}
+static void message_setup(void)
+{
+    reset(1, true);
+    message = 0;
+    mc_thread(taker, world_pointers[0]);
+    mc_thread(teller, NULL);
+}
+MC_TEST(message_in_the_poller, .setup = message_setup, .bound = MC_UNBOUNDED);
+
+/* The time comes to who sleeps in the poller. */
+static void timed(void *arg)
+{
+    struct skuai_worker *worker = arg;
+    bool token = true;
+    while (!skuai_poll_sleep(&sched.poll, &worker->polled, &worker->parker, world_now + 10, &token))
+        skuai_pause();
+    mc_assert(!token && worker->polled.count == 0 && world_now >= 1010, "neither a token nor an event, nor the time");
+}
+static void timed_setup(void)
+{
+    reset(1, true);
+    mc_thread(timed, world_pointers[0]);
+}
+MC_TEST(time_out, .setup = timed_setup, .bound = MC_UNBOUNDED);
+
+/* ---- known wrong ------------------------------------------------------------------------------------------------ */
+
+static bool take(enum skuai_poll_owner as, uint32_t *seen)
+{
+    *seen = SKUAI_POLL_FREE;
+    return skuai_cas_32(&sched.poll.owner, seen, (uint32_t)as, SKUAI_ACQUIRE);
+}
+
+/* K3 left out: who meets a look parks. */
+static bool sleep_beside_a_look(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+{
+    uint32_t seen;
+    if (!take(SKUAI_POLL_BLOCKED, &seen))
+        return skuai_env_park(&sched.env, parker, SKUA_NEVER);
+    skuai_store_32(&sched.poll.owner, SKUAI_POLL_FREE, SKUAI_RELEASE);
+    return sleep_rightly(parker, batch);
+}
+static void beside_setup(void) { looks_setup(); how = sleep_beside_a_look; }
+MC_TEST_MUST_FAIL(beside_a_look, "all sleep", .setup = beside_setup, .finish = all_is_seen);
+
+/* K2 left out: the word says PARKED, so it is woken where it does not sleep. */
+static bool sleep_as_parked(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+{
+    uint32_t seen;
+    if (!take(SKUAI_POLL_BLOCKED, &seen))
+        return skuai_env_park(&sched.env, parker, SKUA_NEVER);
+    bool token = skuai_parker_begin(parker, SKUAI_PARKER_PARKED);
+    if (!token) {
+        hooks.wait(&poller.base, batch, SKUA_NEVER);
+        token = skuai_parker_end(parker);
+    }
+    skuai_store_32(&sched.poll.owner, SKUAI_POLL_FREE, SKUAI_RELEASE);
+    return token;
+}
+static void as_parked_setup(void) { give_to(sleep_as_parked); }
+MC_TEST_MUST_FAIL(as_parked, "a wake-up was lost", .setup = as_parked_setup);
+
+/* What to kick is written before each sleep: whoever gave the last token may be reading it. */
+static bool sleep_writing(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+{
+    SKUAI_WRITE(parker->kick, hooks.kick);
+    SKUAI_WRITE(parker->kicked, &poller.base);
+    return sleep_rightly(parker, batch);
+}
+static void writing_setup(void) { tokens_and_event_setup(); how = sleep_writing; }
+MC_TEST_MUST_FAIL(writing_each_time, "race", .setup = writing_setup);
+
+/* K5 left out. */
+static void begins_only(void *arg)
+{
+    (void)arg;
+    (void)skuai_poll_begin(&sched.poll, &poller.base);
+}
+static void begins_only_setup(void)
+{
+    sleepers(1, false);
+    mc_thread(begins_only, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST_MUST_FAIL(nobody_woken, "all sleep", .setup = begins_only_setup, .finish = all_is_seen);
+
+/* ---- workers ---------------------------------------------------------------------------------------------------- */
+
+static enum skuai_run run_plain(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    mc_assert(runs[task - tasks]++ == 0, "a task ran twice");
+    return SKUAI_RUN_SETTLED;
+}
+static void wake_a_task(unsigned event)
+{
+    tasks[event].run = run_plain;
+    skuai_schedule_woken(&tasks[event]);
+}
+static void tasks_finish(void)
+{
+    for (unsigned i = 0; i < sent; i++)
+        mc_assert(runs[i] == 1, "all sleep, and a task was left lying");
+    world_check_asleep();
+    all_is_seen();
+}
+static void workers_setup(void)
+{
+    reset(2, true);
+    when_delivered = wake_a_task;
+    world_start_workers();
+    mc_thread(sender, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(workers, .setup = workers_setup, .finish = tasks_finish, FEWER);
+
+static void workers_begin_setup(void)
+{
+    reset(2, false);
+    when_delivered = wake_a_task;
+    world_start_workers();
+    mc_thread(beginner, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(workers_begin, .setup = workers_begin_setup, .finish = tasks_finish, FEWER);
+
+/* A task from outside, and one of an event. */
+static void spawner(void *arg)
+{
+    (void)arg;
+    tasks[3].run = run_plain;
+    skuai_schedule_spawned(&sched, NULL, &tasks[3]);
+}
+static void spawned_finish(void)
+{
+    mc_assert(runs[3] == 1, "all sleep, and a task was left lying");
+    tasks_finish();
+}
+static void spawned_setup(void)
+{
+    reset(2, true);
+    when_delivered = wake_a_task;
+    world_start_workers();
+    mc_thread(spawner, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(spawned, .setup = spawned_setup, .finish = spawned_finish, FEWER);
+
+/* A timer that has been armed, and workers that sleep in the poller and beside it. */
+static void timer_setup(void)
+{
+    reset(2, true);
+    skuai_store_64(&sched.timer_next, world_now + 500, SKUAI_RELAXED);
+    world_start_workers();
+}
+static void timer_finish(void)
+{
+    mc_assert(runs[0] == 1, "all sleep, and a timer was forgotten");
+    world_check_asleep();
+    all_is_seen();
+}
+MC_TEST(timer, .setup = timer_setup, .finish = timer_finish, FEWER);
+
+/* As runtime/shutdown.c. */
+static void stopper(void *arg)
+{
+    (void)arg;
+    skuai_store_32(&sched.stage, SKUAI_STAGE_STOP, SKUAI_RELAXED);
+    for (uint32_t i = 0; i < sched.nworkers; i++)
+        skuai_env_unpark(&sched.env, &sched.workers[i]->parker);
+}
+static void stop_setup(void)
+{
+    reset(2, true);
+    for (uint32_t i = 0; i < sched.nworkers; i++)
+        mc_thread_named("worker", skuai_worker_main, world_pointers[i]);
+    mc_thread(stopper, NULL);
+    mc_thread(sender, NULL);
+}
+static void stop_finish(void)
+{
+    mc_assert(skuai_load_32(&sched.stopped, SKUAI_RELAXED) == 2, "both have ended");
+    mc_assert(skuai_load_32(&sched.poll.owner, SKUAI_RELAXED) == SKUAI_POLL_FREE, "nobody is in the poller");
+}
+MC_TEST(stop, .setup = stop_setup, .finish = stop_finish, FEWER);
+
+/* ---- the guard -------------------------------------------------------------------------------------------------- */
+
+static void computed(unsigned event)
+{
+    (void)event;
+    skuai_store_32(&computing, 1, SKUAI_RELEASE);
+    mc_futex_wake(&computing, 1);
+}
+/* A worker that computes until the event has been delivered. */
+static void hog(void *arg)
+{
+    (void)arg;
+    while (skuai_load_32(&computing, SKUAI_ACQUIRE) == 0)
+        mc_futex_wait(&computing, 0);
+}
+static void guard_setup(void)
+{
+    reset(1, true);
+    world_naps = 9;
+    when_delivered = computed;
+    mc_thread(hog, NULL);
+    mc_thread(sender, NULL);
+    (void)skuai_guard_start(&sched);
+}
+static void guard_finish(void) { mc_assert(delivered == sent, "the guard did not look"); }
+MC_TEST(guard, .setup = guard_setup, .finish = guard_finish, .stale = 1, .max_executions = 100000, .random = 5000);

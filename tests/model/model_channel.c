@@ -609,7 +609,7 @@ static void claims_late(void *arg)
     skuai_op_finish(op, 1);
 }
 static void claims_late_setup(void) { run_three(0, receives_one, NULL, claims_late, NULL, cancels, arg_of(1)); }
-MC_TEST_MUST_FAIL(claim_without_the_lock, "use after free", .setup = claims_late_setup);
+MC_TEST_MUST_FAIL(claim_without_the_lock, "race on", .setup = claims_late_setup);
 
 /* Known wrong: the flag is not set by who is linked, so that nobody looks for it. */
 static void receives_unflagged(void *arg)

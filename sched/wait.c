@@ -62,7 +62,10 @@ int skuai_call_begin(struct skuai_worker *worker, const char *call)
         return skuai_thread_interruption();
     if (SKUAI_UNLIKELY(cannot_wait(worker)))
         return refuse(worker, call, "called");
-    return skuai_interruption(worker);
+    int rc = skuai_interruption(worker);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return (int)skuai_call_end(worker, rc); /* a loop of these must let others run, too */
+    return 0;
 }
 
 int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
@@ -118,8 +121,10 @@ int64_t skua_await(skua_op *op)
     fiber->awaits = (uintptr_t)op;
     while (!skuai_op_is_done(op)) {
         int rc = skuai_interruption(worker);
-        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
-            break;
+        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc)) {
+            fiber->awaits = 0;
+            return skuai_call_end(worker, op->result); /* likewise */
+        }
         skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
         worker = skuai_worker_self();
     }

@@ -58,7 +58,10 @@ int skuai_call_begin(struct skuai_worker *worker, const char *call)
         return skuai_thread_interruption();
     if (SKUAI_UNLIKELY(cannot_wait(worker)))
         return refuse(worker, call, "called");
-    return skuai_interruption(worker);
+    int rc = skuai_interruption(worker);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return (int)skuai_call_end(worker, rc); /* a loop of these must let others run, too */
+    return 0;
 }
 
 int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
@@ -115,8 +118,10 @@ static int64_t await_op(struct skuai_worker *worker, skua_op *op)
     fiber->awaits = (uintptr_t)op;
     do {
         int rc = skuai_interruption(worker);
-        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
-            break;
+        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc)) {
+            fiber->awaits = 0;
+            return skuai_call_end(worker, op->result); /* likewise */
+        }
         bool again = skuai_op_state(op) == SKUAI_OP_AGAIN;
         if (SKUAI_UNLIKELY(again) && skuai_op_retry(worker, op))
             continue;

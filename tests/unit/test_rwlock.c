@@ -51,11 +51,13 @@ static int forms(void *arg)
 }
 TEST(each_form) { run_everywhere(forms, NULL); }
 
+static int was_late; /* __atomic */
 static int takes_late(void *arg)
 {
     skua_rwlock *rwlock = arg;
     CHECK_EQ(skua_rwlock_read_lock_until(rwlock, skua_after(SKUA_MS)), -ETIMEDOUT);
     CHECK_EQ(skua_rwlock_write_lock_until(rwlock, skua_after(SKUA_MS)), -ETIMEDOUT);
+    __atomic_store_n(&was_late, 1, __ATOMIC_RELEASE);
     return skua_rwlock_write_lock(rwlock); /* until it is cancelled */
 }
 
@@ -72,9 +74,11 @@ static int when_interrupted(void *arg)
     skua_rwlock rwlock = SKUA_RWLOCK_INIT;
     skua_task *writer, *reader;
     int64_t result;
+    __atomic_store_n(&was_late, 0, __ATOMIC_RELAXED);
     CHECK_EQ(skua_rwlock_write_lock(&rwlock), 0);
     CHECK_OK(skua_spawn(&writer, takes_late, &rwlock));
-    CHECK_OK(skua_sleep(5 * SKUA_MS));
+    while (!__atomic_load_n(&was_late, __ATOMIC_ACQUIRE))
+        CHECK_OK(skua_sleep(100000));
     skua_rwlock_downgrade(&rwlock);
     while (skua_rwlock_try_read_lock(&rwlock) == 0) { /* the writer waits */
         skua_rwlock_read_unlock(&rwlock);

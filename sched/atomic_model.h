@@ -100,7 +100,7 @@ SKUAI_DEFINE_ACCESS(ptr, void *)
 #define skuai_fence(order) skuai_model_fence(order, SKUAI_MODEL_HERE)
 #define skuai_pause() skuai_model_pause(SKUAI_MODEL_HERE)
 
-/* A model test asks for it (model-defines: SKUAI_MODEL_FRESH=1) whose structures lie on stacks, where others have lain. */
+/* For model tests (model-defines: SKUAI_MODEL_FRESH=1) whose structures lie on stacks, where others have lain. */
 #if defined(SKUAI_MODEL_FRESH)
 void mc_alloc_at(const void *address, size_t size, const char *where);
 #define SKUAI_FRESH(lvalue) mc_alloc_at(&(lvalue), sizeof(lvalue), SKUAI_MODEL_HERE)

@@ -48,7 +48,8 @@ int skuai_misuse(const char *call, const char *what, const char *instead)
 skua_wordptr skuai_flow_ends_hook;
 void skuai_flow_ends(const void *flow)
 {
-    void (*hook)(const void *) = (void (*)(const void *))(uintptr_t)skuai_load_ptr(&skuai_flow_ends_hook, SKUAI_RELAXED);
+    void *loaded = skuai_load_ptr(&skuai_flow_ends_hook, SKUAI_RELAXED);
+    void (*hook)(const void *) = (void (*)(const void *))(uintptr_t)loaded;
     if (hook != NULL) /* a function of this library, if any */
         hook(flow);
 }

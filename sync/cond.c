@@ -2,8 +2,8 @@
  *
  *   V1 wait    the op is linked under the short lock while the mutex is held, which is left after that. So a signal by
  *              anybody who has changed something in the mutex since comes after the link, and finds the op
- *   V2 signal  claims the oldest waiter, or all, under the short lock. A waiter who has been interrupted is not there any
- *              more; one who was claimed is not interrupted any more: no signal is lost with him
+ *   V2 signal  claims the oldest waiter, or all, under the short lock. A waiter who has been interrupted is not there
+ *              any more; one who was claimed is not interrupted any more: no signal is lost with him
  *   V3 lock    in a shield, whatever became of the wait
  * Model: tests/model/model_cond.c.
  */

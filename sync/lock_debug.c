@@ -1,14 +1,14 @@
 /* See lock_debug.h and skua/lock_debug.h.
  *
  * Holds. A record for each lock that a flow holds or waits for. It is found by the flow, not kept in it: tasks have no
- * room, and a future's task, a set's child and a plain thread need the same. A flow is the innermost child of a set that
- * is being polled, else the task, else the thread; its address is its name while it lives, and its end is told
- * (skuai_flow_ends). Records lie in buckets by flow, each with a lock of its own, so that flows which have nothing to do
- * with each other do not meet here, and ThreadSanitizer still sees it if they race.
+ * room, and a future's task, a set's child and a plain thread need the same. A flow is the innermost child of a set
+ * that is being polled, else the task, else the thread; its address is its name while it lives, and its end is told
+ * (skuai_flow_ends). Records lie in buckets by flow, each with a lock of its own, so that flows which have nothing to
+ * do with each other do not meet here, and ThreadSanitizer still sees it if they race.
  *
- * Order. A graph of locks: an edge from A to B says that somebody wanted B while he held A, and where. Before an edge is
- * added its reverse is looked for; a path back is an inversion. A lock's number is drawn when it is first used, and dies
- * with its initialisation, so that an edge never means another lock that has come to lie in the same memory.
+ * Order. A graph of locks: an edge from A to B says that somebody wanted B while he held A, and where. Before an edge
+ * is added its reverse is looked for; a path back is an inversion. A lock's number is drawn when it is first used, and
+ * dies with its initialisation, so that an edge never means another lock that has come to lie in the same memory.
  */
 #include "skua/lock_debug.h"
 
@@ -38,7 +38,8 @@ skuai_place skuai_lock_debug_place(const void *return_address)
 {
     const char **told = skuai_thread_place(), *text = *told;
     *told = NULL;
-    return text != NULL ? (skuai_place)((uintptr_t)text << 1) : (skuai_place)((uintptr_t)return_address << 1 | IS_ADDRESS);
+    uintptr_t pointer = (uintptr_t)(text != NULL ? (const void *)text : return_address);
+    return (skuai_place)(pointer << 1 | (text == NULL ? IS_ADDRESS : 0));
 }
 
 enum { PLACE_BYTES = 128 };
@@ -351,8 +352,9 @@ static void report_inversion(const char *call, const struct record *held, skuai_
     char texts[4][PLACE_BYTES];
     struct skuai_worker *worker = skuai_worker_self();
     skuai_log(worker != NULL ? worker->sched : NULL, SKUA_LOG_WARN,
-              "lock-order inversion: %s at %s, inside of the lock that was taken at %s; but somewhere the first was taken "
-              "at %s, and inside of it at %s another one that comes before the second or is it: they can deadlock",
+              "lock-order inversion: %s at %s, inside of the lock that was taken at %s; but somewhere the first was "
+              "taken at %s, and inside of it at %s another one that is the second or comes before it: they can "
+              "deadlock",
               call, place_text(place, texts[0]), place_text(held->place, texts[1]),
               place_text(back->from_place, texts[2]), place_text(back->to_place, texts[3]));
 }
@@ -384,7 +386,7 @@ int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, 
             bool again = held[k].lock == number;
             if (again && (held[k].mode == SKUAI_LOCK_EXCLUSIVE || mode == SKUAI_LOCK_EXCLUSIVE)) {
                 char text[256], where[PLACE_BYTES];
-                snprintf(text, sizeof text, "was called by who holds the lock already, since %s, and would wait for itself",
+                snprintf(text, sizeof text, "was called by who holds the lock (since %s) and would wait for itself",
                          place_text(held[k].place, where));
                 skuai_misuse(call, text, "lock once, or unlock before");
                 return -EDEADLK;

@@ -1,12 +1,12 @@
-/* What debug builds know of locks: who holds which, locked where, and in what order. Public: skua/lock_debug.h. In release
- * builds, and in the model tests, all of this is nothing.
+/* What debug builds know of locks: who holds which, locked where, and in what order. Public: skua/lock_debug.h. In
+ * release builds, and in the model tests, all of this is nothing.
  *
  * A lock tells in this order, for the flow that calls:
  *   place      at the entry of each public call, before anything can wait
  *   wants      before an acquisition that may wait: an error is what the call returns
  *   acquired   it has it, without having waited
- *   waits      under the lock's own short lock, before the op is linked: from then on op->result is the debugger's until
- *              the op is done, and before it is the place
+ *   waits      under the lock's own short lock, before the op is linked: from then on op->result is the debugger's
+ *              until the op is done, and before it is the place
  *   granted    by whoever gives it to an op that waits, before the op is finished
  *   gave_up    the op was withdrawn
  *   releases   before it is left. False: it was not the caller's; that has been reported, and nothing is to be done
@@ -52,7 +52,8 @@ SKUAI_LOCK_NOTHING int skuai_lock_debug_wants(skua_lock_identity *lock, enum sku
     (void)place;
     return 0;
 }
-SKUAI_LOCK_NOTHING void skuai_lock_debug_acquired(skua_lock_identity *lock, enum skuai_lock_mode mode, skuai_place place)
+SKUAI_LOCK_NOTHING void skuai_lock_debug_acquired(skua_lock_identity *lock, enum skuai_lock_mode mode,
+                                                  skuai_place place)
 {
     (void)lock;
     (void)mode;

@@ -9,13 +9,13 @@
  *   M1 lock    whoever finds it free takes it (barging), and is counted if it is somebody's turn. Acquire: pairs with
  *              M3's release. Else, under the short lock, QUEUED is set while it is LOCKED, so that the holder's M3 sees
  *              it, and the op is linked
- *   M2 come    the waiter whose turn it is: takes it if it is free or reserved, which ends the turn. Else he is the first
- *              of the list again, and is owed: the end of his turn and QUEUED are one exchange while it is LOCKED
+ *   M2 come    the waiter whose turn it is: takes it if it is free or reserved, which ends the turn. Else he is the
+ *              first of the list again, and is owed: the end of his turn and QUEUED are one exchange while it is LOCKED
  *   M3 unlock  nobody waits: one exchange. It is somebody's turn: free, or reserved for him. Else (M4)
  *   M4 pass on under the short lock, still LOCKED, so that the word is the holder's: the oldest waiter is claimed. One
  *              who is owed, or an arm of a select, holds it now. Another one gets the turn, and it is free
- *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn he passes that on: if it is free and others
- *              wait, or it is reserved for him, he takes it and unlocks it
+ *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn he passes that on: if it is free and
+ *              others wait, or it is reserved for him, he takes it and unlocks it
  *
  * So it is never free with QUEUED and without TURN, and a waiter who is told and comes in vain is overtaken no more.
  * Model: tests/model/model_mutex.c.
@@ -137,7 +137,8 @@ static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
     if (!takes)
         return;
     if (SKUAI_UNLIKELY(!skuai_op_claim_own(op))) {
-        unlock(mutex); /* another arm was decided meanwhile, and nobody can have seen more than a mutex that is locked */
+        /* Another arm was decided meanwhile, and nobody can have seen more than a mutex that is locked. */
+        unlock(mutex);
         return;
     }
     if (has_turn)
@@ -247,8 +248,8 @@ static bool withdraw_lock(skua_op *op)
 
 /* ---- the public calls ------------------------------------------------------------------------------------------ */
 
-static const struct skuai_op_kind lock_kind = { .name = "skua_mutex_lock", .start = start_lock, .withdraw = withdraw_lock,
-                                           .holds = true };
+static const struct skuai_op_kind lock_kind = { .name = "skua_mutex_lock", .start = start_lock,
+                                                .withdraw = withdraw_lock, .holds = true };
 
 static skua_op *prepare_lock(skua_op *op, skua_mutex *mutex, skuai_place place)
 {

@@ -1,11 +1,12 @@
-/* Read-write locks. One word: how many readers hold it, or that a writer does, and whether anybody waits. The short lock
- * guards the two lists of waiters; while anybody waits nobody takes it but by a pass.
+/* Read-write locks. One word: how many readers hold it, or that a writer does, and whether anybody waits. The short
+ * lock guards the two lists of waiters; while anybody waits nobody takes it but by a pass.
  *
- *   L1 take    readers while nobody writes or waits; a writer when it is free. Acquire: pairs with L2's and L3's release.
- *              Else, under the short lock, QUEUED is set while it is held, so that L2 sees it, and the op is linked
+ *   L1 take    readers while nobody writes or waits; a writer when it is free. Acquire: pairs with L2's and L3's
+ *              release. Else, under the short lock, QUEUED is set while it is held, so that L2 sees it, and the op is
+ *              linked
  *   L2 leave   not the last one, or nobody waits: one exchange. Else
- *   L3 pass    under the short lock, still holding it, so that the word is the leaver's: after a writer all readers that
- *              wait have it; after readers, or if no reader waits, the oldest writer
+ *   L3 pass    under the short lock, still holding it, so that the word is the leaver's: after a writer all readers
+ *              that wait have it; after readers, or if no reader waits, the oldest writer
  *   L4 give up a waiter who is interrupted unlinks his op. If he was the last writer to wait, and readers are inside,
  *              those that wait come in
  *

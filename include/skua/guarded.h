@@ -10,8 +10,9 @@
  *     }                                              // unlocked, however the block is left
  *
  * There is no other way to the value than these macros: it has no name that a program could write. What they give is a
- * pointer of the value's type, so a wrong use is an error of the compiler's, gcc's and clang's; and with SKUA_SHARED, which
- * has a read-write lock, readers get a pointer to const. The pointer must not leave the block: that no compiler sees.
+ * pointer of the value's type, so a wrong use is an error of the compiler's, gcc's and clang's; and with SKUA_SHARED,
+ * which has a read-write lock, readers get a pointer to const. The pointer must not leave the block: that no compiler
+ * sees.
  *
  *     static SKUA_SHARED(struct table) table = SKUA_SHARED_INIT({ .size = 0 });
  *     { SKUA_WITH_READ(&table, t);  n = t->size; }
@@ -36,7 +37,8 @@
 
 #ifndef __cplusplus
 
-/* The type of a value of this type (a name for one, without commas) and its lock, a new one each time: give it a name to use it twice, as in
+/* The type of a value of this type (a name for one, without commas) and its lock, a new one each time: give it a name
+ * to use it twice, as in
  *     typedef SKUA_GUARDED(struct account) guarded_account; */
 #define SKUA_GUARDED(type)                \
     struct {                              \

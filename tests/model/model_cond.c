@@ -109,14 +109,14 @@ static void one_by_one_setup(void)
     mc_thread(takes, NULL);
     mc_thread(gives, (void *)2);
 }
-MC_TEST(one_by_one, .setup = one_by_one_setup, .finish = finish, .stale = 1, .max_executions = 400000);
+MC_TEST(one_by_one, .setup = one_by_one_setup, .finish = finish, .stale = 1, .max_executions = 150000);
 
 static void outside_setup(void)
 {
     one_by_one_setup();
     outside = true;
 }
-MC_TEST(signalled_from_outside, .setup = outside_setup, .finish = finish, .stale = 1, .max_executions = 400000);
+MC_TEST(signalled_from_outside, .setup = outside_setup, .finish = finish, .stale = 1, .max_executions = 150000);
 
 static void broadcast_setup(void)
 {
@@ -125,10 +125,10 @@ static void broadcast_setup(void)
     mc_thread(takes, NULL);
     mc_thread(gives_to_all, (void *)2);
 }
-MC_TEST(all_at_once, .setup = broadcast_setup, .finish = finish, .stale = 1, .max_executions = 400000);
+MC_TEST(all_at_once, .setup = broadcast_setup, .finish = finish, .stale = 1, .max_executions = 150000);
 
-/* One item and one signal, and two who wait: the first may be interrupted, or else puts the item back and signals again.
- * The second has it in the end; he waits for ever if the signal was lost with the first. */
+/* One item and one signal, and two who wait: the first may be interrupted, or else puts the item back and signals
+ * again. The second has it in the end; he waits for ever if the signal was lost with the first. */
 static void takes_and_returns(void *arg)
 {
     if (!takes_one())
@@ -152,7 +152,7 @@ static void interrupted_setup(void)
     mc_thread(gives, (void *)1);
     world_canceled[1] = WORLD_MAY_BE;
 }
-MC_TEST(interrupted, .setup = interrupted_setup, .finish = interrupted_finish, .stale = 1, .max_executions = 400000);
+MC_TEST(interrupted, .setup = interrupted_setup, .finish = interrupted_finish, .stale = 1, .max_executions = 150000);
 
 /* Known wrong: the mutex is left before the op is linked. */
 static void leaves_first(void *arg)

@@ -148,7 +148,7 @@ static void barging_interrupted_setup(void)
     barging_setup();
     world_canceled[2] = WORLD_MAY_BE;
 }
-MC_TEST(barging_interrupted, .setup = barging_interrupted_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+MC_TEST(barging_interrupted, .setup = barging_interrupted_setup, .finish = finish, .stale = 2);
 
 static void selecting_setup(void)
 {
@@ -213,7 +213,7 @@ static void bounded_setup(void)
     mc_thread(sees_turns, NULL);
     mc_thread(locks, (void *)3);
 }
-MC_TEST(overtaking_is_bounded, .setup = bounded_setup, .finish = finish, .bound = 5, .stale = 2, .max_executions = 300000);
+MC_TEST(overtaking_is_bounded, .setup = bounded_setup, .finish = finish, .bound = 4, .stale = 2);
 
 /* Known wrong: who leaves takes his turn with him. */
 static void leaves_with_turn(void *arg)

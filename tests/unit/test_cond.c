@@ -1,5 +1,5 @@
-/* Condition variables: with one mutex, by fibers, futures, sets and plain threads; interrupted, none takes a signal with
- * him, and each comes out with the mutex. */
+/* Condition variables: with one mutex, by fibers, futures, sets and plain threads; interrupted, none takes a signal
+ * with him, and each comes out with the mutex. */
 #include <errno.h>
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
-/* Guarded data: locked for exactly as long as a pointer to it is there, however its block is left. What does not compile
- * is tests/house/check-thread-safety's. */
+/* Guarded data: locked for exactly as long as a pointer to it is there, however its block is left. What does not
+ * compile is tests/house/check-thread-safety's. */
 #include <errno.h>
 
 #include "skua/cond.h"

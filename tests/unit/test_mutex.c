@@ -253,7 +253,7 @@ static int jobs(void *arg)
 }
 TEST(in_jobs) { run_everywhere(jobs, NULL); }
 
-/* ---- plain threads ------------------------------------------------------------------------------------------------ */
+/* ---- plain threads ----------------------------------------------------------------------------------------------- */
 
 static void *counts_as_thread(void *arg)
 {
@@ -290,7 +290,7 @@ TEST(threads_and_tasks_at_one_mutex)
     CHECK_EQ(s.mutex.state.raw, 0);
 }
 
-/* ---- fairness, counted -------------------------------------------------------------------------------------------- */
+/* ---- fairness, counted ------------------------------------------------------------------------------------------- */
 
 struct race {
     skua_mutex mutex;
@@ -402,7 +402,7 @@ static int greedy_in_future(void *arg)
 }
 TEST(no_future_yields_with_the_lock) { CHECK_EQ(run_on(1, greedy_in_future, NULL), 0); }
 
-/* ---- misuse ------------------------------------------------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------------------------------------------------ */
 
 static void unlocks_too_often(void *arg)
 {

@@ -199,9 +199,9 @@ static int selects(void *arg)
     skua_op read, write;
     skua_sleep_op nap;
     for (uint64_t i = 0; i < s->rounds; i++) {
-        skua_op *arms[] = { skua_rwlock_read_lock_prepare(&read, &s->rwlock),
-                            skua_rwlock_write_lock_prepare(&write, &s->rwlock), skua_sleep_prepare(&nap, i % 3 * 1000) };
-        switch (skua_select(arms, 3)) {
+        switch (SKUA_SELECT(skua_rwlock_read_lock_prepare(&read, &s->rwlock),
+                            skua_rwlock_write_lock_prepare(&write, &s->rwlock),
+                            skua_sleep_prepare(&nap, i % 3 * 1000))) {
         case 0:
             reads(s, i % 8 == 0);
             skua_rwlock_read_unlock(&s->rwlock);
@@ -263,7 +263,7 @@ TEST(threads_and_tasks_at_one_lock)
     CHECK_EQ(s.rwlock.state.raw, 0);
 }
 
-/* ---- fairness, counted -------------------------------------------------------------------------------------------- */
+/* ---- fairness, counted ------------------------------------------------------------------------------------------- */
 
 struct race {
     skua_rwlock rwlock;
@@ -331,8 +331,8 @@ static int starving(void *arg)
     __atomic_store_n(&race.stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < 2 * STREAMS; i++)
         CHECK_OK(skua_join(tasks[i], NULL));
-    /* A writer: those that are inside, and a lot of readers for each writer ahead. A reader: one writer may be inside, and
-     * one ahead; but whoever has had it counts it a moment later. */
+    /* A writer: those that are inside, and a lot of readers for each writer ahead. A reader: one writer may be inside,
+     * and one ahead; but whoever has had it counts it a moment later. */
     CHECK(race.worst_of_writer <= 2 * STREAMS * (2 * STREAMS + 2));
     CHECK(race.worst_of_reader <= 4);
     return 0;

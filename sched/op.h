@@ -15,8 +15,8 @@
  *                the sink's copy, which touches type-stable memory only
  *   O5 withdraw  the owner, under the same lock, unlinks the op if it still is linked: then nobody else knows of it.
  *                If it is not, it has been claimed: the owner goes on waiting, for DONE, as if it had not cancelled.
- *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink, stores
- *                AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
+ *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink,
+ *                stores AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
  *                has promised with it is the primitive's affair, and an owner who withdraws gives it back.
  *
  * A primitive without a lock (a task's end) has its own proof of exclusion and uses LOST for the one case that the
@@ -83,6 +83,7 @@ enum skuai_claim { SKUAI_CLAIM_WON, SKUAI_CLAIM_LOST_FIRST, SKUAI_CLAIM_LOST_SEC
 /* Sets all of an op that is to be started, alone or (its `select` and `arm` set afterwards) as an arm. */
 SKUAI_INLINE skua_op *skuai_op_prepare(skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
+    SKUAI_FRESH(*op);
     op->result = 0;
     op->arm = 0;
     op->sink = 0;

@@ -179,6 +179,15 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 /* cancel.c: 0, or what an await of the task that runs on the worker returns at once: -ECANCELED or -ETIMEDOUT. */
 int skuai_interruption(struct skuai_worker *worker);
 
+/* Debug builds: told of the end of each task and set child, by address; set by sync/lock_debug.c. */
+#if defined(SKUAI_DEBUG) && !defined(SKUAI_MODEL)
+extern skua_wordptr skuai_flow_ends_hook; /* void (*)(const void *flow), or NULL */
+const char **skuai_thread_place(void);    /* tls.c: for skuai_lock_place() */
+void skuai_flow_ends(const void *flow);   /* report.c */
+#else
+SKUAI_INLINE void skuai_flow_ends(const void *flow) { (void)flow; }
+#endif
+
 /* scope.c: what ends came inside scopes of its own. */
 void skuai_scope_misuse(void);
 /* That, and ends them, in memory that is still there. Returns `around`, the scope outside of them. */

@@ -54,11 +54,15 @@ typedef struct skua_group_attr {
 
 /* In the caller's memory, which must stay as long as it has members, or anybody waits. Fields belong to the runtime. */
 typedef struct skua_group {
+    /* fixed but for the lock, which guards all else */
     const void *kind;
-    skua_word32 lock;
-    uint32_t flags;
-    uint32_t live;
     uint32_t limit;
+    uint32_t options;
+    skua_runtime *runtime;
+    skua_word32 lock;
+    uint32_t state;
+    uint32_t live;
+    uint32_t reserved32;
     skua_task *members;
     uint64_t started;
     int64_t error;
@@ -66,7 +70,6 @@ typedef struct skua_group {
     uint64_t failed, canceled;
     skua_task *ended_first, *ended_last;
     skua_waiters waiters, takers, spawners;
-    skua_runtime *runtime;
     void *reserved[4];
 } skua_group;
 

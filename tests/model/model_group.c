@@ -158,6 +158,7 @@ static skua_op *start_op(skua_op *op, struct skuai_select *select, uint32_t arm)
 static void leave_group(void)
 {
     mc_assert(group.live == 0 && group.members == NULL && group.canceled_members == NULL, "a wait is over too early");
+    mc_assert(group.state == SKUAI_GROUP_WAITED, "the group is not as new");
     mc_free(&group, sizeof group);
 }
 
@@ -254,6 +255,35 @@ static void further_finish(void)
     mc_assert(slots[2].was_admitted && slots[2].is_freed && got == 0, "a further member is lost");
 }
 MC_TEST(a_further_member, .setup = further_setup, .finish = further_finish, .bound = 4, .stale = STALE);
+
+/* After a wait the accounts begin anew, and nothing of what was is told again. */
+static void uses_again(void *arg)
+{
+    int64_t outcome;
+    skua_group_op *op = &ops[0];
+    (void)arg;
+    end(0, -EIO);
+    mc_assert(skuai_group_try_finish(&group, &outcome) && outcome == -EIO, "the outcome");
+    mc_assert(skuai_group_try_finish(&group, &outcome) && outcome == 0, "the outcome is told twice");
+    mc_assert(spawn(1, false) == 0 && group.started == 1 && group.failed == 0, "a use does not begin anew");
+    mc_assert(!skuai_group_try_finish(&group, &outcome), "a wait is over too early");
+    skua_group_cancel(&group);
+    mc_assert(spawn(2, false) == -ECANCELED, "a cancelled group admits somebody");
+    end(1, -ECANCELED);
+    mc_assert(group.canceled == 1 && group.failed == 0, "the accounts");
+    skua_group_cancel(&group);
+    mc_assert(skuai_op_is_done(start_op(skua_group_idle_prepare(op, &group), NULL, 0)), "nobody is there to wait for");
+    mc_assert(op->value == -ECANCELED && group.state == SKUAI_GROUP_WAITED, "the outcome");
+    skua_group_cancel(&group);
+    mc_assert(group.canceled == 0, "a use does not begin anew");
+    mc_assert(skuai_group_try_finish(&group, &outcome) && outcome == -ECANCELED, "the outcome");
+}
+static void again_setup(void)
+{
+    reset(0, 0, 1);
+    mc_thread(uses_again, NULL);
+}
+MC_TEST(used_again, .setup = again_setup, .bound = MC_UNBOUNDED);
 
 /* ---- failures and cancellations ---- */
 

@@ -5,7 +5,8 @@
  *   N2 end      a member that has ended is unlinked; its result is judged, and kept or given to a taker if the group
  *               collects; its place goes to whoever waits for one, or `live` falls. That is its last access to the
  *               group, whose memory may go when the lock is released and `live` is 0
- *   N3 cancel   sets CANCELED, so that nobody is admitted any more; then, some at a time, cancels members under the lock
+ *   N3 cancel   sets CANCELED, so that nobody is admitted any more; then, some at a time, cancels members under the
+ *               lock
  *               (a linked one has not been freed) and moves them to the second list. Those that it must queue it queues
  *               without the lock: nobody else does, so they are as they were until then. Whoever does this keeps the
  *               group there: a waiter, who has not returned; a member that has failed, which is not unlinked before
@@ -491,7 +492,10 @@ static skua_op *prepare_op(skua_group_op *op, const struct skuai_op_kind *kind, 
 }
 skua_op *skua_group_idle_prepare(skua_group_op *op, skua_group *group) { return prepare_op(op, &idle_kind, group); }
 skua_op *skua_group_next_prepare(skua_group_op *op, skua_group *group) { return prepare_op(op, &next_kind, group); }
-skua_op *skua_group_reserve_prepare(skua_group_op *op, skua_group *group) { return prepare_op(op, &reserve_kind, group); }
+skua_op *skua_group_reserve_prepare(skua_group_op *op, skua_group *group)
+{
+    return prepare_op(op, &reserve_kind, group);
+}
 
 void skua_group_init_with(skua_group *group, const skua_group_attr *attr)
 {

@@ -55,7 +55,8 @@ int skua_group_go_with(skua_group *group, const skua_member_attr *attr, skua_fib
     int rc = enter_group(&entry, group, attr);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
-    return leave_group(&entry, group, attr, skuai_spawn_member(&entry.joining, spawn_attr(group, attr, &room), fn, arg));
+    rc = skuai_spawn_member(&entry.joining, spawn_attr(group, attr, &room), fn, arg);
+    return leave_group(&entry, group, attr, rc);
 }
 
 int skua_group_go(skua_group *group, skua_fiber_fn *fn, void *arg) { return skua_group_go_with(group, NULL, fn, arg); }

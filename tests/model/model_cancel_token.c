@@ -1,5 +1,5 @@
-/* A token that is cancelled while others bind, unbind and wait (sync/cancel_token.c, X1 … X4). A binding's memory, and what
- * its callback is about, are given back as soon as it is unbound; the waiter's op when the wait is over. */
+/* A token that is cancelled while others bind, unbind and wait (sync/cancel_token.c, X1 … X4). A binding's memory,
+ * and what its callback is about, are given back as soon as it is unbound; the waiter's op when the wait is over. */
 /* model-sources: sync/cancel_token.c sched/op.c */
 #include <errno.h>
 #include <string.h>

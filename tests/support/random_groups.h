@@ -1,7 +1,8 @@
 /* Random trees of groups with exact accounts: what the simulation runs under thousands of seeds and the stress tests on
  * many real workers.
  *
- * A member starts members, in groups of its own and in the one that it is in; fails, cancels, is cancelled, has deadlines
+ * A member starts members, in groups of its own and in the one that it is in; fails, cancels, is cancelled, has
+ * deadlines
  * and tokens; waits in each way there is, or leaves without. After each wait nothing of that group is alive: as many of
  * its members have ended as were started, and each that was started has begun.
  */
@@ -86,11 +87,13 @@ struct random_group_future {
     bool is_limited;
     int i, n;
 };
-static inline int start_leaf_future(struct random_groups *all, struct random_group *in, uint64_t pause_ns, int64_t result)
+static inline int start_leaf_future(struct random_groups *all, struct random_group *in, uint64_t pause_ns,
+                                    int64_t result)
 {
     count_up(&all->started);
     count_up(&in->started);
-    int rc = SKUA_GROUP_GO(&in->group, random_leaf_future, .all = all, .in = in, .pause_ns = pause_ns, .result = result);
+    int rc = SKUA_GROUP_GO(&in->group, random_leaf_future, .all = all, .in = in, .pause_ns = pause_ns,
+                           .result = result);
     if (rc < 0) {
         __atomic_fetch_sub(&all->started, 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&in->started, 1, __ATOMIC_RELAXED);

@@ -147,7 +147,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
 {
     skua_task *next = skuai_worker_next_local(worker);
     if (next != NULL && next->run == skuai_fiber_run && prepare(worker, next)) {
-        skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+        skuai_env_run_point(&worker->sched->env, &next->word);
         skuai_count(&worker->counters.polls, 1);
         return take_in(worker, next);
     }

@@ -342,7 +342,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task)
 
 static void run_task(struct skuai_worker *worker, skua_task *task)
 {
-    skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+    skuai_env_run_point(&worker->sched->env, &task->word);
     skuai_count(&worker->counters.polls, 1);
     switch (task->run(worker, task)) {
     case SKUAI_RUN_WAITS:

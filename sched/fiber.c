@@ -34,7 +34,9 @@ static void fiber_main(void *arg)
     skua_task *task = arg;
     skuai_worker_settle_post(skuai_worker_self());
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
-    task->result = fiber->fn(fiber->arg);
+    void *arg_of_fn = fiber->arg;
+    fiber->place = NULL;
+    task->result = fiber->fn(arg_of_fn);
 
     struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_UNLIKELY(worker == NULL))

@@ -8,6 +8,7 @@
  * numbers; tests/stress/stress_fairness.c measures them).
  */
 #include "sched/overflow.h"
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 
 enum {
@@ -252,7 +253,12 @@ static void park(struct skuai_worker *worker)
     for (;;) {
         uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
-        if (skuai_env_park(&sched->env, &worker->parker, until))
+        struct skuai_rest rest;
+        bool is_endless = until == SKUA_NEVER && sched->env.sim == NULL;
+        skuai_rest_begin(&rest, SKUAI_REST_WORKER, is_endless);
+        bool token = skuai_env_park(&sched->env, &worker->parker, until);
+        skuai_rest_end(&rest, SKUAI_REST_WORKER, is_endless);
+        if (token)
             return;
         /* Has its time come? No model test needs the check: a needless return costs one look around. */
         if (skuai_idle_timekeeper(&sched->idle) == worker->index &&

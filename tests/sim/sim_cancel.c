@@ -139,8 +139,8 @@ TEST(a_box_that_loses_one_is_seen)
 
 enum { WAITERS = 8 };
 
-/* A gate that lets all pass who wait, and once it is open whoever comes. The bug: a withdrawal that does not ask whether
- * somebody has claimed the op, whose owner is then told that it has not got what it has got. */
+/* A gate that lets all pass who wait, and once it is open whoever comes. The bug: a withdrawal that does not ask
+ * whether somebody has claimed the op, whose owner is then told that it has not got what it has got. */
 struct gate {
     skua_word32 lock;
     skua_waiters waiters;

@@ -25,7 +25,7 @@ static bool has_ended(const skua_task *task)
 }
 
 /* The op need not wait any longer, unless it is an arm of a select that another arm has decided. */
-static bool settle(skua_op *op, int64_t result)
+static bool settle_join(skua_op *op, int64_t result)
 {
     skuai_op_disarm_here(op);
     bool took_effect = skuai_op_claim_own(op);
@@ -37,7 +37,7 @@ static bool settle(skua_op *op, int64_t result)
 static void attach(struct skuai_worker *worker, struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
 {
     if (worker != NULL && worker->task == task) {
-        settle(&op->op, -EDEADLK);
+        settle_join(&op->op, -EDEADLK);
         return;
     }
     skuai_op_arm_here(worker, &op->op);
@@ -45,13 +45,13 @@ static void attach(struct skuai_worker *worker, struct skuai_scheduler *sched, s
     case SKUAI_JOIN_WAITS:
         /* J5. Relaxed: the attach came after the abort's exchange and acquired it, or the abort finds the op. */
         if (SKUAI_UNLIKELY(skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_LEFT) && withdraw_join(&op->op))
-            settle(&op->op, -ESHUTDOWN);
+            settle_join(&op->op, -ESHUTDOWN);
         break;
     case SKUAI_JOIN_BUSY:
-        settle(&op->op, -EBUSY);
+        settle_join(&op->op, -EBUSY);
         break;
     case SKUAI_JOIN_READY:
-        if (!settle(&op->op, 0))
+        if (!settle_join(&op->op, 0))
             break; /* the handle is kept */
         op->value = task->result;
         skuai_task_free(task);
@@ -74,7 +74,7 @@ static void start_join(struct skuai_worker *worker, skua_op *op, bool may_wait)
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     int rc = may_join(worker, sched);
     if (SKUAI_UNLIKELY(rc < 0))
-        settle(op, rc);
+        settle_join(op, rc);
     else if (!may_wait && !has_ended(task))
         return;
     else if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))

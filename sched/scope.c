@@ -69,7 +69,7 @@ static skua_scope **innermost_of(struct skuai_worker *worker)
     return worker->child != NULL ? &worker->child->scope : &worker->task->scope;
 }
 
-static void enter(struct skuai_worker *worker, skua_scope *scope, enum scope_kind kind, uint64_t instant_ns)
+static void enter_scope(struct skuai_worker *worker, skua_scope *scope, enum scope_kind kind, uint64_t instant_ns)
 {
     skua_scope **innermost = innermost_of(worker);
     *scope = (skua_scope){ .outer = *innermost, .kind = kind, .instant_ns = instant_ns };
@@ -78,7 +78,7 @@ static void enter(struct skuai_worker *worker, skua_scope *scope, enum scope_kin
         skuai_parallel_scope(worker);
 }
 
-void skua_shield_enter(skua_scope *scope) { enter(skuai_worker_self(), scope, SHIELD, SKUA_NEVER); }
+void skua_shield_enter(skua_scope *scope) { enter_scope(skuai_worker_self(), scope, SHIELD, SKUA_NEVER); }
 
 static void count_timed(struct skuai_worker *worker, int change)
 {
@@ -91,7 +91,7 @@ void skua_deadline_enter(skua_scope *scope, uint64_t instant_ns)
 {
     struct skuai_worker *worker = skuai_worker_self();
     bool is_earliest = instant_ns < earliest(*innermost_of(worker));
-    enter(worker, scope, DEADLINE, instant_ns);
+    enter_scope(worker, scope, DEADLINE, instant_ns);
     if (worker == NULL || worker->task == NULL || !is_earliest)
         return;
     struct skuai_sleep_op *timer = timer_of(scope);

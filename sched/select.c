@@ -19,7 +19,7 @@
 
 enum { START, WAIT };
 
-static struct skuai_select *word_of(skua_selection *selection)
+static struct skuai_select *selection_word(skua_selection *selection)
 {
     _Static_assert(offsetof(skua_selection, number) - offsetof(skua_selection, decided) ==
                            offsetof(struct skuai_select, number) &&
@@ -28,7 +28,7 @@ static struct skuai_select *word_of(skua_selection *selection)
     return (struct skuai_select *)(void *)&selection->decided;
 }
 
-static const struct skuai_op_kind *kind_of(const skua_op *op) { return op->kind; }
+static const struct skuai_op_kind *arm_kind(const skua_op *op) { return op->kind; }
 
 /* The arm at a place in the order of starting. */
 static uint32_t arm_at(const skua_selection *selection, uint32_t place)
@@ -46,7 +46,7 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
         op->select = NULL;
         /* Relaxed, here and below: the op is ours until it is started. */
         skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
-        kind_of(op)->start(worker, op, false);
+        arm_kind(op)->start(worker, op, false);
         if (skuai_op_is_done(op))
             return arm;
     }
@@ -56,7 +56,7 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
 /* 2. */
 static void start_arms(struct skuai_worker *worker, skua_selection *selection)
 {
-    struct skuai_select *word = word_of(selection);
+    struct skuai_select *word = selection_word(selection);
     skuai_store_32(&word->decided, SKUAI_SELECT_OPEN, SKUAI_RELAXED); /* published with the arms */
     word->number = worker != NULL ? skuai_random_next(&worker->random) : (uintptr_t)selection;
     selection->started = 0;
@@ -66,7 +66,7 @@ static void start_arms(struct skuai_worker *worker, skua_selection *selection)
         op->select = word;
         op->arm = arm;
         skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
-        kind_of(op)->start(worker, op, true);
+        arm_kind(op)->start(worker, op, true);
     }
 }
 
@@ -79,7 +79,7 @@ static void withdraw_arms(struct skuai_worker *worker, skua_selection *selection
         if (arm == winner)
             continue;
         if (skuai_op_state(op) != SKUAI_OP_LOST) {
-            while (SKUAI_UNLIKELY(!kind_of(op)->withdraw(op)))
+            while (SKUAI_UNLIKELY(!arm_kind(op)->withdraw(op)))
                 worker != NULL ? skuai_env_pause(&worker->sched->env) : skuai_pause();
             skuai_op_disarm_here(op);
         }
@@ -141,7 +141,7 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
             return end(frame, arm);
         start_arms(worker, selection);
     }
-    struct skuai_select *word = word_of(selection);
+    struct skuai_select *word = selection_word(selection);
     int64_t winner = skuai_select_decided(word);
     if (winner < 0 && SKUAI_UNLIKELY(rc < 0)) {
         if (skuai_select_close(word)) {
@@ -161,12 +161,12 @@ static bool can_be_arms(skua_op *const *arms, size_t count)
     if (count == 0 || count > INT32_MAX)
         return false;
     for (size_t i = 0; i < count; i++)
-        if (arms[i] == NULL || arms[i]->kind == NULL || kind_of(arms[i])->start == NULL)
+        if (arms[i] == NULL || arms[i]->kind == NULL || arm_kind(arms[i])->start == NULL)
             return false;
     return true;
 }
 
-static int prepare(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
+static int select_prepare(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
 {
     bool can = can_be_arms(arms, count);
     *selection = (skua_selection){ .arms = arms, .count = can ? (uint32_t)count : 0, .biased = biased };
@@ -174,9 +174,9 @@ static int prepare(skua_selection *selection, skua_op *const *arms, size_t count
     return can ? 0 : -EINVAL;
 }
 
-static skua_frame *start(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
+static skua_frame *select_begin(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
 {
-    int rc = prepare(selection, arms, count, biased);
+    int rc = select_prepare(selection, arms, count, biased);
     if (rc < 0)
         end(&selection->frame, rc);
     return &selection->frame;
@@ -184,12 +184,12 @@ static skua_frame *start(skua_selection *selection, skua_op *const *arms, size_t
 
 skua_frame *skua_select_start(skua_selection *selection, skua_op *const *arms, size_t count)
 {
-    return start(selection, arms, count, false);
+    return select_begin(selection, arms, count, false);
 }
 
 skua_frame *skua_select_biased_start(skua_selection *selection, skua_op *const *arms, size_t count)
 {
-    return start(selection, arms, count, true);
+    return select_begin(selection, arms, count, true);
 }
 
 /* ---- threads outside of any task ------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
 {
     uint64_t earliest = SKUA_NEVER;
     for (uint32_t i = 0; i < selection->count; i++) {
-        const struct skuai_op_kind *kind = kind_of(selection->arms[i]);
+        const struct skuai_op_kind *kind = arm_kind(selection->arms[i]);
         uint64_t due = kind->due_ns != NULL ? kind->due_ns(selection->arms[i]) : SKUA_NEVER;
         if (due < earliest) {
             earliest = due;
@@ -213,9 +213,9 @@ static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
 static void wait_a_moment(void) { skuai_lock_wait_hint(); }
 
 /* 3. The winner, or -ETIMEDOUT. */
-static int64_t wait_as_thread(skua_selection *selection)
+static int64_t select_waits_as_thread(skua_selection *selection)
 {
-    struct skuai_select *word = word_of(selection);
+    struct skuai_select *word = selection_word(selection);
     uint32_t timer = 0;
     uint64_t due = earliest_due(selection, &timer), deadline = skuai_thread_deadline_ns();
     uint64_t until = due < deadline ? due : deadline;
@@ -244,7 +244,7 @@ static int64_t select_as_thread(skua_selection *selection)
         return winner;
     start_arms(NULL, selection);
     skuai_rest_note(NULL, selection);
-    winner = wait_as_thread(selection);
+    winner = select_waits_as_thread(selection);
     skuai_rest_note(NULL, NULL);
     withdraw_arms(NULL, selection, winner);
     while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))
@@ -258,7 +258,7 @@ static int64_t select_here(skua_op *const *arms, size_t count, bool biased)
 {
     skua_selection selection;
     struct skuai_worker *worker = skuai_worker_self();
-    int rc = prepare(&selection, arms, count, biased);
+    int rc = select_prepare(&selection, arms, count, biased);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
     if (worker == NULL)
@@ -287,7 +287,7 @@ int64_t skua_select_try(skua_op *const *arms, size_t count)
     struct skuai_worker *worker = skuai_worker_self();
     if (worker != NULL && worker->task == NULL)
         worker = NULL; /* in a callback: nothing waits, so nothing is armed */
-    int rc = prepare(&selection, arms, count, false);
+    int rc = select_prepare(&selection, arms, count, false);
     if (rc == 0)
         rc = worker != NULL ? skuai_interruption(worker) : skuai_thread_interruption();
     if (rc < 0)

@@ -3,7 +3,8 @@
  *   E1 set    under the lock: a manual event becomes set and claims all waiters; an automatic one claims the oldest, or
  *             becomes set if there is none. So an automatic event that is set has no waiters
  *   E2 wait   under the lock: if it is set the waiter has it, else it is linked. Without the lock: a manual event that is
- *             seen set is enough (acquire: pairs with E1's release)
+ *             seen set is enough (acquire: pairs with E1's release), once whoever set it has left the lock: then the event
+ *             may go (skuai_lock_pass())
  * Model: tests/model/model_event.c.
  */
 #include "skua/event.h"
@@ -93,8 +94,10 @@ int skua_event_try_wait(skua_event *event)
 {
     if (!skua_event_is_set(event))
         return -EAGAIN;
-    if (is_manual(event))
+    if (is_manual(event)) {
+        skuai_lock_pass(lock_of(event));
         return 0;
+    }
     skuai_lock_acquire(lock_of(event));
     bool taken = take_locked(event);
     skuai_lock_release(lock_of(event));
@@ -103,6 +106,12 @@ int skua_event_try_wait(skua_event *event)
 
 int skua_event_wait(skua_event *event)
 {
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = skuai_call_begin(worker, kind.name);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    if (skua_event_try_wait(event) == 0)
+        return (int)skuai_call_end(worker, 0);
     skua_op op;
     return (int)skuai_call(skua_event_wait_prepare(&op, event));
 }

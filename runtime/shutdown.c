@@ -17,6 +17,7 @@
 #include "runtime/workers.h"
 #include "sched/awaited.h"
 #include "sched/deadlock.h"
+#include "sched/member.h"
 #include "sched/sim.h"
 #include "sched/spawn.h"
 #include "sched/wait.h"
@@ -122,6 +123,7 @@ static void abort_joiner(void *context, skua_task *task)
 {
     (void)context;
     skuai_join_abort(task, -ESHUTDOWN);
+    skuai_member_abandon(task, -ESHUTDOWN);
 }
 
 /* Who has not stopped has had the processor since it was told: so it is inside a task, and not merely waiting its turn

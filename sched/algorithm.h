@@ -25,7 +25,7 @@ enum {
     SKUAI_SIM_CHUNK = 4          /* indices of a simulated chunk: there are to be many looks */
 };
 
-/* Who has called an algorithm, for jobs that may run elsewhere. Its scopes stay as they are until the algorithm ends. */
+/* Who has called an algorithm, for jobs that may run elsewhere. Its scopes stay as they are until that ends. */
 struct skuai_caller {
     skua_task *task;   /* whose cancellation stops it; NULL: it is in a shield */
     skua_scope *scope; /* likewise, deadlines; NULL: there are none */
@@ -54,7 +54,8 @@ bool skuai_loop_asks_stop(struct skuai_loop *loop);
 SKUAI_INLINE bool skuai_loop_is_stopped(struct skuai_loop *loop)
 {
     /* Relaxed: no data behind it, and who sees it late has done a chunk more. */
-    return skuai_load_32(&loop->stopped, SKUAI_RELAXED) != 0 || (skuai_caller_can_be(&loop->caller) && skuai_loop_asks_stop(loop));
+    return skuai_load_32(&loop->stopped, SKUAI_RELAXED) != 0 ||
+           (skuai_caller_can_be(&loop->caller) && skuai_loop_asks_stop(loop));
 }
 SKUAI_INLINE int skuai_loop_end(struct skuai_loop *loop)
 {

@@ -16,7 +16,8 @@ int skuai_loop_begin(struct skuai_loop *loop, const char *call, const skua_paral
                             worker == NULL ? "call it in a fiber; skua_block_on() runs one"
                                            : "spawn a fiber and join it");
     loop->sched = worker->sched;
-    bool expired, is_shielded = skuai_scopes_shield(worker->task->scope, &expired);
+    uint32_t say = 0;
+    bool is_shielded = skuai_scopes_shield(worker->task->scope, &say);
     loop->caller = (struct skuai_caller){ is_shielded ? NULL : worker->task, worker->task->scope };
     loop->min_chunk = attr != NULL && attr->min_chunk != 0 ? attr->min_chunk : 1;
     skuai_store_32(&loop->stopped, 0, SKUAI_RELAXED); /* forks publish it */
@@ -29,9 +30,11 @@ int skuai_caller_interruption(const struct skuai_caller *caller)
      * Relaxed: a flag with nothing behind it. */
     if (caller->task != NULL && (skuai_load_64(&caller->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0)
         return -ECANCELED;
-    bool expired = false;
-    skuai_scopes_shield(caller->scope, &expired);
-    return expired ? -ETIMEDOUT : skuai_interruption(skuai_worker_self());
+    uint32_t say = 0;
+    skuai_scopes_shield(caller->scope, &say);
+    return say & SKUAI_SCOPES_CANCELED  ? -ECANCELED
+           : say & SKUAI_SCOPES_EXPIRED ? -ETIMEDOUT
+                                        : skuai_interruption(skuai_worker_self());
 }
 
 bool skuai_loop_asks_stop(struct skuai_loop *loop)

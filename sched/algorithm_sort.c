@@ -21,7 +21,9 @@ int skuai_sort_begin(struct skuai_sort *sort, const void *base, size_t count, si
     int rc = skuai_loop_begin(&loop, "a parallel sort", NULL);
     if (rc != 0)
         return rc;
-    *sort = (struct skuai_sort){ .scheduler = loop.sched, .caller = loop.caller.task, .scope = loop.caller.scope, .size = size };
+    *sort = (struct skuai_sort){
+        .scheduler = loop.sched, .caller = loop.caller.task, .scope = loop.caller.scope, .size = size
+    };
     /* Halving lets all workers take part from the start, where a partition is one worker's; but a level of merging
      * takes about twice the time. */
     for (uint32_t workers = loop.sched->nworkers; workers >= 4; workers /= 2)

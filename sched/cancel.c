@@ -30,20 +30,25 @@ static void tell(struct skuai_worker *worker)
         skuai_sim_asked(worker->sched->env.sim, worker->task);
 }
 
+static int answer(uint32_t say)
+{
+    return say & SKUAI_SCOPES_CANCELED ? -ECANCELED : say & SKUAI_SCOPES_EXPIRED ? -ETIMEDOUT : 0;
+}
+
 /* Cold: only inside scopes and sets, or when cancelled. */
 static __attribute__((noinline)) int interruption_nested(struct skuai_worker *worker)
 {
     tell(worker);
-    bool expired = false;
+    uint32_t say = 0;
     for (const skua_child *child = worker->child; child != NULL; child = child->set->outer) {
-        if (skuai_scopes_shield(child->scope, &expired))
-            return expired ? -ETIMEDOUT : 0;
+        if (skuai_scopes_shield(child->scope, &say))
+            return answer(say);
         if (child->flags & SKUAI_CHILD_CANCELED)
             return -ECANCELED;
     }
-    if (!skuai_scopes_shield(worker->task->scope, &expired) && is_cancelled(worker))
+    if (!skuai_scopes_shield(worker->task->scope, &say) && is_cancelled(worker))
         return -ECANCELED;
-    return expired ? -ETIMEDOUT : 0;
+    return answer(say);
 }
 
 static __attribute__((noinline, cold)) int interruption_marked(struct skuai_worker *worker)

@@ -34,7 +34,7 @@ static bool settle_join(skua_op *op, int64_t result)
     return took_effect;
 }
 
-static void attach(struct skuai_worker *worker, struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
+static void attach_join(struct skuai_worker *worker, struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
 {
     if (worker != NULL && worker->task == task) {
         settle_join(&op->op, -EDEADLK);
@@ -64,7 +64,7 @@ static __attribute__((noinline)) void attach_from_outside(struct skuai_worker *w
                                                           skua_join_op *op, skua_task *task)
 {
     skuai_rundown_enter_ahead(&sched->holds); /* of the attach, whose release carries it to the end */
-    attach(worker, sched, op, task);
+    attach_join(worker, sched, op, task);
     skuai_rundown_leave(&sched->holds);
 }
 
@@ -78,7 +78,7 @@ static void start_join(struct skuai_worker *worker, skua_op *op, bool may_wait)
     else if (!may_wait && !has_ended(task))
         return;
     else if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))
-        attach(worker, sched, (skua_join_op *)(void *)op, task);
+        attach_join(worker, sched, (skua_join_op *)(void *)op, task);
     else
         attach_from_outside(worker, sched, (skua_join_op *)(void *)op, task);
 }

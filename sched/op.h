@@ -51,6 +51,8 @@ struct skuai_op_kind {
     uint64_t (*due_ns)(const skua_op *op);
 };
 
+SKUAI_INLINE const struct skuai_op_kind *skuai_op_kind_of(const skua_op *op) { return op->kind; }
+
 /* Whom an op wakes: an address with a tag in its low bits. */
 enum skuai_sink_tag {
     SKUAI_SINK_TASK = 0,   /* a skua_task: type-stable, so a late fire is a harmless extra wake */
@@ -103,7 +105,8 @@ enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);
 
-/* O2 by the owner itself, which finds that it need not wait. False: its select was decided meanwhile; the op is LOST. */
+/* O2 by the owner itself, which finds that it need not wait. False: its select was decided meanwhile; the op is LOST.
+ */
 SKUAI_INLINE bool skuai_op_claim_own(skua_op *op)
 {
     if (SKUAI_LIKELY(op->select == NULL) || skuai_op_claim(op))

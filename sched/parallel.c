@@ -225,8 +225,8 @@ static struct mapped_strand *acquire_somehow(struct skuai_worker **worker)
 
 static bool is_shielded(const skua_task *task)
 {
-    bool expired;
-    return SKUAI_UNLIKELY(task->scope != NULL) && skuai_scopes_shield(task->scope, &expired);
+    uint32_t say = 0;
+    return SKUAI_UNLIKELY(task->scope != NULL) && skuai_scopes_shield(task->scope, &say);
 }
 
 static struct mapped_strand *begin(bool is_taken)

@@ -8,10 +8,10 @@
 #include "sched/timers.h"
 #include "sched/wait.h"
 
-enum scope_kind { SHIELD, DEADLINE };
+enum scope_kind { SHIELD, DEADLINE, CANCEL };
 enum scope_flag {
-    EXPIRED = 1, /* it had passed when it was entered */
-    TIMED = 2    /* it has a timer: it is the earliest of those that are not masked */
+    EXPIRED = 1, /* it had passed, or was cancelled, when it was entered */
+    TIMED = 2    /* it has an op under way: a timer, being the earliest of those that are not masked; or what cancels it */
 };
 
 _Static_assert(sizeof(struct skuai_sleep_op) <= sizeof((skua_scope){ .outer = NULL }.timer),
@@ -34,13 +34,21 @@ bool skua_scope_expired(const skua_scope *scope)
     return (scope->flags & TIMED) && skuai_op_is_done(&timer_of(scope)->op);
 }
 
-bool skuai_scopes_shield(const skua_scope *innermost, bool *expired)
+static bool is_canceled(const skua_scope *scope)
+{
+    return scope->kind == CANCEL &&
+           ((scope->flags & EXPIRED) || ((scope->flags & TIMED) && skuai_op_is_done(&timer_of(scope)->op)));
+}
+
+bool skuai_scopes_shield(const skua_scope *innermost, uint32_t *say)
 {
     for (const skua_scope *scope = innermost; scope != NULL; scope = scope->outer) {
         if (scope->kind == SHIELD)
             return true;
-        if (skua_scope_expired(scope))
-            *expired = true;
+        if (is_canceled(scope))
+            *say |= SKUAI_SCOPES_CANCELED;
+        else if (skua_scope_expired(scope))
+            *say |= SKUAI_SCOPES_EXPIRED;
     }
     return false;
 }
@@ -58,6 +66,9 @@ uint64_t skuai_thread_deadline_ns(void) { return earliest(*skuai_thread_scopes()
 
 int skuai_thread_interruption(void)
 {
+    for (const skua_scope *scope = *skuai_thread_scopes(); scope != NULL && scope->kind != SHIELD; scope = scope->outer)
+        if (is_canceled(scope))
+            return -ECANCELED;
     uint64_t deadline = skuai_thread_deadline_ns();
     return deadline != SKUA_NEVER && skuai_clock_now() >= deadline ? -ETIMEDOUT : 0;
 }
@@ -105,15 +116,32 @@ void skua_deadline_enter(skua_scope *scope, uint64_t instant_ns)
     }
 }
 
+void skuai_scope_enter_until(skua_scope *scope, const struct skuai_op_kind *kind, void *owner)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    skua_op *op = &timer_of(scope)->op;
+    enter_scope(worker, scope, CANCEL, SKUA_NEVER);
+    kind->start(worker, skuai_op_prepare(op, kind, owner), true);
+    if (skuai_op_is_done(op)) {
+        scope->flags |= EXPIRED;
+        return;
+    }
+    scope->flags |= TIMED;
+    if (worker != NULL && worker->task != NULL)
+        count_timed(worker, 1);
+}
+
 static void stop_timer(struct skuai_worker *worker, skua_scope *scope)
 {
     struct skuai_sleep_op *timer = timer_of(scope);
-    while (!skuai_op_interrupt(&timer->op, -ECANCELED))
-        skuai_env_pause(&worker->sched->env); /* O5: claimed, and done in a few instructions */
+    bool in_task = worker != NULL && worker->task != NULL;
+    while (!skuai_op_interrupt(&timer->op, -ECANCELED)) /* O5: claimed, and done in a few instructions */
+        in_task ? skuai_env_pause(&worker->sched->env) : skuai_lock_wait_hint();
     if (timer->op.result == 0)
         scope->flags |= EXPIRED;
     scope->flags &= ~(uint32_t)TIMED;
-    count_timed(worker, -1);
+    if (in_task)
+        count_timed(worker, -1);
 }
 
 void skua_scope_leave(skua_scope *scope)
@@ -126,11 +154,10 @@ void skua_scope_leave(skua_scope *scope)
         return;
     }
     *innermost = scope->outer;
-    if (worker == NULL || worker->task == NULL)
-        return;
     if (scope->flags & TIMED)
         stop_timer(worker, scope);
-    skuai_parallel_scope(worker);
+    if (worker != NULL && worker->task != NULL)
+        skuai_parallel_scope(worker);
 }
 
 void skuai_scope_misuse(void)

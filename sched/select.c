@@ -19,7 +19,7 @@
 
 enum { START, WAIT };
 
-static struct skuai_select *selection_word(skua_selection *selection)
+static struct skuai_select *select_word(skua_selection *selection)
 {
     _Static_assert(offsetof(skua_selection, number) - offsetof(skua_selection, decided) ==
                            offsetof(struct skuai_select, number) &&
@@ -27,8 +27,6 @@ static struct skuai_select *selection_word(skua_selection *selection)
                    "a selection has a struct skuai_select in it");
     return (struct skuai_select *)(void *)&selection->decided;
 }
-
-static const struct skuai_op_kind *arm_kind(const skua_op *op) { return op->kind; }
 
 /* The arm at a place in the order of starting. */
 static uint32_t arm_at(const skua_selection *selection, uint32_t place)
@@ -46,7 +44,7 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
         op->select = NULL;
         /* Relaxed, here and below: the op is ours until it is started. */
         skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
-        arm_kind(op)->start(worker, op, false);
+        skuai_op_kind_of(op)->start(worker, op, false);
         if (skuai_op_is_done(op))
             return arm;
     }
@@ -56,7 +54,7 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
 /* 2. */
 static void start_arms(struct skuai_worker *worker, skua_selection *selection)
 {
-    struct skuai_select *word = selection_word(selection);
+    struct skuai_select *word = select_word(selection);
     skuai_store_32(&word->decided, SKUAI_SELECT_OPEN, SKUAI_RELAXED); /* published with the arms */
     word->number = worker != NULL ? skuai_random_next(&worker->random) : (uintptr_t)selection;
     selection->started = 0;
@@ -66,7 +64,7 @@ static void start_arms(struct skuai_worker *worker, skua_selection *selection)
         op->select = word;
         op->arm = arm;
         skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
-        arm_kind(op)->start(worker, op, true);
+        skuai_op_kind_of(op)->start(worker, op, true);
     }
 }
 
@@ -79,7 +77,7 @@ static void withdraw_arms(struct skuai_worker *worker, skua_selection *selection
         if (arm == winner)
             continue;
         if (skuai_op_state(op) != SKUAI_OP_LOST) {
-            while (SKUAI_UNLIKELY(!arm_kind(op)->withdraw(op)))
+            while (SKUAI_UNLIKELY(!skuai_op_kind_of(op)->withdraw(op)))
                 worker != NULL ? skuai_env_pause(&worker->sched->env) : skuai_pause();
             skuai_op_disarm_here(op);
         }
@@ -103,7 +101,7 @@ void skuai_select_each_arm(const skua_selection *selection, void (*visit)(void *
 
 /* ---- fibers and futures ---------------------------------------------------------------------------------------- */
 
-static enum skua_poll end(skua_frame *frame, int64_t result)
+static enum skua_poll select_end(skua_frame *frame, int64_t result)
 {
     frame->result = result;
     frame->flags |= SKUAI_FRAME_ENDED;
@@ -116,7 +114,7 @@ static enum skua_poll conclude(struct skuai_worker *worker, skua_selection *sele
     if (selection->started != 0)
         withdraw_arms(worker, selection, winner);
     if (skuai_op_is_done(selection->arms[winner]))
-        return end(&selection->frame, winner);
+        return select_end(&selection->frame, winner);
     worker->leaf = &selection->frame;
     return SKUA_PENDING;
 }
@@ -128,7 +126,7 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     int rc = skuai_interruption(worker);
     if (frame->resume == START) {
         if (SKUAI_UNLIKELY(rc < 0))
-            return end(frame, rc);
+            return select_end(frame, rc);
         if (SKUAI_UNLIKELY(worker->budget == 0)) {
             skuai_frame_requeue(worker, frame);
             return SKUA_PENDING;
@@ -138,15 +136,15 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
         selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
         int64_t arm = try_arms(worker, selection);
         if (arm >= 0)
-            return end(frame, arm);
+            return select_end(frame, arm);
         start_arms(worker, selection);
     }
-    struct skuai_select *word = selection_word(selection);
+    struct skuai_select *word = select_word(selection);
     int64_t winner = skuai_select_decided(word);
     if (winner < 0 && SKUAI_UNLIKELY(rc < 0)) {
         if (skuai_select_close(word)) {
             withdraw_arms(worker, selection, -1);
-            return end(frame, rc);
+            return select_end(frame, rc);
         }
         winner = skuai_select_decided(word);
     }
@@ -161,7 +159,7 @@ static bool can_be_arms(skua_op *const *arms, size_t count)
     if (count == 0 || count > INT32_MAX)
         return false;
     for (size_t i = 0; i < count; i++)
-        if (arms[i] == NULL || arms[i]->kind == NULL || arm_kind(arms[i])->start == NULL)
+        if (arms[i] == NULL || arms[i]->kind == NULL || skuai_op_kind_of(arms[i])->start == NULL)
             return false;
     return true;
 }
@@ -174,22 +172,22 @@ static int select_prepare(skua_selection *selection, skua_op *const *arms, size_
     return can ? 0 : -EINVAL;
 }
 
-static skua_frame *select_begin(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
+static skua_frame *select_start(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
 {
     int rc = select_prepare(selection, arms, count, biased);
     if (rc < 0)
-        end(&selection->frame, rc);
+        select_end(&selection->frame, rc);
     return &selection->frame;
 }
 
 skua_frame *skua_select_start(skua_selection *selection, skua_op *const *arms, size_t count)
 {
-    return select_begin(selection, arms, count, false);
+    return select_start(selection, arms, count, false);
 }
 
 skua_frame *skua_select_biased_start(skua_selection *selection, skua_op *const *arms, size_t count)
 {
-    return select_begin(selection, arms, count, true);
+    return select_start(selection, arms, count, true);
 }
 
 /* ---- threads outside of any task ------------------------------------------------------------------------------- */
@@ -199,7 +197,7 @@ static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
 {
     uint64_t earliest = SKUA_NEVER;
     for (uint32_t i = 0; i < selection->count; i++) {
-        const struct skuai_op_kind *kind = arm_kind(selection->arms[i]);
+        const struct skuai_op_kind *kind = skuai_op_kind_of(selection->arms[i]);
         uint64_t due = kind->due_ns != NULL ? kind->due_ns(selection->arms[i]) : SKUA_NEVER;
         if (due < earliest) {
             earliest = due;
@@ -213,9 +211,9 @@ static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
 static void wait_a_moment(void) { skuai_lock_wait_hint(); }
 
 /* 3. The winner, or -ETIMEDOUT. */
-static int64_t select_waits_as_thread(skua_selection *selection)
+static int64_t select_wait_as_thread(skua_selection *selection)
 {
-    struct skuai_select *word = selection_word(selection);
+    struct skuai_select *word = select_word(selection);
     uint32_t timer = 0;
     uint64_t due = earliest_due(selection, &timer), deadline = skuai_thread_deadline_ns();
     uint64_t until = due < deadline ? due : deadline;
@@ -244,7 +242,7 @@ static int64_t select_as_thread(skua_selection *selection)
         return winner;
     start_arms(NULL, selection);
     skuai_rest_note(NULL, selection);
-    winner = select_waits_as_thread(selection);
+    winner = select_wait_as_thread(selection);
     skuai_rest_note(NULL, NULL);
     withdraw_arms(NULL, selection, winner);
     while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))

@@ -1,5 +1,6 @@
 /* Spawning: a slot from the slab, a header, a body, a queue. And the end of a task's memory. */
 #include "sched/spawn.h"
+#include "sched/member.h"
 #include "sched/sim.h"
 
 #include <errno.h>
@@ -30,11 +31,29 @@ static void slot_free(struct skuai_scheduler *sched, void *slot)
     skuai_slab_free(worker != NULL && worker->sched == sched ? &worker->slab : NULL, slot);
 }
 
-/* A header with word, run and the rest set; NULL if there is no memory. */
-static skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, size_t body, skuai_run_fn *run,
-                             bool with_handle)
+static size_t record_bytes(const struct skuai_joining *joining)
 {
-    skua_task *task = slot_alloc(sched, worker, sizeof *task + body);
+    return joining == NULL ? 0 : sizeof(struct skuai_member) + (joining->keeps ? sizeof(uint64_t) : 0);
+}
+
+/* So that a record can lie behind it. */
+static size_t in_words(size_t body) { return (body + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1); }
+
+static void make_member(skua_task *task, size_t body, uint32_t generation, const struct skuai_joining *joining)
+{
+    task->member = (struct skuai_member *)(void *)((char *)SKUAI_TASK_BODY(task) + in_words(body));
+    task->member->owner = joining->owner;
+    if (joining->keeps)
+        task->member->tag[0] = joining->tag;
+    skuai_task_word_begin_member(&task->word, generation, joining->keeps);
+}
+
+/* A header with word, run and the rest set; NULL if there is no memory. */
+SKUAI_INLINE skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, size_t body,
+                                   skuai_run_fn *run, bool with_handle, const struct skuai_joining *joining)
+{
+    size_t bytes = joining == NULL ? body : in_words(body) + record_bytes(joining);
+    skua_task *task = slot_alloc(sched, worker, sizeof *task + bytes);
     if (task == NULL)
         return NULL;
     uint32_t generation = skuai_task_generation(skuai_load_64(&task->word, SKUAI_RELAXED)); /* the slot is ours */
@@ -46,7 +65,10 @@ static skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker 
     task->result = 0;
     skuai_store_ptr(&task->more, NULL, SKUAI_RELAXED); /* published by the queue, as all of this */
     skuai_store_ptr(&task->fired, NULL, SKUAI_RELAXED);
-    skuai_task_word_begin(&task->word, generation, with_handle);
+    if (joining != NULL)
+        make_member(task, body, generation, joining);
+    else
+        skuai_task_word_begin(&task->word, generation, with_handle);
     return task;
 }
 
@@ -113,16 +135,18 @@ static void leave(struct skuai_scheduler *sched, struct skuai_worker *worker)
         skuai_rundown_leave(&sched->spawning);
 }
 
-/* Names it if asked, counts it and queues it. On error the task is freed. */
-static int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task, skua_task **handle,
-                  const skua_spawn_attr *attr)
+/* Names it if asked, has it admitted if it is to be a member, counts it and queues it. On error the task is freed. */
+SKUAI_INLINE int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task, skua_task **handle,
+                        const skua_spawn_attr *attr, struct skuai_joining *joining)
 {
-    if (attr != NULL && attr->name != NULL) {
-        int rc = skuai_task_rename(task, attr->name);
-        if (rc < 0) {
-            skuai_task_free(task);
-            return rc;
-        }
+    int rc = 0;
+    if (attr != NULL && attr->name != NULL)
+        rc = skuai_task_rename(task, attr->name);
+    if (joining != NULL && rc == 0)
+        rc = joining->admit(joining, task);
+    if (rc < 0) {
+        skuai_task_free(task);
+        return rc;
     }
     if (worker != NULL)
         skuai_count(&worker->counters.spawned, 1);
@@ -134,10 +158,10 @@ static int launch(struct skuai_scheduler *sched, struct skuai_worker *worker, sk
     return 0;
 }
 
-static skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
-                              size_t stack_size, skua_fiber_fn *fn, void *arg)
+SKUAI_INLINE skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
+                                    size_t stack_size, skua_fiber_fn *fn, void *arg, struct skuai_joining *joining)
 {
-    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, with_handle);
+    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, with_handle, joining);
     if (task == NULL)
         return NULL;
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
@@ -150,17 +174,25 @@ static skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker
     return task;
 }
 
-static int spawn_fiber(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task **handle,
-                       const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+SKUAI_INLINE int spawn_fiber(skua_task **handle, struct skuai_joining *joining, const skua_spawn_attr *attr,
+                             skua_fiber_fn *fn, void *arg)
 {
+    struct skuai_scheduler *sched;
+    struct skuai_worker *worker;
+    bool wrong = fn == NULL || (attr != NULL && attr->stack_size > SKUAI_STACK_SIZE_MAX);
+    int rc = wrong ? -EINVAL : enter(attr, &sched, &worker);
+    if (rc < 0)
+        return rc;
     size_t stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
-    skua_task *task = fiber_alloc(sched, worker, handle != NULL, stack_size, fn, arg);
-    return task != NULL ? launch(sched, worker, task, handle, attr) : -ENOMEM;
+    skua_task *task = fiber_alloc(sched, worker, handle != NULL, stack_size, fn, arg, joining);
+    rc = task != NULL ? launch(sched, worker, task, handle, attr, joining) : -ENOMEM;
+    leave(sched, worker);
+    return rc;
 }
 
 skua_task *skuai_spawn_begin(struct skuai_worker *worker, skua_fiber_fn *fn)
 {
-    return fiber_alloc(worker->sched, worker, false, worker->sched->stack_size, fn, NULL);
+    return fiber_alloc(worker->sched, worker, false, worker->sched->stack_size, fn, NULL, NULL);
 }
 
 void skuai_spawn_end(struct skuai_worker *worker, skua_task *task, void *arg)
@@ -176,15 +208,12 @@ void skuai_spawn_end(struct skuai_worker *worker, skua_task *task, void *arg)
 
 int skua_spawn_with(skua_task **handle, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
 {
-    struct skuai_scheduler *sched;
-    struct skuai_worker *worker;
-    bool wrong = fn == NULL || (attr != NULL && attr->stack_size > SKUAI_STACK_SIZE_MAX);
-    int rc = wrong ? -EINVAL : enter(attr, &sched, &worker);
-    if (rc < 0)
-        return rc;
-    rc = spawn_fiber(sched, worker, handle, attr, fn, arg);
-    leave(sched, worker);
-    return rc;
+    return spawn_fiber(handle, NULL, attr, fn, arg);
+}
+
+int skuai_spawn_member(struct skuai_joining *joining, const skua_spawn_attr *attr, skua_fiber_fn *fn, void *arg)
+{
+    return spawn_fiber(NULL, joining, attr, fn, arg);
 }
 
 int skua_spawn(skua_task **handle, skua_fiber_fn *fn, void *arg) { return skua_spawn_with(handle, NULL, fn, arg); }
@@ -202,12 +231,12 @@ static skua_frame *place_frame(skua_task *task, size_t size)
 }
 
 /* A spawn that has entered. The frame comes back with all but its arguments. */
-static skua_task *frame_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
-                              skua_poll_fn *poll, size_t size, skua_frame **root)
+SKUAI_INLINE skua_task *frame_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
+                                    skua_poll_fn *poll, size_t size, skua_frame **root, struct skuai_joining *joining)
 {
-    bool large = size > SKUAI_SLAB_MAX_BYTES - sizeof(skua_task);
+    bool large = size > SKUAI_SLAB_MAX_BYTES - sizeof(skua_task) - record_bytes(joining);
     skua_task *task = task_alloc(sched, worker, large ? sizeof(struct skuai_large_frame) : size,
-                                 large ? skuai_frame_run_large : skuai_frame_run, with_handle);
+                                 large ? skuai_frame_run_large : skuai_frame_run, with_handle, joining);
     if (task == NULL)
         return NULL;
     *root = place_frame(task, size);
@@ -220,8 +249,8 @@ static skua_task *frame_alloc(struct skuai_scheduler *sched, struct skuai_worker
     return task;
 }
 
-int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_fn *poll, size_t size, size_t in_offset,
-                     const void *in, size_t in_size)
+SKUAI_INLINE int spawn_frame(skua_task **handle, struct skuai_joining *joining, const skua_spawn_attr *attr,
+                             skua_poll_fn *poll, size_t size, size_t in_offset, const void *in, size_t in_size)
 {
     struct skuai_scheduler *sched;
     struct skuai_worker *worker;
@@ -231,14 +260,26 @@ int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_
     int rc = wrong ? -EINVAL : enter(attr, &sched, &worker);
     if (rc < 0)
         return rc;
-    skua_task *task = frame_alloc(sched, worker, handle != NULL, poll, size, &root);
+    skua_task *task = frame_alloc(sched, worker, handle != NULL, poll, size, &root, joining);
     rc = -ENOMEM;
     if (task != NULL) {
         memcpy((char *)root + in_offset, in, in_size);
-        rc = launch(sched, worker, task, handle, attr);
+        rc = launch(sched, worker, task, handle, attr, joining);
     }
     leave(sched, worker);
     return rc;
+}
+
+int skua_spawn_frame(skua_task **handle, const skua_spawn_attr *attr, skua_poll_fn *poll, size_t size, size_t in_offset,
+                     const void *in, size_t in_size)
+{
+    return spawn_frame(handle, NULL, attr, poll, size, in_offset, in, in_size);
+}
+
+int skuai_spawn_frame_member(struct skuai_joining *joining, const skua_spawn_attr *attr, skua_poll_fn *poll,
+                             size_t size, size_t in_offset, const void *in, size_t in_size)
+{
+    return spawn_frame(NULL, joining, attr, poll, size, in_offset, in, in_size);
 }
 
 /* ---- the scheduler's tasks ----------------------------------------------------------------------------------- */

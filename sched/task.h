@@ -13,6 +13,7 @@
 
 struct skuai_worker;
 struct skuai_task_extension;
+struct skuai_member;
 
 /* What a run of a task came to. */
 enum skuai_run {
@@ -29,7 +30,10 @@ struct skua_task {
     skuai_run_fn *run;                    /* frame or fiber; set by spawn */
     skua_scope *scope;                    /* its runner only: the innermost scope outside any set's child */
     skua_wordptr next;                    /* whoever holds it in a queue; the slab's link while dead */
-    skua_op *joiner;                      /* the joiner, before J is set in the word */
+    union {
+        skua_op *joiner;                  /* the joiner, before J is set in the word */
+        struct skuai_member *member;      /* with M in the word, fixed: the task's record (member.h) */
+    };
     union {
         int64_t result;                   /* its runner, before E is set in the word */
         skua_task *ahead;                 /* a hint, before that: a task a few places behind it in a queue, or stale */

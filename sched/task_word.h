@@ -1,7 +1,7 @@
 /* The task's state word: this file alone knows its bits.
  *
- *     63            32 31                       8 7 6 5 4 3 2 1 0
- *     [ generation   ] [ 0                       ] [W J H C E N R A]
+ *     63            32 31                     9 8 7 6 5 4 3 2 1 0
+ *     [ generation   ] [ 0                     ] [W M J H C E N R A]
  *
  *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
  *   R running    somebody has the task in hand: a worker that is inside it, a queue, or who takes it from one to the
@@ -11,6 +11,7 @@
  *   C cancel     asked to end; never cleared
  *   H handle     a handle exists; whoever finds the other of {E, H} already settled frees the task
  *   J joiner     task->joiner is set: who takes R to E completes that op
+ *   M member     task->member is set, from the start: who takes R to E tells its owner (member.h)
  *   W watched    in simulations only: each time it asks whether it is cancelled, the simulation is told (sim.h). Set
  *                when it begins to run, so that asking costs real runs nothing: they look for C and W in one go
  *
@@ -39,7 +40,8 @@ enum {
     SKUAI_TASK_CANCEL = 16,
     SKUAI_TASK_HANDLE = 32,
     SKUAI_TASK_JOINER = 64,
-    SKUAI_TASK_WATCHED = 128
+    SKUAI_TASK_MEMBER = 128,
+    SKUAI_TASK_WATCHED = 256
 };
 
 enum skuai_task_verdict {
@@ -56,6 +58,19 @@ SKUAI_INLINE void skuai_task_word_begin(skua_word64 *word, uint32_t generation, 
 {
     uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | (with_handle ? SKUAI_TASK_HANDLE : 0);
     skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED);
+}
+
+SKUAI_INLINE void skuai_task_word_begin_member(skua_word64 *word, uint32_t generation, bool with_handle)
+{
+    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_MEMBER |
+                     (with_handle ? SKUAI_TASK_HANDLE : 0);
+    skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED); /* as above */
+}
+
+/* By its runner: M is fixed. */
+SKUAI_INLINE bool skuai_task_word_is_member(const skua_word64 *word)
+{
+    return (skuai_load_64(word, SKUAI_RELAXED) & SKUAI_TASK_MEMBER) != 0;
 }
 
 SKUAI_INLINE bool skuai_task_word_lives(uint64_t word)

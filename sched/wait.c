@@ -9,8 +9,6 @@
 #include "sched/scope.h"
 #include "sched/spawn.h"
 
-static const struct skuai_op_kind *kind_of(const skua_op *op) { return op->kind; }
-
 /* Where nothing can wait. */
 static __attribute__((noinline, cold)) int refuse(const struct skuai_worker *worker, const char *call, const char *was)
 {
@@ -24,38 +22,23 @@ static __attribute__((noinline, cold)) int refuse(const struct skuai_worker *wor
 
 static bool cannot_wait(const struct skuai_worker *worker) { return worker->task == NULL || worker->polling != 0; }
 
-skua_op *skuai_op_start(skua_op *op)
+/* `worker` is the calling thread's, here and below: to ask for it again and again costs as much as the rest. */
+static skua_op *start_op(struct skuai_worker *worker, skua_op *op)
 {
-    struct skuai_worker *worker = skuai_worker_self();
     int rc = 0;
     if (SKUAI_UNLIKELY(worker == NULL))
         rc = skuai_thread_interruption();
     else if (SKUAI_UNLIKELY(worker->task == NULL))
-        rc = refuse(worker, kind_of(op)->name, "called");
+        rc = refuse(worker, skuai_op_kind_of(op)->name, "called");
     else
         rc = skuai_interruption(worker);
     if (SKUAI_UNLIKELY(rc < 0))
         return skuai_op_set_done(op, rc);
-    kind_of(op)->start(worker, op, true);
+    skuai_op_kind_of(op)->start(worker, op, true);
     return op;
 }
 
-int64_t skuai_call(skua_op *prepared)
-{
-    struct skuai_worker *worker = skuai_worker_self();
-    if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))
-        return refuse(worker, kind_of(prepared)->name, "called");
-    return skua_await(skuai_op_start(prepared));
-}
-
-/* A scope costs a timer, so the op is started first: it may be done. */
-int64_t skuai_call_until(skua_op *prepared, uint64_t instant_ns)
-{
-    struct skuai_worker *worker = skuai_worker_self();
-    if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))
-        return refuse(worker, kind_of(prepared)->name, "called");
-    return skua_await_until(skuai_op_start(prepared), instant_ns);
-}
+skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
 
 int skuai_call_begin(struct skuai_worker *worker, const char *call)
 {
@@ -87,7 +70,7 @@ static int64_t wait_as_thread(skua_op *op)
     uint32_t state = (uint32_t)skuai_op_state(op);
     if (state == SKUAI_OP_DONE)
         return op->result;
-    uint64_t due = kind_of(op)->due_ns != NULL ? kind_of(op)->due_ns(op) : SKUA_NEVER;
+    uint64_t due = skuai_op_kind_of(op)->due_ns != NULL ? skuai_op_kind_of(op)->due_ns(op) : SKUA_NEVER;
     uint64_t deadline = skuai_thread_deadline_ns(), until = due < deadline ? due : deadline;
     for (; state != SKUAI_OP_DONE; state = (uint32_t)skuai_op_state(op)) {
         if (until != SKUA_NEVER && skuai_clock_now() >= until) {
@@ -103,36 +86,58 @@ static int64_t wait_as_thread(skua_op *op)
 /* Nobody will await it: its memory may go. */
 static int refuse_await(struct skuai_worker *worker, skua_op *op)
 {
-    int rc = refuse(worker, op->kind != NULL ? kind_of(op)->name : "skua_await", "waited for");
+    int rc = refuse(worker, op->kind != NULL ? skuai_op_kind_of(op)->name : "skua_await", "waited for");
     while (!skuai_op_interrupt(op, -ECANCELED))
         skuai_env_pause(&worker->sched->env);
     return rc;
 }
 
-int64_t skua_await(skua_op *op)
+static int64_t await_op(struct skuai_worker *worker, skua_op *op)
 {
-    struct skuai_worker *worker = skuai_worker_self();
-    if (worker == NULL) {
+    if (SKUAI_UNLIKELY(worker == NULL)) {
         skuai_rest_note(op, NULL);
         int64_t result = wait_as_thread(op);
         skuai_rest_note(NULL, NULL);
         return result;
     }
-    if (SKUAI_UNLIKELY(cannot_wait(worker)))
-        return refuse_await(worker, op);
     if (skuai_op_is_done(op))
         return skuai_call_end(worker, op->result);
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
     fiber->awaits = (uintptr_t)op;
-    while (!skuai_op_is_done(op)) {
+    do {
         int rc = skuai_interruption(worker);
         if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
             break;
         skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
         worker = skuai_worker_self();
-    }
+    } while (!skuai_op_is_done(op));
     fiber->awaits = 0;
     return op->result;
+}
+
+int64_t skua_await(skua_op *op)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))
+        return refuse_await(worker, op);
+    return await_op(worker, op);
+}
+
+int64_t skuai_call(skua_op *prepared)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))
+        return refuse(worker, skuai_op_kind_of(prepared)->name, "called");
+    return await_op(worker, start_op(worker, prepared));
+}
+
+/* A scope costs a timer, so the op is started first: it may be done. */
+int64_t skuai_call_until(skua_op *prepared, uint64_t instant_ns)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))
+        return refuse(worker, skuai_op_kind_of(prepared)->name, "called");
+    return skua_await_until(start_op(worker, prepared), instant_ns);
 }
 
 int64_t skua_await_until(skua_op *op, uint64_t instant_ns)

@@ -1,8 +1,8 @@
 /* The ops that wait in a primitive, oldest first, guarded by the primitive's lock. The public part is in skua/op.h.
  *
- * An op that is linked is ARMED. Who takes one out claims it at once, under the lock (op.h, O2): it is CLAIMED then, or,
- * if it is an arm of a select that was decided, ARMED and unlinked, and its owner's alone. skuai_waiters_withdraw() is
- * the owner's side of that (O5).
+ * An op that is linked is ARMED. Who takes one out claims it at once, under the lock (op.h, O2): it is CLAIMED then,
+ * or, if it is an arm of a select that was decided, ARMED and unlinked, and its owner's alone.
+ * skuai_waiters_withdraw() is the owner's side of that (O5).
  *
  * What a completer does under its lock is to claim and to move; what it does after it is to finish:
  *

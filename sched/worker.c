@@ -7,6 +7,7 @@
  * first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md, "Order", has the
  * numbers; tests/stress/stress_fairness.c measures them).
  */
+#include "sched/member.h"
 #include "sched/overflow.h"
 #include "sched/rest.h"
 #include "sched/scheduler.h"
@@ -329,7 +330,7 @@ void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
     skuai_store_64(&worker->counters.ended, skuai_load_64(&worker->counters.ended, SKUAI_RELAXED) + 1, SKUAI_RELEASE);
     worker->ending = true;
-    bool last = skuai_join_end(task);
+    bool last = SKUAI_UNLIKELY(skuai_task_word_is_member(&task->word)) ? skuai_member_end(task) : skuai_join_end(task);
     worker->ending = false;
     if (last)
         skuai_task_free(task);

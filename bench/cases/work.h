@@ -33,7 +33,7 @@ struct work {
 
 /* Each ends with a NULL name. */
 extern const struct work work_of_spawn[], work_of_yield[], work_of_wake[], work_of_switch[];
-extern const struct work work_of_floor[];
+extern const struct work work_of_floor[], work_of_group[];
 
 /* Whole measurements, in a fiber; they print their figures themselves. */
 struct memory_work {

@@ -1,5 +1,5 @@
-/* A sketch, not an interface: how io/ will look on the core as it is. See sync.h beside it. Nothing here is
- * implemented.
+/* A sketch, not an interface: how io/ will look on the core as it is. It compiles (tests/house/check-docs), to show
+ * that all fits. Nothing here is implemented.
  */
 #ifndef SKUA_SKETCH_IO_H
 #define SKUA_SKETCH_IO_H

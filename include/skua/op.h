@@ -10,8 +10,8 @@
  * the same child of a set, may await it: its end wakes nobody else. Its structure needs no initialisation: starting it
  * sets all of it. A finished op may be started again. What is given to an op (buffers and the like) must live as long.
  *
- * `skua_X_prepare(&op, …)` sets an op up without starting it, for skua_select() (select.h), which starts several and lets
- * exactly one take effect. A prepared op may be selected on again and again.
+ * `skua_X_prepare(&op, …)` sets an op up without starting it, for skua_select() (select.h), which starts several and
+ * lets exactly one take effect. A prepared op may be selected on again and again.
  */
 #ifndef SKUA_OP_H
 #define SKUA_OP_H
@@ -55,8 +55,8 @@ SKUA_BEGIN_DECLS
  * Threads: fibers and jobs (suspended); threads outside the runtime (blocked). Inside a future's body it is misuse
  *   (reported; use SKUA_AWAIT).
  * Cancel: if the task is cancelled before the op commits, the op is withdrawn, has had no effect, and the result is
- *   -ECANCELED, or -ETIMEDOUT for a deadline (scope.h). An op that has committed returns its result, and the task's next
- *   await reports the cancellation.
+ *   -ECANCELED, or -ETIMEDOUT for a deadline (scope.h). An op that has committed returns its result, and the task's
+ *   next await reports the cancellation.
  * Returns: op->result. */
 SKUA_API int64_t skua_await(skua_op *op);
 

@@ -32,8 +32,8 @@ SKUA_API int64_t skua_select(skua_op *const *arms, size_t count);
 /* The same, but if several could take effect at once the first of them does. */
 SKUA_API int64_t skua_select_biased(skua_op *const *arms, size_t count);
 
-/* Does not wait: -EAGAIN if no arm could take effect at once. Otherwise as skua_select(), of which this is the form with
- * a default arm. Also in futures and wherever nothing may wait. */
+/* Does not wait: -EAGAIN if no arm could take effect at once. Otherwise as skua_select(), of which this is the form
+ * with a default arm. Also in futures and wherever nothing may wait. */
 SKUA_API int64_t skua_select_try(skua_op *const *arms, size_t count);
 
 /* Waits until an instant at most. Returns also: -ETIMEDOUT. */

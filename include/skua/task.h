@@ -85,8 +85,8 @@ SKUA_API void skua_detach(skua_task *task);
 SKUA_API void skua_cancel(skua_task *task);
 
 /* What the calling task's next await would return at once: -ECANCELED if it is cancelled, -ETIMEDOUT if a deadline that
- * it is inside of has passed (scope.h), else 0. Outside of a task only deadlines count. For loops that compute for long.
- * Blocks: never. */
+ * it is inside of has passed (scope.h), else 0. Outside of a task only deadlines count. For loops that compute for
+ * long. Blocks: never. */
 SKUA_API int skua_interrupted(void);
 
 /* Lets other ready tasks run first. Returns 0, or -ECANCELED (it has yielded all the same). Outside of a task:

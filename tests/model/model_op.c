@@ -69,7 +69,7 @@ void skuai_sink_fire(uintptr_t sink)
     wake_task();
 }
 
-/* As sched/cancel.c's. */
+/* As sched/sink.c's. */
 void *skuai_sink_hold(uintptr_t sink)
 {
     if (!holding || (sink & SKUAI_SINK_TAGS) != SKUAI_SINK_TASK)

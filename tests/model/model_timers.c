@@ -10,6 +10,7 @@
 #include "model/mc_internal.h"
 #include "sched/scheduler.h"
 #include "sched/sim.h"
+#include "sched/wait.h"
 #include "skua/time.h"
 
 enum { WORKERS = 2, SLEEPS = 3, DUE = 10, NOW = 15, SOON = 17, LATER = 20 };
@@ -31,26 +32,22 @@ uint64_t skuai_sim_now(struct skuai_sim *sim) { (void)sim; return now; }
 void skuai_sim_tick(struct skuai_sim *sim) { (void)sim; }
 uint64_t skuai_clock_now(void) { return now; }
 uint64_t skuai_entropy(void) { return 1; }
-bool skuai_cancel_pending(struct skuai_worker *worker) { (void)worker; return false; }
-void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op, const struct skuai_op_kind *kind, void *owner)
+void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op)
 {
     (void)worker;
-    (void)owner;
-    op->kind = kind;
     skuai_store_32(&op->state, SKUAI_OP_ARMED, SKUAI_RELAXED);
+}
+skua_op *skuai_op_start(skua_op *op)
+{
+    ((const struct skuai_op_kind *)op->kind)->start(skuai_worker_self(), op, true);
+    return op;
 }
 bool skuai_op_claim(skua_op *op)
 {
     skuai_store_32(&op->state, SKUAI_OP_CLAIMED, SKUAI_RELAXED);
     return true;
 }
-int64_t skua_await(skua_op *op) { (void)op; mc_fail("nobody waits here"); }
-int skuai_misuse(const char *call, const char *what, const char *instead)
-{
-    (void)what;
-    (void)instead;
-    mc_fail(call);
-}
+int64_t skuai_call(skua_op *op) { (void)op; mc_fail("nobody waits here"); }
 void skuai_op_finish(skua_op *op, int64_t result)
 {
     unsigned i = (unsigned)((skua_sleep_op *)(void *)op - sleeps);

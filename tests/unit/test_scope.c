@@ -33,12 +33,13 @@ TEST(a_deadline_ends_its_awaits) { run_everywhere(in_a_deadline, NULL); }
 static int nested(void *arg)
 {
     (void)arg;
-    skua_scope outer, inner;
+    skua_scope outermost, outer, inner;
+    skua_deadline_enter(&outermost, skua_after(1000 * SKUA_S));
     skua_deadline_enter(&outer, skua_after(2 * SKUA_MS));
     skua_deadline_enter(&inner, skua_after(SKUA_MS));
     CHECK_EQ(skua_sleep(SKUA_S), -ETIMEDOUT);
     CHECK(skua_scope_expired(&inner));
-    CHECK(!skua_scope_expired(&outer));
+    CHECK(!skua_scope_expired(&outermost));
     skua_scope_leave(&inner);
     CHECK(skua_scope_expired(&inner));
     CHECK_EQ(skua_sleep(SKUA_S), -ETIMEDOUT);
@@ -54,6 +55,7 @@ static int nested(void *arg)
     CHECK_EQ(skua_interrupted(), -ECANCELED); /* outranks */
     CHECK_EQ(skua_sleep(1), -ECANCELED);
     skua_scope_leave(&outer);
+    skua_scope_leave(&outermost);
     CHECK_EQ(skua_sleep(1), -ECANCELED);
     {
         SKUA_SHIELD();

@@ -157,6 +157,14 @@ func iterate(name string) int64 {
 		return spawnAwait()
 	case "chained_spawn":
 		return chainedSpawn()
+	case "group_1000":
+		return group1000(groups)
+	case "fiber_group_1000":
+		return group1000(groups / 10)
+	case "group_bare_1000":
+		return groupBare1000()
+	case "group_collect_1000":
+		return groupCollect1000()
 	case "yield_many", "fiber_yield_many":
 		return yielding(yielders, yields)
 	case "fiber_yield_two":

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
-use tokio::task::{spawn, yield_now, JoinHandle};
+use tokio::task::{spawn, yield_now, JoinHandle, JoinSet};
 
 const SPAWNS: i64 = 1_000_000;
 const AWAITS: i64 = 1_000_000;
@@ -25,6 +25,8 @@ const TRIPS: i64 = 200_000;
 const SLEEPERS: i64 = 100_000;
 const SLEEP_MS: u64 = 10;
 const PARKED: i64 = 1_000_000;
+const MEMBERS: i64 = 1_000;
+const GROUPS: i64 = 1_000;
 
 fn check(what: &str, found: i64, expected: i64) {
     if found != expected {
@@ -97,6 +99,21 @@ async fn chained_spawn() -> i64 {
     LINKS
 }
 
+async fn group_1000(n: i64) -> i64 {
+    for _ in 0..n {
+        let mut set = JoinSet::new();
+        for j in 0..MEMBERS {
+            set.spawn(async move { j });
+        }
+        let mut sum = 0;
+        while let Some(result) = set.join_next().await {
+            sum += result.expect("a task failed");
+        }
+        check("results", sum, MEMBERS * (MEMBERS - 1) / 2);
+    }
+    n * MEMBERS
+}
+
 async fn yielding(tasks: i64, yields: i64) -> i64 {
     let count = Count::of(tasks);
     for _ in 0..tasks {
@@ -149,6 +166,8 @@ async fn iterate(name: &str) -> i64 {
         "fiber_spawn" => spawn_counted(FIBERS).await,
         "spawn_await" => spawn_await().await,
         "chained_spawn" => chained_spawn().await,
+        "group_1000" | "group_collect_1000" => group_1000(GROUPS).await,
+        "fiber_group_1000" => group_1000(GROUPS / 10).await,
         "yield_many" | "fiber_yield_many" => yielding(YIELDERS, YIELDS).await,
         "fiber_yield_two" => yielding(2, TURNS).await,
         "pingpong" | "fiber_pingpong" => pingpong().await,

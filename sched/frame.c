@@ -54,12 +54,22 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
             worker->budget--;
             return SKUA_DONE;
         }
+        if (op->kind != NULL && ((const struct skuai_op_kind *)op->kind)->holds)
+            return SKUA_DONE;
         skuai_frame_requeue(worker, frame); /* it still awaits the op */
         return SKUA_PENDING;
     }
     int rc = skuai_interruption(worker);
     if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
         return SKUA_DONE;
+    if (SKUAI_UNLIKELY(skuai_op_state(op) == SKUAI_OP_AGAIN)) {
+        if (!skuai_op_retry(worker, op)) {
+            skuai_frame_requeue(worker, frame);
+            return SKUA_PENDING;
+        }
+        if (skuai_op_is_done(op))
+            return SKUA_DONE;
+    }
     return wait_at(worker, frame);
 }
 

@@ -79,18 +79,25 @@ enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second)
     return SKUAI_CLAIM_WON;
 }
 
-void skuai_op_finish(skua_op *op, int64_t result)
+static void tell(skua_op *op, enum skuai_op_state state)
 {
     uintptr_t sink = SKUAI_READ(op->sink);
-    SKUAI_WRITE(op->result, result);
     void *held = skuai_sink_hold(sink);
     /* Release: pairs with the owner's acquire in skuai_op_state(); without it the owner reads a stale result. From
      * here the op may be gone. */
-    skuai_store_32(&op->state, SKUAI_OP_DONE, SKUAI_RELEASE);
+    skuai_store_32(&op->state, state, SKUAI_RELEASE);
     skuai_sink_fire(sink);
     if (held != NULL)
         skuai_sink_unhold(held);
 }
+
+void skuai_op_finish(skua_op *op, int64_t result)
+{
+    SKUAI_WRITE(op->result, result);
+    tell(op, SKUAI_OP_DONE);
+}
+
+void skuai_op_again(skua_op *op) { tell(op, SKUAI_OP_AGAIN); }
 
 void skuai_op_lose(skua_op *op)
 {

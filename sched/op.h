@@ -15,6 +15,9 @@
  *                the sink's copy, which touches type-stable memory only
  *   O5 withdraw  the owner, under the same lock, unlinks the op if it still is linked: then nobody else knows of it.
  *                If it is not, it has been claimed: the owner goes on waiting, for DONE, as if it had not cancelled.
+ *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink, stores
+ *                AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
+ *                has promised with it is the primitive's affair, and an owner who withdraws gives it back.
  *
  * A primitive without a lock (a task's end) has its own proof of exclusion and uses LOST for the one case that the
  * lock covers elsewhere: the completer has looked at an arm whose select was decided; LOST is then its last access.
@@ -31,7 +34,8 @@ enum skuai_op_state {
     SKUAI_OP_CLAIMED,
     SKUAI_OP_DONE,
     SKUAI_OP_LOST,
-    SKUAI_OP_PINNED /* ARMED, and its owner is looking at the primitive, which stays until it has done so (join.c) */
+    SKUAI_OP_PINNED, /* ARMED, and its owner is looking at the primitive, which stays until it has done so (join.c) */
+    SKUAI_OP_AGAIN   /* its owner's alone, who starts it anew when it next comes to await it */
 };
 
 struct skuai_worker;
@@ -49,6 +53,9 @@ struct skuai_op_kind {
     bool (*withdraw)(skua_op *op);    /* O5: true if the op was unlinked and is the owner's alone again */
     /* For what passes by time alone: when. A plain thread, which no timer wakes, ends such an op itself. Or NULL. */
     uint64_t (*due_ns)(const skua_op *op);
+    /* What it gives keeps others waiting (a lock), so the owner is not made to yield when it has just got it: if its
+     * budget is spent it yields before, and starts the op after that (AGAIN). */
+    bool holds;
 };
 
 SKUAI_INLINE const struct skuai_op_kind *skuai_op_kind_of(const skua_op *op) { return op->kind; }
@@ -104,6 +111,9 @@ enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
 
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);
+
+/* O6, of a claimed op that is no arm of a select. */
+void skuai_op_again(skua_op *op);
 
 /* O2 by the owner itself, which finds that it need not wait. False: its select was decided meanwhile; the op is LOST.
  */

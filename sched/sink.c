@@ -35,7 +35,8 @@ bool skuai_op_interrupt(skua_op *op, int error)
         return true;
     if (!((const struct skuai_op_kind *)op->kind)->withdraw(op))
         return false;
-    skuai_op_disarm_here(op);
+    if (skuai_op_state(op) != SKUAI_OP_AGAIN) /* then its fire has come or is under way */
+        skuai_op_disarm_here(op);
     skuai_op_set_done(op, error);
     return true;
 }

@@ -34,11 +34,24 @@ static skua_op *start_op(struct skuai_worker *worker, skua_op *op)
         rc = skuai_interruption(worker);
     if (SKUAI_UNLIKELY(rc < 0))
         return skuai_op_set_done(op, rc);
+    if (SKUAI_UNLIKELY(worker != NULL && worker->budget == 0) && skuai_op_kind_of(op)->holds) {
+        skuai_store_32(&op->state, SKUAI_OP_AGAIN, SKUAI_RELAXED); /* owner only: nobody else knows the op */
+        return op;
+    }
     skuai_op_kind_of(op)->start(worker, op, true);
     return op;
 }
 
 skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
+
+bool skuai_op_retry(struct skuai_worker *worker, skua_op *op)
+{
+    if (worker->budget == 0)
+        return false;
+    worker->budget--;
+    skuai_op_kind_of(op)->start(worker, op, true);
+    return true;
+}
 
 int skuai_call_begin(struct skuai_worker *worker, const char *call)
 {
@@ -73,12 +86,13 @@ static int64_t wait_as_thread(skua_op *op)
     uint64_t due = skuai_op_kind_of(op)->due_ns != NULL ? skuai_op_kind_of(op)->due_ns(op) : SKUA_NEVER;
     uint64_t deadline = skuai_thread_deadline_ns(), until = due < deadline ? due : deadline;
     for (; state != SKUAI_OP_DONE; state = (uint32_t)skuai_op_state(op)) {
-        if (until != SKUA_NEVER && skuai_clock_now() >= until) {
-            if (skuai_op_interrupt(op, due <= deadline ? 0 : -ETIMEDOUT))
-                break;
-            until = SKUA_NEVER; /* it has been claimed and will be done */
-        }
-        skuai_thread_wait(&op->state, state, until);
+        bool passed = until != SKUA_NEVER && skuai_clock_now() >= until;
+        if (passed && skuai_op_interrupt(op, due <= deadline ? 0 : -ETIMEDOUT))
+            break;
+        if (passed || state != SKUAI_OP_AGAIN) /* passed: it has been claimed, and something comes of it */
+            skuai_thread_wait(&op->state, state, passed ? SKUA_NEVER : until);
+        else
+            skuai_op_kind_of(op)->start(NULL, op, true);
     }
     return op->result;
 }
@@ -100,15 +114,21 @@ static int64_t await_op(struct skuai_worker *worker, skua_op *op)
         skuai_rest_note(NULL, NULL);
         return result;
     }
-    if (skuai_op_is_done(op))
+    if (skuai_op_is_done(op)) {
+        if (SKUAI_UNLIKELY(worker->budget == 0) && op->kind != NULL && skuai_op_kind_of(op)->holds)
+            return op->result;
         return skuai_call_end(worker, op->result);
+    }
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(worker->task);
     fiber->awaits = (uintptr_t)op;
     do {
         int rc = skuai_interruption(worker);
         if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
             break;
-        skuai_fiber_suspend(worker, SKUAI_POST_PAUSE);
+        bool again = skuai_op_state(op) == SKUAI_OP_AGAIN;
+        if (SKUAI_UNLIKELY(again) && skuai_op_retry(worker, op))
+            continue;
+        skuai_fiber_suspend(worker, again ? SKUAI_POST_REQUEUE : SKUAI_POST_PAUSE);
         worker = skuai_worker_self();
     } while (!skuai_op_is_done(op));
     fiber->awaits = 0;

@@ -30,6 +30,9 @@ void skuai_op_disarm_here(skua_op *op);
 /* O5. True: it is done, and if it had no effect yet its result is the error. False: it has been claimed. */
 bool skuai_op_interrupt(skua_op *op, int error);
 
+/* O6: starts an op again that is AGAIN. False: the task's budget is spent, and it must yield first. */
+bool skuai_op_retry(struct skuai_worker *worker, skua_op *op);
+
 /* Starts a prepared op, unless the caller is to be interrupted: then it is done with that error. */
 skua_op *skuai_op_start(skua_op *op);
 /* That, and waits for it, in a straight-line call. */

@@ -1,0 +1,263 @@
+/* Mutexes. One word says who may have it; the short lock guards the waiters and those changes of the word that concern
+ * them.
+ *
+ *   LOCKED    somebody holds it
+ *   QUEUED    somebody waits in the list. Changes under the short lock
+ *   TURN      a waiter was taken out of the list and told to come (op.h, O6). Nobody else is told before he has come
+ *   RESERVED  LOCKED, for him: others have had it more than OVERTAKES times since he was told. Their count lies above
+ *
+ *   M1 lock    whoever finds it free takes it (barging), and is counted if it is somebody's turn. Acquire: pairs with
+ *              M3's release. Else, under the short lock, QUEUED is set while it is LOCKED, so that the holder's M3 sees
+ *              it, and the op is linked
+ *   M2 come    the waiter whose turn it is: takes it if it is free or reserved, which ends the turn. Else he is the first
+ *              of the list again, and is owed: the end of his turn and QUEUED are one exchange while it is LOCKED
+ *   M3 unlock  nobody waits: one exchange. It is somebody's turn: free, or reserved for him. Else (M4)
+ *   M4 pass on under the short lock, still LOCKED, so that the word is the holder's: the oldest waiter is claimed. One
+ *              who is owed, or an arm of a select, holds it now. Another one gets the turn, and it is free
+ *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn he passes that on: if it is free and others
+ *              wait, or it is reserved for him, he takes it and unlocks it
+ *
+ * So it is never free with QUEUED and without TURN, and a waiter who is told and comes in vain is overtaken no more.
+ * Model: tests/model/model_mutex.c.
+ */
+#include "skua/mutex.h"
+
+#include <errno.h>
+
+#include "sched/scheduler.h"
+#include "sched/wait.h"
+#include "sched/waiters.h"
+
+enum { LOCKED = 1, QUEUED = 2, TURN = 4, RESERVED = 8, OVERTAKEN = 16 };
+
+/* How many may take it while a waiter who was told is on his way. A plain thread takes 50 µs to come; a fiber or future
+ * yields after 128 locks anyway (SKUAI_AWAIT_BUDGET). */
+#if !defined(SKUAI_MUTEX_OVERTAKES)
+#define SKUAI_MUTEX_OVERTAKES 1000
+#endif
+
+/* In an op's `arm`, if it is no arm. */
+enum { FRESH, HAS_TURN, OWED };
+
+static struct skuai_lock *mutex_lock_of(skua_mutex *mutex) { return skuai_lock_at(&mutex->lock); }
+
+static bool is_arm(const skua_op *op) { return op->select != NULL; }
+
+void skua_mutex_init(skua_mutex *mutex) { *mutex = (skua_mutex)SKUA_MUTEX_INIT; }
+
+bool skua_mutex_is_locked(const skua_mutex *mutex)
+{
+    return (skuai_load_32(&mutex->state, SKUAI_RELAXED) & LOCKED) != 0; /* a look */
+}
+
+void skua_mutex_fini(skua_mutex *mutex)
+{
+    uint32_t state = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* a look: nobody should be there */
+    if (state != 0)
+        skuai_misuse("skua_mutex_fini", "was given a mutex that somebody holds or waits for",
+                     "destroy it when all who use it have ended");
+}
+
+/* ---- locking --------------------------------------------------------------------------------------------------- */
+
+static uint32_t taken(uint32_t state) { return (state | LOCKED) + ((state & TURN) != 0 ? OVERTAKEN : 0); }
+
+/* M1, of a mutex that is free, though others may wait for it. */
+static __attribute__((noinline)) bool barge(skua_mutex *mutex, uint32_t seen)
+{
+    while (!(seen & LOCKED))
+        if (skuai_cas_32(&mutex->state, &seen, taken(seen), SKUAI_ACQUIRE))
+            return true;
+    return false;
+}
+
+SKUAI_INLINE bool try_take(skua_mutex *mutex)
+{
+    uint32_t seen = 0;
+    return SKUAI_LIKELY(skuai_cas_32(&mutex->state, &seen, LOCKED, SKUAI_ACQUIRE)) || barge(mutex, seen);
+}
+
+/* M1 and M2, under the short lock. False: it is LOCKED, and knows that the op will wait, if it may. */
+static bool take_or_queue(skua_mutex *mutex, bool has_turn, bool may_wait)
+{
+    uint32_t seen = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* the exchange decides */
+    for (;;) {
+        bool takes = !(seen & LOCKED) || (has_turn && (seen & RESERVED));
+        if (!takes && !may_wait)
+            return false;
+        uint32_t next = has_turn ? (seen & QUEUED) | LOCKED : taken(seen);
+        if (!takes)
+            next = has_turn ? LOCKED | QUEUED : seen | QUEUED;
+        /* Acquire: M1. No order is needed to queue: the list is the lock's. */
+        if (skuai_cas_32(&mutex->state, &seen, next, SKUAI_ACQUIRE))
+            return takes;
+    }
+}
+
+static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    skua_mutex *mutex = op->owner;
+    bool has_turn = !is_arm(op) && op->arm == HAS_TURN && skuai_op_state(op) == SKUAI_OP_AGAIN;
+    skuai_lock_acquire(mutex_lock_of(mutex));
+    bool takes = take_or_queue(mutex, has_turn, may_wait);
+    if (!takes && may_wait) {
+        skuai_op_arm_here(worker, op);
+        if (has_turn) {
+            op->arm = OWED;
+            skuai_waiters_prepend(&mutex->waiters, op);
+        } else {
+            skuai_waiters_append(&mutex->waiters, op);
+        }
+    }
+    skuai_lock_release(mutex_lock_of(mutex));
+    if (!takes)
+        return;
+    if (SKUAI_LIKELY(skuai_op_claim_own(op)))
+        skuai_op_set_done(op, 0);
+    else /* another arm was decided meanwhile, and nobody can have seen more than a mutex that is locked */
+        skua_mutex_unlock(mutex);
+}
+
+/* ---- unlocking ------------------------------------------------------------------------------------------------- */
+
+/* M4. False: nobody was there to have it, and it is still LOCKED: only then does freeing it come after the short lock,
+ * as its last access. Otherwise somebody is to come who takes the short lock before he can leave. */
+static bool pass_on(skua_mutex *mutex)
+{
+    skuai_lock_acquire(mutex_lock_of(mutex));
+    skua_op *op = skuai_waiters_claim(&mutex->waiters);
+    bool gives = op != NULL && (is_arm(op) || op->arm == OWED);
+    uint32_t left = gives || op == NULL ? LOCKED : TURN;
+    if (SKUAI_READ(mutex->waiters.first) != NULL)
+        left |= QUEUED;
+    if (left & TURN)
+        SKUAI_WRITE(op->arm, HAS_TURN);
+    /* Release: M1. A store: while it is LOCKED without TURN, others change it under the short lock only. */
+    skuai_store_32(&mutex->state, left, SKUAI_RELEASE);
+    skuai_lock_release(mutex_lock_of(mutex));
+    if (op == NULL)
+        return false;
+    if (gives)
+        skuai_op_finish(op, 0);
+    else
+        skuai_op_again(op);
+    return true;
+}
+
+/* M3, if somebody waits. */
+static __attribute__((noinline)) void unlock_waited(skua_mutex *mutex, uint32_t seen)
+{
+    for (;;) {
+        if (SKUAI_UNLIKELY(!(seen & LOCKED) || (seen & RESERVED))) {
+            skuai_misuse("skua_mutex_unlock", "was given a mutex that nobody holds", "unlock once for each lock");
+            return;
+        }
+        if ((seen & (QUEUED | TURN)) == QUEUED) {
+            if (pass_on(mutex))
+                return;
+            seen = LOCKED;
+        }
+        bool reserves = (seen & TURN) && seen / OVERTAKEN >= SKUAI_MUTEX_OVERTAKES;
+        if (skuai_cas_32(&mutex->state, &seen, reserves ? seen | RESERVED : seen & ~(uint32_t)LOCKED, SKUAI_RELEASE))
+            return;
+    }
+}
+
+void skua_mutex_unlock(skua_mutex *mutex)
+{
+    uint32_t seen = LOCKED;
+    /* The last access, here and in all that follows: whoever locks it next may be the last to need its memory. */
+    if (SKUAI_UNLIKELY(!skuai_cas_32(&mutex->state, &seen, 0, SKUAI_RELEASE))) /* pairs with M1's acquire */
+        unlock_waited(mutex, seen);
+}
+
+/* M5, under the short lock. True: the caller holds it now and must unlock it. */
+static bool give_turn_back(skua_mutex *mutex)
+{
+    uint32_t seen = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* the exchange decides */
+    for (;;) {
+        bool takes = (seen & RESERVED) || (seen & (LOCKED | QUEUED)) == QUEUED;
+        uint32_t next = takes ? (seen & QUEUED) | LOCKED : seen & (LOCKED | QUEUED);
+        if (skuai_cas_32(&mutex->state, &seen, next, SKUAI_ACQUIRE)) /* M1, if it takes it */
+            return takes;
+    }
+}
+
+static bool withdraw_lock(skua_op *op)
+{
+    skua_mutex *mutex = op->owner;
+    bool withdrawn = true, holds = false;
+    skuai_lock_acquire(mutex_lock_of(mutex));
+    enum skuai_op_state state = skuai_op_state(op);
+    if (skuai_waiters_has(&mutex->waiters, op)) {
+        skuai_waiters_remove(&mutex->waiters, op);
+        if (SKUAI_READ(mutex->waiters.first) == NULL)
+            skuai_and_32(&mutex->state, ~(uint32_t)QUEUED, SKUAI_RELAXED); /* the list is the lock's */
+    } else if (state == SKUAI_OP_AGAIN) {
+        holds = op->arm == HAS_TURN && give_turn_back(mutex);
+    } else {
+        withdrawn = state == SKUAI_OP_ARMED;
+    }
+    skuai_lock_release(mutex_lock_of(mutex));
+    if (holds)
+        skua_mutex_unlock(mutex);
+    return withdrawn;
+}
+
+/* ---- the public calls ------------------------------------------------------------------------------------------ */
+
+static const struct skuai_op_kind lock_kind = { .name = "skua_mutex_lock", .start = start_lock, .withdraw = withdraw_lock,
+                                           .holds = true };
+
+skua_op *skua_mutex_lock_prepare(skua_op *op, skua_mutex *mutex) { return skuai_op_prepare(op, &lock_kind, mutex); }
+
+skua_op *skua_mutex_lock_start(skua_op *op, skua_mutex *mutex)
+{
+    return skuai_op_start(skua_mutex_lock_prepare(op, mutex));
+}
+
+int skua_mutex_try_lock(skua_mutex *mutex) { return try_take(mutex) ? 0 : -EAGAIN; }
+
+/* 0: it is locked. -EAGAIN: it could not be had at once. The task's budget is asked first: it must not yield with the
+ * lock. */
+SKUAI_INLINE int lock_at_once(skua_mutex *mutex)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = skuai_call_begin(worker, "skua_mutex_lock");
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    (void)skuai_call_end(worker, 0);
+    return try_take(mutex) ? 0 : -EAGAIN;
+}
+
+int skua_mutex_lock(skua_mutex *mutex)
+{
+    skua_op op;
+    int rc = lock_at_once(mutex);
+    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(skua_mutex_lock_prepare(&op, mutex));
+}
+
+int skua_mutex_lock_until(skua_mutex *mutex, uint64_t instant_ns)
+{
+    skua_op op;
+    int rc = lock_at_once(mutex);
+    return rc != -EAGAIN ? rc : (int)skuai_call_until(skua_mutex_lock_prepare(&op, mutex), instant_ns);
+}
+
+void skua_mutex_lock_shielded(skua_mutex *mutex)
+{
+    skua_op op;
+    skua_scope shield;
+    if (lock_at_once(mutex) == 0)
+        return;
+    skua_shield_enter(&shield);
+    (void)skuai_call(skua_mutex_lock_prepare(&op, mutex));
+    skua_scope_leave(&shield);
+}
+
+void skua_mutex_assert_held(const skua_mutex *mutex)
+{
+    if (!skua_mutex_is_locked(mutex))
+        skuai_misuse("skua_mutex_assert_held", "was given a mutex that nobody holds", "lock it first");
+}
+void skuai_lock_place(const char *place) { (void)place; }

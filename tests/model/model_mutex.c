@@ -1,0 +1,245 @@
+/* The mutex (sync/mutex.c, M1 … M5): one at a time sees what the one before did; nobody who waits is forgotten, whoever
+ * leaves meanwhile; and whoever was told to come is overtaken a bounded number of times. */
+/* model-sources: sched/op.c sync/mutex.c */
+/* model-defines: SKUAI_MUTEX_OVERTAKES=1 */
+#include "skua/mutex.h"
+
+#include "model/lock_world.h"
+
+enum { OVERTAKES = 1 };
+
+static skua_mutex mutex;
+static skua_op ops[MC_THREADS];
+static struct skuai_select words[MC_THREADS];
+static int inside, sections, tries, canceled;
+static int guarded; /* plain, and the lock's */
+
+/* By how many a waiter was overtaken since it was told to come, by thread. */
+static int overtaken[MC_THREADS];
+static bool told[MC_THREADS];
+
+static void section(void)
+{
+    mc_assert(inside++ == 0, "two are inside");
+    for (unsigned i = 0; i < MC_THREADS; i++)
+        if (told[i] && i != mc.current)
+            mc_assert(++overtaken[i] <= OVERTAKES + 1, "overtaken too often");
+    told[mc.current] = false;
+    overtaken[mc.current] = 0;
+    SKUAI_WRITE(guarded, SKUAI_READ(guarded) + 1);
+    sections++;
+    inside--;
+}
+
+/* skua_mutex_lock(), with the op where the test sees it. */
+static bool lock(void)
+{
+    skua_op *op = &ops[mc.current];
+    if (skua_mutex_try_lock(&mutex) == 0)
+        return true;
+    mc_alloc(op, sizeof *op);
+    skua_mutex_lock_prepare(op, &mutex);
+    int64_t rc = skuai_call(op);
+    mc_free(op, sizeof *op); /* whoever touches it now has come too late */
+    canceled += rc == -ECANCELED;
+    mc_assert(rc == 0 || rc == -ECANCELED, "another result");
+    return rc == 0;
+}
+
+static void locks(void *arg)
+{
+    for (int i = 0; i < (int)(intptr_t)arg; i++) {
+        if (!lock())
+            continue;
+        section();
+        skua_mutex_unlock(&mutex);
+    }
+}
+
+static void tries_it(void *arg)
+{
+    for (int i = 0; i < (int)(intptr_t)arg; i++) {
+        if (skua_mutex_try_lock(&mutex) != 0)
+            continue;
+        tries++;
+        section();
+        skua_mutex_unlock(&mutex);
+    }
+}
+
+static void selects(void *arg)
+{
+    (void)arg;
+    skua_op *op = skua_mutex_lock_prepare(&ops[mc.current], &mutex);
+    if (!world_select(op, &words[mc.current])) {
+        canceled++;
+        return;
+    }
+    section();
+    skua_mutex_unlock(&mutex);
+}
+
+static void reset(void)
+{
+    world_reset();
+    skua_mutex_init(&mutex);
+    memset(ops, 0, sizeof ops);
+    memset(words, 0, sizeof words);
+    memset(overtaken, 0, sizeof overtaken);
+    memset(told, 0, sizeof told);
+    inside = sections = tries = canceled = guarded = 0;
+    mc_name(&mutex.state, "state");
+    mc_name(&mutex.lock, "lock");
+    for (unsigned i = 0; i < MC_THREADS; i++)
+        mc_name(&ops[i].state, "op%u", i);
+}
+
+static int expected;
+static void finish(void)
+{
+    mc_assert(guarded == sections && sections == expected + tries - canceled, "a section was lost");
+    mc_assert(mutex.state.raw == 0 && mutex.waiters.first == NULL, "it is not free at the end");
+}
+
+static void two_setup(void)
+{
+    reset();
+    expected = 3;
+    mc_thread(locks, (void *)2);
+    mc_thread(locks, (void *)1);
+}
+MC_TEST(two, .setup = two_setup, .finish = finish, .bound = 4);
+
+static void three_setup(void)
+{
+    reset();
+    expected = 3;
+    for (int i = 0; i < 3; i++)
+        mc_thread(locks, (void *)1);
+}
+MC_TEST(three, .setup = three_setup, .finish = finish);
+
+/* One of two waiters is interrupted at any step, his turn included. */
+static void interrupted_setup(void)
+{
+    three_setup();
+    world_canceled[2] = true;
+}
+MC_TEST(interrupted, .setup = interrupted_setup, .finish = finish, .stale = 2);
+
+static void both_interrupted_setup(void)
+{
+    interrupted_setup();
+    world_canceled[3] = true;
+}
+MC_TEST(both_interrupted, .setup = both_interrupted_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+/* Somebody takes it in between, as often as the count allows: it is reserved then. */
+static void barging_setup(void)
+{
+    reset();
+    expected = 2;
+    mc_thread(locks, (void *)1);
+    mc_thread(locks, (void *)1);
+    mc_thread(tries_it, (void *)3);
+}
+MC_TEST(barging, .setup = barging_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+static void barging_interrupted_setup(void)
+{
+    barging_setup();
+    world_canceled[2] = true;
+}
+MC_TEST(barging_interrupted, .setup = barging_interrupted_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+static void selecting_setup(void)
+{
+    reset();
+    expected = 3;
+    mc_thread(locks, (void *)1);
+    mc_thread(selects, NULL);
+    mc_thread(locks, (void *)1);
+    world_canceled[2] = world_canceled[3] = true;
+}
+MC_TEST(selecting, .setup = selecting_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+/* Whoever finds himself the last user gives the memory back: the others' unlocks are over by then. */
+static int users;
+static void last_frees(void *arg)
+{
+    (void)arg;
+    while (!lock())
+        ;
+    section();
+    bool last = --users == 0;
+    skua_mutex_unlock(&mutex);
+    if (last)
+        mc_free(&mutex, sizeof mutex);
+}
+static void freed_setup(void)
+{
+    reset();
+    users = 3;
+    for (int i = 0; i < 3; i++)
+        mc_thread(last_frees, NULL);
+    world_canceled[2] = true;
+}
+MC_TEST(the_last_one_frees, .setup = freed_setup, .stale = 1, .max_executions = 300000);
+
+/* The world's, told apart by thread: who is woken to come again. */
+static void sees_turns(void *arg)
+{
+    skua_op *op = &ops[mc.current];
+    if (skua_mutex_try_lock(&mutex) != 0) {
+        skua_mutex_lock_prepare(op, &mutex);
+        mc_alloc(op, sizeof *op);
+        skuai_op_start(op);
+        for (enum skuai_op_state state; (state = skuai_op_state(op)) != SKUAI_OP_DONE;) {
+            if (state == SKUAI_OP_AGAIN) {
+                told[mc.current] = true;
+                mc_yield(); /* others go first */
+                world_kind(op)->start(NULL, op, true);
+            } else {
+                mc_futex_wait(&op->state, (uint32_t)state);
+            }
+        }
+        mc_free(op, sizeof *op);
+    }
+    section();
+    skua_mutex_unlock(&mutex);
+    (void)arg;
+}
+static void bounded_setup(void)
+{
+    reset();
+    expected = 1 + 3;
+    mc_thread(sees_turns, NULL);
+    mc_thread(locks, (void *)3);
+}
+MC_TEST(overtaking_is_bounded, .setup = bounded_setup, .finish = finish, .bound = 5, .stale = 2, .max_executions = 300000);
+
+/* Known wrong: who leaves takes his turn with him. */
+static void leaves_with_turn(void *arg)
+{
+    (void)arg;
+    skua_op *op = skua_mutex_lock_prepare(&ops[mc.current], &mutex);
+    mc_alloc(op, sizeof *op);
+    skuai_op_start(op);
+    for (enum skuai_op_state state; (state = skuai_op_state(op)) != SKUAI_OP_DONE && state != SKUAI_OP_AGAIN;)
+        mc_futex_wait(&op->state, (uint32_t)state);
+    if (skuai_op_state(op) == SKUAI_OP_AGAIN) {
+        canceled++;
+        return;
+    }
+    section();
+    skua_mutex_unlock(&mutex);
+}
+static void forgets_setup(void)
+{
+    reset();
+    expected = 3;
+    mc_thread(locks, (void *)1);
+    mc_thread(leaves_with_turn, NULL);
+    mc_thread(locks, (void *)1);
+}
+MC_TEST_MUST_FAIL(who_leaves_with_his_turn, "not free at the end", .setup = forgets_setup, .finish = finish);

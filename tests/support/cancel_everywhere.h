@@ -122,6 +122,7 @@ static inline uint64_t cancel_everywhere(skua_fiber_fn *body, void (*check)(void
         }
     }
     test_at_no_seed();
+    printf("  %llu runs\n", (unsigned long long)runs);
     return runs;
 }
 

@@ -28,7 +28,7 @@ enum skuai_point {
     SKUAI_POINT_STEAL,  /* before a look at a victim */
     SKUAI_POINT_WAKE,   /* before a task is notified */
     SKUAI_POINT_SETTLE, /* between entering the sleepers' set and the second look */
-    SKUAI_POINT_CLAIM,  /* before an op is completed */
+    SKUAI_POINT_CLAIM,  /* between an op's claim and its being done */
     SKUAI_POINT_SHARE,  /* at a fork or join that looks around */
     SKUAI_POINT_SPIN,   /* in a wait for another thread */
     SKUAI_POINT_CHUNK,  /* between two stretches of computing, of a parallel algorithm */

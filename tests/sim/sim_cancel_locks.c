@@ -15,7 +15,7 @@ struct queue {
     skua_cond filled, emptied;
     int items[ROOM], count, inside;
     unsigned char put[ITEMS], got[ITEMS];
-    int next_putter;
+    int next_putter, getters; /* that have not been ended */
     bool uses_until;
 };
 
@@ -83,9 +83,12 @@ static int puts_items(void *arg)
 
 static int gets_items(void *arg)
 {
+    struct queue *queue = arg;
     int rc;
-    while ((rc = get(arg)) == 0)
+    queue->getters++;
+    while ((rc = get(queue)) == 0)
         ;
+    queue->getters--;
     return rc;
 }
 
@@ -102,10 +105,12 @@ struct getter {
 SKUA_ASYNC(getter)
 {
     SKUA_BEGIN(self);
+    self->in.queue->getters++;
     for (self->rc = 0; self->rc == 0;) {
         SKUA_AWAIT(skua_mutex_lock_start(&self->op, &self->in.queue->guard));
-        if (self->op.result < 0)
-            SKUA_RETURN(self->op.result);
+        self->rc = self->op.result;
+        if (self->rc < 0)
+            break;
         come_in(self->in.queue);
         while (self->rc == 0 && self->in.queue->count == 0) {
             self->in.queue->inside--;
@@ -119,6 +124,7 @@ SKUA_ASYNC(getter)
         }
         go_out(self->in.queue);
     }
+    self->in.queue->getters--;
     SKUA_END(self->rc);
 }
 
@@ -137,6 +143,11 @@ static int queues(void *arg)
     (void)skua_sleep(40 * SKUA_US);
     for (int i = 0; i < PUTTERS; i++)
         end_task(putters[i]);
+    {
+        SKUA_SHIELD();
+        CHECK_OK(skua_sleep(SKUA_MS));
+        CHECK(queue->count == 0 || queue->getters == 0); /* a getter that waits beside an item has lost a signal */
+    }
     for (int i = 0; i < GETTERS; i++)
         end_task(getters[i]);
     return 0;
@@ -257,4 +268,78 @@ TEST(doors_and_halls)
 {
     struct rooms rooms;
     cancel_everywhere(visits, check_rooms, &rooms);
+}
+
+/* ---- who stands in the way and leaves ---------------------------------------------------------------------------- */
+
+/* A reader is inside until another has come, a writer waits for it to leave, and the other waits behind the writer. If the
+ * writer is cancelled the other must come in, though nobody unlocks anything. */
+struct doorway {
+    skua_rwlock hall;
+    skua_event came;
+    bool writer_left, other_waits, was_late;
+};
+
+static int stays(void *arg)
+{
+    struct doorway *doorway = arg;
+    SKUA_SHIELD();
+    CHECK_OK(skua_rwlock_read_lock(&doorway->hall));
+    if (skua_event_wait_until(&doorway->came, skua_after(SKUA_S)) == -ETIMEDOUT)
+        doorway->was_late = doorway->writer_left && doorway->other_waits;
+    skua_rwlock_read_unlock(&doorway->hall);
+    return 0;
+}
+
+static int stands_in_the_way(void *arg)
+{
+    struct doorway *doorway = arg;
+    (void)skua_sleep(5 * SKUA_US);
+    int rc = skua_rwlock_write_lock(&doorway->hall);
+    if (rc == 0)
+        skua_rwlock_write_unlock(&doorway->hall);
+    doorway->writer_left = rc < 0;
+    return 0;
+}
+
+static int comes_behind(void *arg)
+{
+    struct doorway *doorway = arg;
+    SKUA_SHIELD();
+    CHECK_OK(skua_sleep(12 * SKUA_US));
+    doorway->other_waits = true;
+    CHECK_OK(skua_rwlock_read_lock(&doorway->hall));
+    skua_event_set(&doorway->came);
+    skua_rwlock_read_unlock(&doorway->hall);
+    return 0;
+}
+
+static int doorways(void *arg)
+{
+    static skua_fiber_fn *const people[] = { stays, stands_in_the_way, comes_behind };
+    struct doorway *doorway = arg;
+    skua_task *tasks[3];
+    *doorway = (struct doorway){ .was_late = false };
+    skua_rwlock_init(&doorway->hall);
+    skua_event_init(&doorway->came, SKUA_EVENT_MANUAL);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(skua_spawn(&tasks[i], people[i], doorway));
+    SKUA_SHIELD();
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(skua_join(tasks[i], NULL));
+    return 0;
+}
+
+static void check_doorway(void *arg)
+{
+    struct doorway *doorway = arg;
+    CHECK(!doorway->was_late);
+    CHECK(!skua_rwlock_is_locked(&doorway->hall));
+    skua_rwlock_fini(&doorway->hall);
+}
+
+TEST(a_writer_that_leaves_lets_readers_in)
+{
+    struct doorway doorway;
+    cancel_everywhere(doorways, check_doorway, &doorway);
 }

@@ -247,3 +247,76 @@ TEST(replies_by_oneshots)
     struct replies all;
     cancel_everywhere(replies, check_replies, &all);
 }
+
+/* ---- who stands in the way and leaves ---------------------------------------------------------------------------- */
+
+/* One permit is kept until a small request has been served, which waits behind one that is too large. If that is
+ * cancelled the small one must be served, though nobody releases anything. */
+struct line {
+    skua_semaphore semaphore;
+    skua_event served;
+    bool large_left, small_waits, was_late;
+};
+
+static int keeps(void *arg)
+{
+    struct line *line = arg;
+    SKUA_SHIELD();
+    CHECK_OK(skua_semaphore_acquire(&line->semaphore, 1));
+    if (skua_event_wait_until(&line->served, skua_after(SKUA_S)) == -ETIMEDOUT)
+        line->was_late = line->large_left && line->small_waits;
+    skua_semaphore_release(&line->semaphore, 1);
+    return 0;
+}
+
+static int wants_much(void *arg)
+{
+    struct line *line = arg;
+    (void)skua_sleep(5 * SKUA_US);
+    int rc = skua_semaphore_acquire(&line->semaphore, PERMITS);
+    if (rc == 0)
+        skua_semaphore_release(&line->semaphore, PERMITS);
+    line->large_left = rc < 0;
+    return 0;
+}
+
+static int wants_little(void *arg)
+{
+    struct line *line = arg;
+    SKUA_SHIELD();
+    CHECK_OK(skua_sleep(12 * SKUA_US));
+    line->small_waits = true;
+    CHECK_OK(skua_semaphore_acquire(&line->semaphore, 1));
+    skua_event_set(&line->served);
+    skua_semaphore_release(&line->semaphore, 1);
+    return 0;
+}
+
+static int lines(void *arg)
+{
+    static skua_fiber_fn *const people[] = { keeps, wants_much, wants_little };
+    struct line *line = arg;
+    skua_task *tasks[3];
+    *line = (struct line){ .was_late = false };
+    skua_semaphore_init(&line->semaphore, PERMITS);
+    skua_event_init(&line->served, SKUA_EVENT_MANUAL);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(skua_spawn(&tasks[i], people[i], line));
+    SKUA_SHIELD();
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(skua_join(tasks[i], NULL));
+    return 0;
+}
+
+static void check_line(void *arg)
+{
+    struct line *line = arg;
+    CHECK(!line->was_late);
+    CHECK_EQ(skua_semaphore_available(&line->semaphore), PERMITS);
+}
+
+TEST(a_large_request_that_leaves_lets_small_ones_pass)
+{
+    struct line line;
+    cancel_everywhere(lines, check_line, &line);
+}

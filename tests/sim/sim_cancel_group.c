@@ -1,4 +1,5 @@
-/* Cancel everywhere: groups. Whatever is cancelled, a wait comes back when all members have ended, each counted once. */
+/* Cancel everywhere: groups. Whatever is cancelled, a wait comes back when all members have ended, and each is counted
+ * once. */
 #include "support/cancel_everywhere.h"
 
 #include "skua/group.h"

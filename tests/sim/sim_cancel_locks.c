@@ -175,7 +175,7 @@ TEST(a_queue_in_a_mutex)
     cancel_everywhere(queues, check_queue, &queue);
 }
 
-/* ---- two mutexes by select, and a read-write lock ----------------------------------------------------------------- */
+/* ---- two mutexes by select, and a read-write lock ---------------------------------------------------------------- */
 
 struct rooms {
     skua_mutex doors[2];
@@ -272,8 +272,8 @@ TEST(doors_and_halls)
 
 /* ---- who stands in the way and leaves ---------------------------------------------------------------------------- */
 
-/* A reader is inside until another has come, a writer waits for it to leave, and the other waits behind the writer. If the
- * writer is cancelled the other must come in, though nobody unlocks anything. */
+/* A reader is inside until another has come, a writer waits for it to leave, and the other waits behind the writer. If
+ * the writer is cancelled the other must come in, though nobody unlocks anything. */
 struct doorway {
     skua_rwlock hall;
     skua_event came;

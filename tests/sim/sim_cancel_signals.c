@@ -1,5 +1,5 @@
-/* Cancel everywhere: semaphores, notifications, oneshots. Every permit is there in the end, a notification that is handed
- * on is neither lost nor doubled, and every value was received or handed over. */
+/* Cancel everywhere: semaphores, notifications, oneshots. Every permit is there in the end, a notification that is
+ * handed on is neither lost nor doubled, and every value was received or handed over. */
 #include "support/cancel_everywhere.h"
 
 #include "skua/notify.h"

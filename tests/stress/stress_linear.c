@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "skua/channel.h"
+#include "skua/mutex.h"
+#include "skua/semaphore.h"
 #include "support/linearize.h"
 #include "support/with_runtime.h"
 
@@ -162,6 +165,140 @@ TEST(automatic_events)
 {
     skua_event event;
     play(&(struct object){ .spec = &lin_auto_event, .reset = event_reset, .act = event_act, .at = &event });
+}
+
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
+
+struct channel_at {
+    skua_channel *channel;
+    size_t capacity;
+    int next; /* __atomic: values are all different */
+};
+
+static void channel_reset(void *at)
+{
+    struct channel_at *channel = at;
+    CHECK_OK(skua_channel_destroy(channel->channel));
+    CHECK_OK(skua_channel_create(&channel->channel, sizeof(int), channel->capacity));
+    channel->next = 0;
+}
+
+static void channel_send(struct lin_history *history, struct channel_at *at, uint32_t who, uint64_t *random)
+{
+    int value = __atomic_fetch_add(&at->next, 1, __ATOMIC_RELAXED);
+    bool waits = test_rand(random) % 2;
+    struct lin_op *op = lin_begin(history, who, LIN_SEND, value);
+    end_or_forget(history, op, waits ? skua_send_until(at->channel, &value, soon(random))
+                                     : skua_try_send(at->channel, &value));
+}
+
+static int64_t receive_somehow(skua_channel *channel, int *value, uint64_t *random)
+{
+    skua_channel_op op;
+    skua_sleep_op nap;
+    int64_t arm;
+    switch (test_rand(random) % 3) {
+    case 0:
+        return skua_try_receive(channel, value);
+    case 1:
+        return skua_receive_until(channel, value, soon(random));
+    default:
+        arm = SKUA_SELECT(skua_receive_prepare(&op, channel, value), skua_sleep_until_prepare(&nap, soon(random)));
+        return arm == 0 ? op.result : -ETIMEDOUT;
+    }
+}
+
+static void channel_act(struct lin_history *history, void *at, uint32_t who, uint64_t *random)
+{
+    struct channel_at *channel = at;
+    uint64_t draw = test_rand(random) % 40;
+    int value;
+    if (draw == 0) {
+        struct lin_op *op = lin_begin(history, who, LIN_CLOSE, 0);
+        skua_channel_close(channel->channel);
+        lin_end(history, op, 0);
+    } else if (draw % 2 == 0) {
+        channel_send(history, channel, who, random);
+    } else {
+        struct lin_op *op = lin_begin(history, who, LIN_RECEIVE, 0);
+        int64_t rc = receive_somehow(channel->channel, &value, random);
+        end_or_forget(history, op, rc == 1 ? value : rc == 0 ? -EPIPE : rc);
+    }
+}
+
+static void play_channel(uint32_t capacity)
+{
+    struct channel_at at = { .capacity = capacity };
+    struct lin_channel params = { capacity };
+    play(&(struct object){ .spec = &lin_channel, .params = &params, .reset = channel_reset, .act = channel_act,
+                           .at = &at });
+    CHECK_OK(skua_channel_destroy(at.channel));
+}
+
+TEST(rendezvous_channels) { play_channel(0); }
+TEST(channels_of_one) { play_channel(1); }
+TEST(channels_of_three) { play_channel(3); }
+
+/* ---- mutexes ----------------------------------------------------------------------------------------------------- */
+
+static void mutex_reset(void *at)
+{
+    skua_mutex_fini(at);
+    skua_mutex_init(at);
+}
+
+static void mutex_act(struct lin_history *history, void *at, uint32_t who, uint64_t *random)
+{
+    skua_mutex *mutex = at;
+    bool waits = test_rand(random) % 3 != 0;
+    struct lin_op *op = lin_begin(history, who, LIN_LOCK, 0);
+    int rc = waits ? skua_mutex_lock_until(mutex, soon(random)) : skua_mutex_try_lock(mutex);
+    end_or_forget(history, op, rc);
+    if (rc != 0)
+        return;
+    if (test_rand(random) % 4 == 0)
+        skua_yield();
+    op = lin_begin(history, who, LIN_UNLOCK, 0);
+    skua_mutex_unlock(mutex);
+    lin_end(history, op, 0);
+}
+
+TEST(mutexes)
+{
+    skua_mutex mutex = SKUA_MUTEX_INIT;
+    play(&(struct object){ .spec = &lin_mutex, .reset = mutex_reset, .act = mutex_act, .at = &mutex });
+}
+
+/* ---- semaphores -------------------------------------------------------------------------------------------------- */
+
+enum { PERMITS = 3 };
+
+static void semaphore_reset(void *at) { skua_semaphore_init(at, PERMITS); }
+
+static void semaphore_act(struct lin_history *history, void *at, uint32_t who, uint64_t *random)
+{
+    skua_semaphore *semaphore = at;
+    bool waits = test_rand(random) % 3 != 0;
+    uint64_t permits = 1 + test_rand(random) % PERMITS;
+    struct lin_op *op = lin_begin(history, who, LIN_ACQUIRE, (int64_t)permits);
+    int rc = waits ? skua_semaphore_acquire_until(semaphore, permits, soon(random))
+                   : skua_semaphore_try_acquire(semaphore, permits);
+    end_or_forget(history, op, rc);
+    if (rc != 0)
+        return;
+    if (test_rand(random) % 4 == 0)
+        skua_yield();
+    op = lin_begin(history, who, LIN_RELEASE, (int64_t)permits);
+    skua_semaphore_release(semaphore, permits);
+    lin_end(history, op, 0);
+}
+
+TEST(semaphores)
+{
+    skua_semaphore semaphore;
+    struct lin_semaphore params = { PERMITS, true };
+    play(&(struct object){ .spec = &lin_semaphore, .params = &params, .reset = semaphore_reset, .act = semaphore_act,
+                           .at = &semaphore });
 }
 
 /* ---- something that is wrong ------------------------------------------------------------------------------------- */

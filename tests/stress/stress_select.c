@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "skua/channel.h"
 #include "support/with_runtime.h"
 
 enum { LANES = 4, PUTTERS = 6, GETTERS = 6, THREADS = 2, CANCELLERS = 2, TURNS_MAX = 40, WORKERS = 8 };
@@ -224,7 +225,7 @@ static int cancels(void *arg)
         skua_waker waker = seat->all->wakers[test_rand(&random) % (PUTTERS + GETTERS)];
         pthread_mutex_unlock(&seat->all->lock);
         skua_waker_cancel(waker);
-        skua_sleep(test_rand(&random) % 200000);
+        skua_sleep(test_rand(&random) % 20000);
     }
     return 0;
 }
@@ -402,3 +403,62 @@ static const struct lane_kind boxes = { "boxes",         box_init, NULL, box_pre
 
 TEST(boxes_on_real_workers) { stress_for_real(&boxes); }
 TEST(boxes_under_seeds) { stress_simulated(&boxes); }
+
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
+
+static void channel_init(void *lane, size_t capacity)
+{
+    CHECK_OK(skua_channel_create(lane, sizeof(int64_t), capacity));
+}
+static void rendezvous_init(void *lane) { channel_init(lane, 0); }
+static void small_init(void *lane) { channel_init(lane, 2); }
+static void unbounded_init(void *lane) { channel_init(lane, SKUA_UNBOUNDED); }
+static void channel_fini(void *lane) { CHECK_OK(skua_channel_destroy(*(skua_channel **)lane)); }
+
+static skua_op *channel_prepare_put(union lane_op *op, void *lane, int64_t *number)
+{
+    return skua_send_prepare((skua_channel_op *)op, *(skua_channel **)lane, number);
+}
+
+static void channel_put(union lane_op *op, void *lane, int64_t number)
+{
+    (void)lane;
+    (void)number;
+    CHECK_EQ(op->op.result, 0);
+}
+
+static skua_op *channel_prepare_get(union lane_op *op, void *lane, int64_t *number)
+{
+    return skua_receive_prepare((skua_channel_op *)op, *(skua_channel **)lane, number);
+}
+
+static void channel_get(union lane_op *op, void *lane, int64_t *number)
+{
+    (void)lane;
+    (void)number;
+    CHECK_EQ(op->op.result, 1);
+}
+
+static int64_t channel_left(void *lane, int64_t *number)
+{
+    return skua_try_receive(*(skua_channel **)lane, number) == 1;
+}
+
+#define CHANNELS(name, init)                                                                                     \
+    { name, init, channel_fini, channel_prepare_put, channel_put, channel_prepare_get, channel_get, channel_left }
+
+static const struct lane_kind channels[] = { CHANNELS("rendezvous", rendezvous_init),
+                                             CHANNELS("channels of two", small_init),
+                                             CHANNELS("unbounded channels", unbounded_init) };
+
+TEST(channels_on_real_workers)
+{
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++)
+        stress_for_real(&channels[i]);
+}
+
+TEST(channels_under_seeds)
+{
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++)
+        stress_simulated(&channels[i]);
+}

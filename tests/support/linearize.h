@@ -36,7 +36,8 @@ struct lin_history {
     struct lin_op ops[LIN_OPS_MAX];
 };
 
-/* Any thread. The clock gives a moment to each call and return; what is between two moments is between them in truth. */
+/* Any thread. The clock gives a moment to each call and return: what is between two moments is between them in
+ * truth. */
 struct lin_op *lin_begin(struct lin_history *history, uint32_t who, uint32_t what, int64_t arg);
 void lin_end(struct lin_history *history, struct lin_op *op, int64_t result);
 void lin_forget(struct lin_op *op);
@@ -63,9 +64,9 @@ void lin_must_hold(const struct lin_spec *spec, const void *params, const struct
 
 /* ---- some objects ------------------------------------------------------------------------------------------------ */
 
-/* A channel: values come out in the order in which they went in, at most `capacity` are under way (0: each send meets its
- * receive, with nothing in between). Results: a send's 0; a receive's the value, not negative. -EPIPE: it is closed (and
- * for a receive, empty). -EAGAIN, of those that do not wait: it is full, or empty; with capacity 0, any time. */
+/* A channel: values come out in the order in which they went in, at most `capacity` are under way (0: each send meets
+ * its receive, with nothing in between). Results: a send's 0; a receive's the value, not negative. -EPIPE: it is closed
+ * (and for a receive, empty). -EAGAIN, of those that do not wait: it is full, or empty; with capacity 0, any time. */
 enum { LIN_SEND, LIN_RECEIVE, LIN_CLOSE };
 enum { LIN_CAPACITY_MAX = 24 };
 struct lin_channel {

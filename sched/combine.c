@@ -253,6 +253,13 @@ enum skua_poll skuai_set_poll(skua_frame *frame)
     return SKUA_DONE;
 }
 
+const char *skuai_set_call(const skua_set *set)
+{
+    static const char *const calls[] = { [JOIN_ALL] = "skua_join_all", [RACE] = "skua_race", [ANY] = "skua_any",
+                                         [ALL_SETTLED] = "skua_all_settled" };
+    return calls[set->mode];
+}
+
 /* ---- the public calls ---------------------------------------------------------------------------------------- */
 
 static void clear_child(skua_child *child)

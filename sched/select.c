@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 #include "sched/wait.h"
@@ -240,7 +241,9 @@ static int64_t select_as_thread(skua_selection *selection)
     if (winner != -EAGAIN)
         return winner;
     start_arms(NULL, selection);
+    skuai_rest_note(NULL, selection);
     winner = select_wait_as_thread(selection);
+    skuai_rest_note(NULL, NULL);
     withdraw_arms(NULL, selection, winner);
     while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))
         wait_a_moment();

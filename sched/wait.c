@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 #include "sched/spawn.h"
@@ -73,7 +74,10 @@ int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
 
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns)
 {
+    struct skuai_rest rest;
+    skuai_rest_begin(&rest, SKUAI_REST_THREAD, until_ns == SKUA_NEVER);
     skuai_word_wait_real(word, value, until_ns);
+    skuai_rest_end(&rest, SKUAI_REST_THREAD, until_ns == SKUA_NEVER);
 }
 
 /* The completer wakes the op's own word (op.h, O4). */
@@ -107,8 +111,12 @@ static int refuse_await(struct skuai_worker *worker, skua_op *op)
 
 static int64_t await_op(struct skuai_worker *worker, skua_op *op)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
-        return wait_as_thread(op);
+    if (SKUAI_UNLIKELY(worker == NULL)) {
+        skuai_rest_note(op, NULL);
+        int64_t result = wait_as_thread(op);
+        skuai_rest_note(NULL, NULL);
+        return result;
+    }
     if (skuai_op_is_done(op)) {
         if (SKUAI_UNLIKELY(worker->budget == 0) && skuai_op_kind_of(op)->holds)
             return op->result;

@@ -109,6 +109,19 @@ bool skuai_op_claim(skua_op *op);
  * LOST_FIRST / LOST_SECOND tell whose select was decided already. Two arms of one select never match: LOST_SECOND. */
 enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
 
+/* The order in which the words of several selects are taken: lone ops first. */
+SKUAI_INLINE bool skuai_op_is_before(const skua_op *op, const skua_op *other)
+{
+    const struct skuai_select *a = op->select, *b = other->select;
+    if (a == NULL || b == NULL)
+        return b != NULL;
+    return a->number != b->number ? a->number < b->number : a < b;
+}
+
+/* O2 for any number of ops that complete each other, all or none: a list by `next`, in the order of skuai_op_is_before().
+ * NULL: all are claimed. Otherwise one whose select was decided already, or of which another arm is in the list. */
+skua_op *skuai_op_claim_all(skua_op *first);
+
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);
 

@@ -83,6 +83,7 @@ enum skuai_claim { SKUAI_CLAIM_WON, SKUAI_CLAIM_LOST_FIRST, SKUAI_CLAIM_LOST_SEC
 /* Sets all of an op that is to be started, alone or (its `select` and `arm` set afterwards) as an arm. */
 SKUAI_INLINE skua_op *skuai_op_prepare(skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
+    SKUAI_FRESH(*op);
     op->result = 0;
     op->arm = 0;
     op->sink = 0;

@@ -105,6 +105,12 @@ skua_op *skuai_op_claim_all(skua_op *first)
 static void tell(skua_op *op, enum skuai_op_state state)
 {
     uintptr_t sink = SKUAI_READ(op->sink);
+    struct skuai_worker *here = skuai_sink_here(sink);
+    if (SKUAI_LIKELY(here != NULL)) {
+        skuai_store_32(&op->state, state, SKUAI_RELEASE); /* as below */
+        skuai_sink_fire_here(here, sink);
+        return;
+    }
     void *held = skuai_sink_hold(sink);
     /* Release: pairs with the owner's acquire in skuai_op_state(); without it the owner reads a stale result. From
      * here the op may be gone. */

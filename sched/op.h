@@ -170,5 +170,14 @@ void skuai_sink_fire(uintptr_t sink);
  * sink's runtime: holds the runtime's memory until the fire is over (sched/DESIGN.md, "Late fires"). */
 void *skuai_sink_hold(uintptr_t sink);
 void skuai_sink_unhold(void *held);
+#if defined(SKUAI_MODEL)
+SKUAI_INLINE struct skuai_worker *skuai_sink_here(uintptr_t sink) { (void)sink; return NULL; }
+SKUAI_INLINE void skuai_sink_fire_here(struct skuai_worker *worker, uintptr_t sink) { (void)worker; (void)sink; }
+#else
+/* The usual case, in which nothing is to be held: the sink is a task, and the calling thread a worker of its runtime's,
+ * which is returned; else NULL. To ask once who is calling, and not three times, is a tenth of a wait and its wake. */
+struct skuai_worker *skuai_sink_here(uintptr_t sink);
+void skuai_sink_fire_here(struct skuai_worker *worker, uintptr_t sink);
+#endif
 
 #endif

@@ -151,6 +151,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task); /* fa
 
 /* schedule.c: putting tasks into queues */
 void skuai_schedule_woken(skua_task *task);                              /* any thread; ENQUEUE is the caller's */
+void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task); /* on a worker of the task's runtime */
 /* Likewise; `worker` is the calling thread's if it is one of the scheduler's, else NULL. */
 void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task);
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */

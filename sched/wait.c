@@ -53,11 +53,11 @@ bool skuai_op_retry(struct skuai_worker *worker, skua_op *op)
 
 skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
 
-int skuai_call_begin(struct skuai_worker *worker, const char *call)
+int skuai_call_begin_rarely(struct skuai_worker *worker, const char *call)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
+    if (worker == NULL)
         return skuai_thread_interruption();
-    if (SKUAI_UNLIKELY(cannot_wait(worker)))
+    if (cannot_wait(worker))
         return refuse(worker, call, "called");
     int rc = skuai_interruption(worker);
     if (SKUAI_UNLIKELY(rc < 0))
@@ -65,12 +65,7 @@ int skuai_call_begin(struct skuai_worker *worker, const char *call)
     return 0;
 }
 
-int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
-{
-    if (SKUAI_LIKELY(worker != NULL) && SKUAI_UNLIKELY(worker->budget-- == 0))
-        skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
-    return result;
-}
+void skuai_call_yield(struct skuai_worker *worker) { skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE); }
 
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns)
 {

@@ -59,6 +59,7 @@ struct mapped_strand {
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
+    skua_task *forker;                 /* then: whose; constant meanwhile, and read by jobs that it has forked */
     bool owes;                         /* it was to share and had nothing: what it forks next is shared */
     uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
     int64_t credit_ns;                 /* of time since looks that has not been paid for looks */
@@ -531,6 +532,7 @@ static int run_taken(void *arg)
     if (!shielded)
         enter(from, &taken);
     struct mapped_strand *strand = begin(true);
+    strand->forker = waiter;
     uint64_t begun_ns = skuai_env_now(&skuai_worker_self()->sched->env);
     run_checked(&strand->strand, job->run, job->room);
     end(strand);
@@ -548,7 +550,7 @@ skua_task *skuai_parallel_forker(const skua_task *task)
     if (task->run != skuai_fiber_run)
         return NULL;
     const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
-    return fiber->fn == run_taken ? strand_of_job(fiber->arg)->waiter : NULL;
+    return fiber->fn == run_taken && fiber->strand != NULL ? mapped(fiber->strand)->forker : NULL;
 }
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)

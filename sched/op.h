@@ -49,6 +49,10 @@ struct skuai_op_kind {
     bool (*withdraw)(skua_op *op);    /* O5: true if the op was unlinked and is the owner's alone again */
     /* For what passes by time alone: when. A plain thread, which no timer wakes, ends such an op itself. Or NULL. */
     uint64_t (*due_ns)(const skua_op *op);
+    /* Of an op that a timer ends: told when one has claimed it, before it is finished, outside of all locks. Or NULL. */
+    void (*expired)(skua_op *op);
+    /* Of one whose due_ns may become earlier while a plain thread waits: a word in the op that changes then. Or NULL. */
+    skua_word32 *(*moved)(skua_op *op);
 };
 
 /* Whom an op wakes: an address with a tag in its low bits. */

@@ -80,21 +80,42 @@ void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns)
     skuai_word_wait_real(word, value, until_ns);
 }
 
-/* The completer wakes the op's own word (op.h, O4). */
+/* An op of a plain thread whose time has come: no timer knows it. True: it is done. */
+static bool expire_own(skua_op *op)
+{
+    if (kind_of(op)->expired == NULL)
+        return skuai_op_interrupt(op, 0);
+    if (!skuai_op_claim(op))
+        return false;
+    kind_of(op)->expired(op);
+    skuai_op_set_done(op, 0);
+    return true;
+}
+
+/* The completer wakes the op's own word (op.h, O4). One that has another word has no completer but its owner. */
 static int64_t wait_as_thread(skua_op *op)
 {
-    uint32_t state = (uint32_t)skuai_op_state(op);
-    if (state == SKUAI_OP_DONE)
-        return op->result;
-    uint64_t due = kind_of(op)->due_ns != NULL ? kind_of(op)->due_ns(op) : SKUA_NEVER;
-    uint64_t deadline = skuai_thread_deadline_ns(), until = due < deadline ? due : deadline;
-    for (; state != SKUAI_OP_DONE; state = (uint32_t)skuai_op_state(op)) {
+    const struct skuai_op_kind *kind = kind_of(op);
+    uint64_t deadline = SKUA_NEVER;
+    bool claimed = false;
+    if (!skuai_op_is_done(op))
+        deadline = skuai_thread_deadline_ns();
+    while (!skuai_op_is_done(op)) {
+        skua_word32 *word = kind->moved != NULL ? kind->moved(op) : &op->state;
+        uint32_t seen = skuai_load_32(word, SKUAI_ACQUIRE); /* of DONE, or of what has moved */
+        uint64_t due = kind->due_ns != NULL ? kind->due_ns(op) : SKUA_NEVER;
+        uint64_t until = due < deadline ? due : deadline;
+        if (seen == SKUAI_OP_DONE && word == &op->state)
+            break;
+        if (claimed)
+            until = SKUA_NEVER;
         if (until != SKUA_NEVER && skuai_clock_now() >= until) {
-            if (skuai_op_interrupt(op, due <= deadline ? 0 : -ETIMEDOUT))
+            if (due <= deadline ? expire_own(op) : skuai_op_interrupt(op, -ETIMEDOUT))
                 break;
-            until = SKUA_NEVER; /* it has been claimed and will be done */
+            claimed = true; /* and will be done */
+        } else {
+            skuai_thread_wait(word, seen, until);
         }
-        skuai_thread_wait(&op->state, state, until);
     }
     return op->result;
 }

@@ -6,10 +6,10 @@
  *               collects; its place goes to whoever waits for one, or `live` falls. That is its last access to the
  *               group, whose memory may go when the lock is released and `live` is 0
  *   N3 cancel   sets CANCELED, so that nobody is admitted any more; then, some at a time, cancels members under the
- *               lock (a linked one has not been freed) and moves them to the second list. Those that it must queue it queues
- *               without the lock: nobody else does, so they are as they were until then. Whoever does this keeps the
- *               group there: a waiter, who has not returned; a member that has failed, which is not unlinked before
- *               it is through
+ *               lock (a linked one has not been freed) and moves them to the second list. Those that it must queue it
+ *               queues without the lock: nobody else does, so they stay as they are until then. Whoever does this
+ *               keeps the group there: a waiter, who has not returned; a member that has failed, which is not
+ *               unlinked before it is through
  *   N4 wait     done when `live` is 0: at once, or by N2. The first that is served gets the outcome, and the accounts
  *               are begun anew at the next use
  *   N5 place    of a limited group: counted in `live` from when it is given

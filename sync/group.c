@@ -25,7 +25,9 @@
 
 _Static_assert(offsetof(skua_group, kind) == offsetof(struct skuai_member_owner, kind), "a group is an owner");
 
-enum { CANCEL_BATCH = 32 }; /* untuned: members cancelled in one hold of the lock, some 10 ns each */
+#if !defined(SKUAI_GROUP_CANCEL_BATCH)
+#define SKUAI_GROUP_CANCEL_BATCH 32 /* untuned: members cancelled in one hold of the lock, some 10 ns each */
+#endif
 
 static skua_group *group_of(const skua_task *task) { return (skua_group *)(void *)skuai_member_of(task)->owner; }
 static bool group_has(const skua_group *group, uint32_t flag) { return (SKUAI_READ(group->state) & flag) != 0; }
@@ -154,7 +156,7 @@ static void set_canceled_locked(skua_group *group, struct skuai_fires *fires)
 static skua_task *cancel_some_locked(skua_group *group)
 {
     skua_task *task, *first = NULL, *last = NULL;
-    for (int i = 0; i < CANCEL_BATCH && (task = SKUAI_READ(group->members)) != NULL; i++) {
+    for (int i = 0; i < SKUAI_GROUP_CANCEL_BATCH && (task = SKUAI_READ(group->members)) != NULL; i++) {
         skuai_members_unlink(task);
         skuai_members_link(&group->canceled_members, task);
         if (skuai_task_word_cancel(&task->word) != SKUAI_TASK_ENQUEUE)

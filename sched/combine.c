@@ -181,6 +181,7 @@ static void poll_child(struct skuai_worker *worker, skua_set *set, skua_child *c
     worker->child = around;
     if (!(child->flags & SKUAI_CHILD_ENDING) || child->armed != 0) /* fired.c, C4 */
         return;
+    skuai_flow_ends(child);
     child->ended = true;
     child->task = NULL;
     set->left--;

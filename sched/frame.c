@@ -44,17 +44,18 @@ static enum skua_poll refuse_stray_poll(void)
     return SKUA_PENDING;
 }
 
-enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+/* Out of line, so that what nearly always happens needs no registers saved. */
+static __attribute__((noinline)) enum skua_poll await_op_rarely(struct skuai_worker *worker, skua_frame *frame,
+                                                                skua_op *op)
 {
-    struct skuai_worker *worker = polling_worker();
-    if (SKUAI_UNLIKELY(worker == NULL))
+    if (worker == NULL)
         return refuse_stray_poll();
     if (skuai_op_is_done(op)) {
-        if (SKUAI_LIKELY(worker->budget > 0)) {
+        if (worker->budget > 0) { /* it has been done meanwhile */
             worker->budget--;
             return SKUA_DONE;
         }
-        if (op->kind != NULL && ((const struct skuai_op_kind *)op->kind)->holds)
+        if (skuai_op_kind_of(op)->holds)
             return SKUA_DONE;
         skuai_frame_requeue(worker, frame); /* it still awaits the op */
         return SKUA_PENDING;
@@ -71,6 +72,22 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
             return SKUA_DONE;
     }
     return wait_at(worker, frame);
+}
+
+enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+{
+    struct skuai_worker *worker = polling_worker();
+    if (SKUAI_UNLIKELY(worker == NULL))
+        return await_op_rarely(worker, frame, op);
+    enum skuai_op_state state = skuai_op_state(op);
+    if (state == SKUAI_OP_DONE && SKUAI_LIKELY(worker->budget > 0)) {
+        worker->budget--;
+        return SKUA_DONE;
+    }
+    if (state == SKUAI_OP_ARMED && SKUAI_LIKELY(worker->child == NULL && worker->task->scope == NULL) &&
+        SKUAI_LIKELY((skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) == 0)) /* as in cancel.c */
+        return wait_at(worker, frame);
+    return await_op_rarely(worker, frame, op);
 }
 
 /* A poll function that was written by hand knows nothing of leaves: it is one, to be polled at any wake. */

@@ -59,6 +59,7 @@ struct mapped_strand {
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
+    bool owes;                         /* it was to share and had nothing: what it forks next is shared */
     uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
     int64_t credit_ns;                 /* of time since looks that has not been paid for looks */
     uint64_t fed_ns;                   /* the last time that it shared, or the first look */
@@ -238,6 +239,7 @@ static struct mapped_strand *begin(bool is_taken)
         strand->strand.waiter = worker->task;
         strand->first_ns = strand->looked_ns = 0;
         strand->is_taken = is_taken;
+        strand->owes = false;
         strand->canceled = false;
         skuai_strand_set_shielded(&strand->strand, is_shielded(worker->task));
         if (worker->sched->env.is_seeded) /* what the clock decides otherwise */
@@ -387,13 +389,14 @@ static bool pays(struct mapped_strand *strand, const struct skuai_idle *idle, ui
     return true;
 }
 
-/* Shares what there is; or, if that is nothing, what is forked next. */
-static void feed(struct skuai_worker *worker, struct skuai_strand *strand)
+/* Shares what there is; or, if that is nothing, what is forked next, which it sees to by being hungry itself. */
+static void feed(struct skuai_worker *worker, struct mapped_strand *strand)
 {
-    if (skuai_strand_share(strand))
-        offer(worker, strand);
+    strand->owes = !skuai_strand_share(&strand->strand);
+    if (strand->owes)
+        skuai_strand_poison(&strand->strand);
     else
-        skuai_strand_poison(strand);
+        offer(worker, &strand->strand);
 }
 
 /* Whether other tasks wait for this worker. */
@@ -422,7 +425,7 @@ static void step_aside(struct skuai_worker *worker, struct mapped_strand *strand
 }
 
 /* Under a seed no time passes while a job computes, so the seed decides what the clock does otherwise. */
-static void look_seeded(struct skuai_worker *worker, struct skuai_strand *strand)
+static void look_seeded(struct skuai_worker *worker, struct mapped_strand *strand)
 {
     uint32_t choice = skuai_random_below(&worker->random, 32);
     if (choice < 2)
@@ -459,7 +462,7 @@ static void look(struct skuai_strand *strand, skua_job *job)
     bool hungry = skuai_strand_is_hungry(strand);
     pass_on_cancel(worker, more);
     if (SKUAI_UNLIKELY(sched->env.is_seeded)) {
-        look_seeded(worker, strand);
+        look_seeded(worker, more);
         return;
     }
     if (!hungry && job == NULL)
@@ -474,8 +477,8 @@ static void look(struct skuai_strand *strand, skua_job *job)
         more->wake_gap_ns = WAKE_NS;
     }
     more->looked_ns = now;
-    if (pays(more, &sched->idle, now))
-        feed(worker, strand);
+    if (more->owes || pays(more, &sched->idle, now))
+        feed(worker, more);
     else if (hungry)
         skuai_strand_sate(strand);
     step_aside(worker, more, now);

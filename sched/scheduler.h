@@ -151,6 +151,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task); /* fa
 
 /* schedule.c: putting tasks into queues */
 void skuai_schedule_woken(skua_task *task);                              /* any thread; ENQUEUE is the caller's */
+void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task); /* on a worker of the task's runtime */
 /* Likewise; `worker` is the calling thread's if it is one of the scheduler's, else NULL. */
 void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task);
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
@@ -179,6 +180,15 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 
 /* cancel.c: 0, or what an await of the task that runs on the worker returns at once: -ECANCELED or -ETIMEDOUT. */
 int skuai_interruption(struct skuai_worker *worker);
+
+/* Debug builds: told of the end of each task and set child, by address; set by sync/lock_debug.c. */
+#if defined(SKUAI_DEBUG) && !defined(SKUAI_MODEL)
+extern skua_wordptr skuai_flow_ends_hook; /* void (*)(const void *flow), or NULL */
+const char **skuai_thread_place(void);    /* tls.c: for skuai_lock_place() */
+void skuai_flow_ends(const void *flow);   /* report.c */
+#else
+SKUAI_INLINE void skuai_flow_ends(const void *flow) { (void)flow; }
+#endif
 
 /* scope.c: what ends came inside scopes of its own. */
 void skuai_scope_misuse(void);

@@ -125,13 +125,13 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_interruption(worker);
     if (frame->resume == START) {
-        if (SKUAI_UNLIKELY(rc < 0))
-            return select_end(frame, rc);
         if (SKUAI_UNLIKELY(worker->budget == 0)) {
             skuai_frame_requeue(worker, frame);
             return SKUA_PENDING;
         }
-        worker->budget--;
+        worker->budget--; /* also if it ends at once: a loop of these must let others run */
+        if (SKUAI_UNLIKELY(rc < 0))
+            return select_end(frame, rc);
         frame->resume = WAIT;
         selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
         int64_t arm = try_arms(worker, selection);

@@ -32,6 +32,16 @@ __attribute__((noinline)) skua_scope **skuai_thread_scopes(void)
     return &scopes;
 }
 
+#if defined(SKUAI_DEBUG)
+static _Thread_local const char *place __attribute__((tls_model("initial-exec")));
+
+__attribute__((noinline)) const char **skuai_thread_place(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return &place;
+}
+#endif
+
 static _Thread_local struct skuai_thread_notes notes __attribute__((tls_model("initial-exec")));
 
 __attribute__((noinline)) struct skuai_thread_notes *skuai_thread_notes(void)

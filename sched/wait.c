@@ -42,8 +42,6 @@ static skua_op *start_op(struct skuai_worker *worker, skua_op *op)
     return op;
 }
 
-skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
-
 bool skuai_op_retry(struct skuai_worker *worker, skua_op *op)
 {
     if (worker->budget == 0)
@@ -53,21 +51,21 @@ bool skuai_op_retry(struct skuai_worker *worker, skua_op *op)
     return true;
 }
 
-int skuai_call_begin(struct skuai_worker *worker, const char *call)
+skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
+
+int skuai_call_begin_rarely(struct skuai_worker *worker, const char *call)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
+    if (worker == NULL)
         return skuai_thread_interruption();
-    if (SKUAI_UNLIKELY(cannot_wait(worker)))
+    if (cannot_wait(worker))
         return refuse(worker, call, "called");
-    return skuai_interruption(worker);
+    int rc = skuai_interruption(worker);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return (int)skuai_call_end(worker, rc); /* a loop of these must let others run, too */
+    return 0;
 }
 
-int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
-{
-    if (SKUAI_LIKELY(worker != NULL) && SKUAI_UNLIKELY(worker->budget-- == 0))
-        skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
-    return result;
-}
+void skuai_call_yield(struct skuai_worker *worker) { skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE); }
 
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns)
 {
@@ -115,7 +113,7 @@ static int64_t await_op(struct skuai_worker *worker, skua_op *op)
         return result;
     }
     if (skuai_op_is_done(op)) {
-        if (SKUAI_UNLIKELY(worker->budget == 0) && op->kind != NULL && skuai_op_kind_of(op)->holds)
+        if (SKUAI_UNLIKELY(worker->budget == 0) && skuai_op_kind_of(op)->holds)
             return op->result;
         return skuai_call_end(worker, op->result);
     }
@@ -123,8 +121,10 @@ static int64_t await_op(struct skuai_worker *worker, skua_op *op)
     fiber->awaits = (uintptr_t)op;
     do {
         int rc = skuai_interruption(worker);
-        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
-            break;
+        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc)) {
+            fiber->awaits = 0;
+            return skuai_call_end(worker, op->result); /* likewise */
+        }
         bool again = skuai_op_state(op) == SKUAI_OP_AGAIN;
         if (SKUAI_UNLIKELY(again) && skuai_op_retry(worker, op))
             continue;

@@ -17,6 +17,9 @@
 #define SKUAI_WAIT_H
 
 #include "sched/op.h"
+#if !defined(SKUAI_MODEL)
+#include "sched/scheduler.h"
+#endif
 
 struct skuai_worker;
 
@@ -39,13 +42,42 @@ skua_op *skuai_op_start(skua_op *op);
 int64_t skuai_call(skua_op *prepared);
 int64_t skuai_call_until(skua_op *prepared, uint64_t instant_ns);
 
-/* A straight-line call begins. 0, or what it returns at once: -ECANCELED, -ETIMEDOUT, or -EPERM where waiting is
- * misuse, which has been reported. */
-int skuai_call_begin(struct skuai_worker *worker, const char *call);
-/* It has not waited: it still takes its share of the task's budget, and yields when that is spent. Returns `result`. */
-int64_t skuai_call_end(struct skuai_worker *worker, int64_t result);
-
 /* A thread outside of any task waits until a word is no longer `value`, until an instant at most. May return early. */
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns);
+
+/* ---- straight-line calls that need no op ----------------------------------------------------------------------- */
+
+#if defined(SKUAI_MODEL)
+/* The model tests give their own. */
+int skuai_call_begin(struct skuai_worker *worker, const char *call);
+int64_t skuai_call_end(struct skuai_worker *worker, int64_t result);
+#else
+
+/* What skuai_call_begin() returns for who is not simply a fiber outside of all scopes and sets. */
+int skuai_call_begin_rarely(struct skuai_worker *worker, const char *call);
+/* The task's budget is spent. */
+void skuai_call_yield(struct skuai_worker *worker);
+
+/* A straight-line call begins. 0, or what it returns at once: -ECANCELED, -ETIMEDOUT, or -EPERM where waiting is
+ * misuse, which has been reported. Inline, as is the end: together they cost as much as locking a mutex. */
+SKUAI_INLINE int skuai_call_begin(struct skuai_worker *worker, const char *call)
+{
+    if (SKUAI_LIKELY(worker != NULL && worker->task != NULL && worker->polling == 0 && worker->child == NULL &&
+                     worker->task->scope == NULL &&
+                     /* as in skuai_interruption() */
+                     (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) == 0))
+        return 0;
+    return skuai_call_begin_rarely(worker, call);
+}
+
+/* It has not waited: it still takes its share of the task's budget, and yields when that is spent. Returns `result`. */
+SKUAI_INLINE int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
+{
+    if (SKUAI_LIKELY(worker != NULL) && SKUAI_UNLIKELY(worker->budget-- == 0))
+        skuai_call_yield(worker);
+    return result;
+}
+
+#endif
 
 #endif

@@ -325,6 +325,7 @@ static skua_task *find(struct skuai_worker *worker)
 
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
 {
+    skuai_flow_ends(task);
     if (skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL) /* its runner's own */
         skuai_task_locals_destroy(task);
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */

@@ -160,7 +160,7 @@ static void link_receiver(struct skuai_worker *worker, skua_channel *channel, sk
 }
 
 /* Without the lock: H7. */
-SKUAI_INLINE void tell(struct move *move, int64_t result)
+SKUAI_INLINE void tell_met(struct move *move, int64_t result)
 {
     if (SKUAI_UNLIKELY(move->met != NULL))
         skuai_op_finish(move->met, result);
@@ -187,7 +187,7 @@ static void start_send(struct skuai_worker *worker, skua_op *op, bool may_wait)
     }
     if (outcome == TOOK_EFFECT) {
         skuai_op_set_done(op, move.result);
-        tell(&move, 1);
+        tell_met(&move, 1);
     }
 }
 
@@ -208,7 +208,7 @@ static void start_receive(struct skuai_worker *worker, skua_op *op, bool may_wai
     skuai_channel_unlock_taken(channel);
     if (outcome == TOOK_EFFECT) {
         skuai_op_set_done(op, move.result);
-        tell(&move, 0);
+        tell_met(&move, 0);
     }
 }
 
@@ -281,7 +281,7 @@ SKUAI_INLINE int64_t send_here(const char *call, skua_channel *channel, const vo
     if (SKUAI_UNLIKELY(outcome != TOOK_EFFECT))
         return send_slowly(worker, channel, value, outcome, instant_ns);
     skuai_lock_release(&channel->lock);
-    tell(&move, 1);
+    tell_met(&move, 1);
     return skuai_call_end(worker, move.result);
 }
 
@@ -306,7 +306,7 @@ SKUAI_INLINE int64_t receive_here(const char *call, skua_channel *channel, void 
     if (SKUAI_UNLIKELY(receive_locked(channel, NULL, value, &move) != TOOK_EFFECT))
         return receive_slowly(worker, channel, value, instant_ns);
     skuai_channel_unlock_taken(channel);
-    tell(&move, 0);
+    tell_met(&move, 0);
     return skuai_call_end(worker, move.result);
 }
 
@@ -343,7 +343,7 @@ int skua_try_send(skua_channel *channel, const void *value)
     } while (outcome == MUST_GROW);
     if (outcome == MUST_WAIT)
         return -EAGAIN;
-    tell(&move, 1);
+    tell_met(&move, 1);
     return (int)move.result;
 }
 
@@ -355,7 +355,7 @@ int skua_try_receive(skua_channel *channel, void *value)
     skuai_channel_unlock_taken(channel);
     if (outcome == MUST_WAIT)
         return -EAGAIN;
-    tell(&move, 0);
+    tell_met(&move, 0);
     return (int)move.result;
 }
 

@@ -2,9 +2,9 @@
  *
  *   E1 set    under the lock: a manual event becomes set and claims all waiters; an automatic one claims the oldest, or
  *             becomes set if there is none. So an automatic event that is set has no waiters
- *   E2 wait   under the lock: if it is set the waiter has it, else it is linked. Without the lock: a manual event that is
- *             seen set is enough (acquire: pairs with E1's release), once whoever set it has left the lock: then the event
- *             may go (skuai_lock_pass())
+ *   E2 wait   under the lock: if it is set the waiter has it, else it is linked. Without the lock: a manual event that
+ *             is seen set is enough (acquire: pairs with E1's release), once whoever set it has left the lock: then the
+ *             event may go (skuai_lock_pass())
  * Model: tests/model/model_event.c.
  */
 #include "skua/event.h"

@@ -409,7 +409,7 @@ SKUA_ASYNC(turns)
 {
     SKUA_BEGIN(self);
     for (self->awaits = 0; skuai_load_32(self->in.ran, SKUAI_RELAXED) == 0; self->awaits++) {
-        SKUA_AWAIT(skuai_op_set_done(&self->op, (int64_t)self->awaits));
+        SKUA_AWAIT(skuai_op_set_done(skuai_op_prepare(&self->op, &nothing_kind, NULL), (int64_t)self->awaits));
         CHECK_EQ(self->op.result, (int64_t)self->awaits);
     }
     SKUA_END(self->awaits);
@@ -429,7 +429,7 @@ static int await_what_is_done(void *arg)
     int64_t awaits = 0;
     CHECK_OK(skua_go(takes_its_turn, &ran));
     for (; skuai_load_32(&ran, SKUAI_RELAXED) == 0; awaits++)
-        CHECK_EQ(skua_await(skuai_op_set_done(&op, awaits)), awaits);
+        CHECK_EQ(skua_await(skuai_op_set_done(skuai_op_prepare(&op, &nothing_kind, NULL), awaits)), awaits);
     CHECK(awaits < 1000);
     for (int inside = 0; inside < 2; inside++) { /* as a task, and inside a fiber */
         struct turns turns;

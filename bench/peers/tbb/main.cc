@@ -122,7 +122,8 @@ void sort_serially(uint64_t *values, size_t count) { std::sort(values, values + 
 
 forkjoin on_tbb()
 {
-    forkjoin on = forkjoin_serial; // for how it rests
+    forkjoin on{};
+    on.rest = forkjoin_serial.rest;
     on.fib = fib;
     on.skynet = skynet;
     on.nqueens = nqueens;

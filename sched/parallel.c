@@ -537,6 +537,7 @@ static int run_taken(void *arg)
 
 skua_task *skuai_parallel_forker(const skua_task *task)
 {
+    skuai_worker_self()->had_jobs = true;
     if (task->run != skuai_fiber_run)
         return NULL;
     const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
@@ -585,5 +586,7 @@ void skuai_parallel_force(struct skuai_scheduler *sched)
     for (uint32_t i = 0; i < sched->nworkers; i++)
         if ((strand = running_on(sched->workers[i])) != NULL && skuai_strand_is_hungry(strand) &&
             skuai_strand_force(strand) && skuai_strand_offer(strand))
+    if (job != NULL)
+        worker->had_jobs = true;
             skuai_schedule_offered(sched, NULL, &mapped(strand)->token);
 }

@@ -79,12 +79,14 @@ SKUAI_INLINE struct skuai_pace skuai_pace_begin(struct skuai_loop *loop, size_t 
 }
 
 /* Asked by a job, on its strand, with this many indices left. Before it has seen a chunk it splits few indices, because
- * these may be long ones, but not many, because for them it loses little by looking at the first one. */
-bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, size_t left);
+ * these may be long ones, but not many, because for them it loses little by looking at the first one; unless the runs
+ * before were long. */
+bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, const skua_strand *strand,
+                         size_t left);
 SKUAI_INLINE bool skuai_loop_is_to_split(const struct skuai_loop *loop, skua_strand *strand,
                                          const struct skuai_pace *pace, size_t left)
 {
-    return SKUAI_UNLIKELY(skuai_parallel_wants(strand, pace->since)) && skuai_pace_is_worth(pace, loop, left);
+    return SKUAI_UNLIKELY(skuai_parallel_wants(strand, pace->since)) && skuai_pace_is_worth(pace, loop, strand, left);
 }
 
 /* The end of the chunk that begins here. */

@@ -155,10 +155,13 @@ static struct mapped_strand *acquire(struct skuai_worker *worker)
 static void release(struct skuai_worker *worker, struct mapped_strand *strand)
 {
     struct skuai_strand_pool *pool = &worker->sched->strands;
-    if (SKUAI_LIKELY(worker->spare_strand == NULL)) {
+    struct mapped_strand *other = mapped(worker->spare_strand);
+    if (SKUAI_LIKELY(other == NULL || !strand->is_taken)) { /* what is known of this one's runs will be of use */
         worker->spare_strand = &strand->strand;
-        return;
+        strand = other;
     }
+    if (strand == NULL)
+        return;
     skuai_lock_acquire(&pool->lock);
     push(&pool->warm, strand);
     skuai_kept_add(&pool->warm_kept);
@@ -261,12 +264,23 @@ static void leave_watch(struct mapped_strand *strand)
         set_watch(strand, strand->strand.watch + 1);
 }
 
+static void leave_length(struct skuai_worker *worker, struct mapped_strand *strand)
+{
+    if (strand->is_taken)
+        return;
+    if (strand->looked_ns == 0 || skuai_env_now(&worker->sched->env) - strand->first_ns < LONG_NS)
+        strand->long_runs = 0;
+    else if (strand->long_runs < LONG_RUNS)
+        strand->long_runs++;
+}
+
 static void end(struct mapped_strand *strand)
 {
     if (--strand->depth != 0)
         return;
-    leave_watch(strand);
     struct skuai_worker *worker = skuai_worker_self();
+    leave_watch(strand);
+    leave_length(worker, strand);
     fiber_of(worker)->strand = NULL;
     skuai_store_ptr(&worker->strand, NULL, SKUAI_RELAXED);
     release(worker, strand);
@@ -474,7 +488,7 @@ static void look(struct skuai_strand *strand, enum where where, skua_job *job)
     } else {
         more->credit_ns = 0;
         more->first_ns = more->fed_ns = now;
-        more->share_gap_ns = more->is_taken ? 0 : SHARE_NS;
+        more->share_gap_ns = more->is_taken || more->long_runs == LONG_RUNS ? 0 : SHARE_NS;
         more->wake_gap_ns = WAKE_NS;
     }
     more->looked_ns = now;
@@ -523,6 +537,7 @@ bool skuai_parallel_join(skua_strand *head, skua_job *job)
     case SKUAI_STRAND_AWAY:
         break;
     }
+    skuai_worker_self()->had_jobs = true;
     if (skuai_job_wait(job))
         while (!skuai_job_is_done(job)) /* whatever else wakes the fiber: its cancellation is passed on */
             skuai_fiber_suspend(skuai_worker_self(), SKUAI_POST_PAUSE);
@@ -556,7 +571,6 @@ static int run_taken(void *arg)
 
 skua_task *skuai_parallel_forker(const skua_task *task)
 {
-    skuai_worker_self()->had_jobs = true;
     if (task->run != skuai_fiber_run)
         return NULL;
     const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
@@ -572,6 +586,8 @@ static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
         return SKUAI_RUN_SETTLED;
     }
     skua_job *job = skuai_strand_take(strand);
+    if (job != NULL)
+        worker->had_jobs = true;
     if (skuai_strand_offer_again(strand))
         skuai_schedule_offered(worker->sched, worker, token);
     skuai_spawn_end(worker, task, job);
@@ -605,7 +621,5 @@ void skuai_parallel_force(struct skuai_scheduler *sched)
     for (uint32_t i = 0; i < sched->nworkers; i++)
         if ((strand = running_on(sched->workers[i])) != NULL && skuai_strand_is_hungry(strand) &&
             skuai_strand_force(strand) && skuai_strand_offer(strand))
-    if (job != NULL)
-        worker->had_jobs = true;
             skuai_schedule_offered(sched, NULL, &mapped(strand)->token);
 }

@@ -16,7 +16,7 @@
 #include "sched/scope.h"
 #include "sched/wait.h"
 
-enum { START, WAIT };
+enum { START, TRIED, WAIT };
 
 static struct skuai_select *select_word(skua_selection *selection)
 {
@@ -48,6 +48,12 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
             return arm;
     }
     return -EAGAIN;
+}
+
+static int64_t first_try(struct skuai_worker *worker, skua_selection *selection)
+{
+    selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
+    return try_arms(worker, selection);
 }
 
 /* 2. */
@@ -123,7 +129,7 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     skua_selection *selection = (skua_selection *)(void *)frame;
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_interruption(worker);
-    if (frame->resume == START) {
+    if (frame->resume != WAIT) {
         if (SKUAI_UNLIKELY(rc < 0))
             return select_end(frame, rc);
         if (SKUAI_UNLIKELY(worker->budget == 0)) {
@@ -131,9 +137,8 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
             return SKUA_PENDING;
         }
         worker->budget--;
+        int64_t arm = frame->resume == START ? first_try(worker, selection) : -EAGAIN;
         frame->resume = WAIT;
-        selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
-        int64_t arm = try_arms(worker, selection);
         if (arm >= 0)
             return select_end(frame, arm);
         start_arms(worker, selection);
@@ -261,6 +266,14 @@ static int64_t select_here(skua_op *const *arms, size_t count, bool biased)
     rc = skuai_call_begin(worker, "skua_select");
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
+    if (SKUAI_LIKELY(worker->budget > 0)) { /* 1, which most selects end with: without running the frame */
+        int64_t arm = first_try(worker, &selection);
+        if (arm >= 0) {
+            worker->budget--;
+            return arm;
+        }
+        selection.frame.resume = TRIED;
+    }
     return skua_await_frame(&selection.frame);
 }
 

@@ -17,7 +17,7 @@
 #include "sched/scope.h"
 #include "sched/wait.h"
 
-enum { START, WAIT };
+enum { START, TRIED, WAIT };
 
 static struct skuai_select *select_word(skua_selection *selection)
 {
@@ -49,6 +49,12 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
             return arm;
     }
     return -EAGAIN;
+}
+
+static int64_t first_try(struct skuai_worker *worker, skua_selection *selection)
+{
+    selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
+    return try_arms(worker, selection);
 }
 
 /* 2. */
@@ -124,7 +130,7 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     skua_selection *selection = (skua_selection *)(void *)frame;
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_interruption(worker);
-    if (frame->resume == START) {
+    if (frame->resume != WAIT) {
         if (SKUAI_UNLIKELY(worker->budget == 0)) {
             skuai_frame_requeue(worker, frame);
             return SKUA_PENDING;
@@ -132,9 +138,8 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
         worker->budget--; /* also if it ends at once: a loop of these must let others run */
         if (SKUAI_UNLIKELY(rc < 0))
             return select_end(frame, rc);
+        int64_t arm = frame->resume == START ? first_try(worker, selection) : -EAGAIN;
         frame->resume = WAIT;
-        selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
-        int64_t arm = try_arms(worker, selection);
         if (arm >= 0)
             return select_end(frame, arm);
         start_arms(worker, selection);
@@ -213,8 +218,8 @@ static void wait_a_moment(void) { skuai_lock_wait_hint(); }
 /* Its time has come, and it is claimed. */
 static void end_arm(skua_op *op)
 {
-    if (kind_of(op)->expired != NULL)
-        kind_of(op)->expired(op);
+    if (skuai_op_kind_of(op)->expired != NULL)
+        skuai_op_kind_of(op)->expired(op);
     skuai_op_set_done(op, 0);
 }
 
@@ -273,6 +278,14 @@ static int64_t select_here(skua_op *const *arms, size_t count, bool biased)
     rc = skuai_call_begin(worker, "skua_select");
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
+    if (SKUAI_LIKELY(worker->budget > 0)) { /* 1, which most selects end with: without running the frame */
+        int64_t arm = first_try(worker, &selection);
+        if (arm >= 0) {
+            worker->budget--;
+            return arm;
+        }
+        selection.frame.resume = TRIED;
+    }
     return skua_await_frame(&selection.frame);
 }
 

@@ -131,8 +131,8 @@ static void abort_joiner(void *context, skua_task *task)
 static bool all_have_run(struct skuai_scheduler *sched)
 {
     for (uint32_t i = 0; i < sched->nworkers; i++) {
-        uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread);
-        if (used_ns != 0 && used_ns - sched->workers[i]->stop_cpu_ns < STUCK_CPU_NS)
+        uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread), before_ns = sched->workers[i]->stop_cpu_ns;
+        if (used_ns != 0 && (before_ns == 0 || used_ns - before_ns < STUCK_CPU_NS)) /* 0: it could not be had */
             return false;
     }
     return true;

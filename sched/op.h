@@ -56,9 +56,11 @@ struct skuai_op_kind {
     /* What it gives keeps others waiting (a lock), so the owner is not made to yield when it has just got it: if its
      * budget is spent it yields before, and starts the op after that (AGAIN). */
     bool holds;
-    /* Of an op that a timer ends: told when one has claimed it, before it is finished, outside of all locks. Or NULL. */
+    /* Of an op that a timer ends: told when one has claimed it, before it is finished, outside of all locks. Or
+     * NULL. */
     void (*expired)(skua_op *op);
-    /* Of one whose due_ns may become earlier while a plain thread waits: a word in the op that changes then. Or NULL. */
+    /* Of one whose due_ns may become earlier while a plain thread waits: a word in the op that changes then. Or
+     * NULL. */
     skua_word32 *(*moved)(skua_op *op);
 };
 
@@ -123,8 +125,9 @@ SKUAI_INLINE bool skuai_op_is_before(const skua_op *op, const skua_op *other)
     return a->number != b->number ? a->number < b->number : a < b;
 }
 
-/* O2 for any number of ops that complete each other, all or none: a list by `next`, in the order of skuai_op_is_before().
- * NULL: all are claimed. Otherwise one whose select was decided already, or of which another arm is in the list. */
+/* O2 for any number of ops that complete each other, all or none: a list by `next`, in the order of
+ * skuai_op_is_before(). NULL: all are claimed. Otherwise one whose select was decided already, or of which another arm
+ * is in the list. */
 skua_op *skuai_op_claim_all(skua_op *first);
 
 /* O4. `result` is written here. */

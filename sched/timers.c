@@ -128,8 +128,12 @@ void skuai_sleep_hasten(struct skuai_sleep_op *sleep, uint64_t instant_ns, struc
         return;
     struct skuai_worker *worker = (void *)((char *)wheel - offsetof(struct skuai_worker, wheel));
     lower(&worker->sched->timer_next, instant_ns);
-    /* A worker of that runtime is awake, and is asked for timer_next when it settles. */
-    after->sched = skuai_sink_hold(sleep->op.sink);
+    struct skuai_worker *self = skuai_worker_self();
+    if (self != NULL && self->sched == worker->sched)
+        return; /* it is awake, and is asked for timer_next when it settles */
+    /* Ahead of DONE, which wants the caller's lock. Not by skuai_sink_hold(): a simulation may switch there. */
+    skuai_rundown_enter_ahead(&worker->sched->holds);
+    after->sched = worker->sched;
 }
 
 void skuai_sleep_hastened(const struct skuai_hastened *after)

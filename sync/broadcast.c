@@ -1,15 +1,16 @@
 /* Broadcasts: a ring that senders write one after the other, and that receivers read without a lock.
  *
- * Values have positions, counted from 0. `tail` is how many were sent, `begun` how many senders have begun to write: the
- * value at position p lies in slot p % capacity from tail > p until begun > p + capacity.
+ * Values have positions, counted from 0. `tail` is how many were sent, `begun` how many senders have begun to write:
+ * the value at position p lies in slot p % capacity from tail > p until begun > p + capacity.
  *
- *   R1 send      under the lock: begun, the value's words, tail, in this order (words.h says why). Whoever waits, waits for
- *                just this position: he is claimed, and the value is copied to him after the lock, from the sender's memory
- *   R2 receive   without the lock: tail; the words; then begun. If that has come round meanwhile, what was read may be half
- *                a later value: it is discarded, and counts as missed
+ *   R1 send      under the lock: begun, the value's words, tail, in this order (words.h says why). Whoever waits, waits
+ *                for just this position: he is claimed, and the value is copied to him after the lock, from the
+ *                sender's memory
+ *   R2 receive   without the lock: tail; the words; then begun. If that has come round meanwhile, what was read may be
+ *                half a later value: it is discarded, and counts as missed
  *   R3 wait      under the lock: there is nothing new, so the receiver is linked
- *   R4 close     under the lock; no position is sent later. So who sees it closed, and looks at tail after that, sees the
- *                last one
+ *   R4 close     under the lock; no position is sent later. So who sees it closed, and looks at tail after that, sees
+ *                the last one
  * Receivers share nothing that any of them writes, so each costs the others nothing; and the sender takes one lock for
  * all of them. Model: tests/model/model_broadcast.c.
  */
@@ -155,8 +156,8 @@ void skua_broadcast_unsubscribe(skua_broadcast_receiver *receiver)
 
 uint64_t skua_broadcast_missed(const skua_broadcast_receiver *receiver) { return receiver->missed; }
 
-/* How far `tail` is ahead of a place in the sequence. A receiver that has learned from `begun` that it has fallen behind
- * may know of later values than the tail that it sees. */
+/* How far `tail` is ahead of a place in the sequence. A receiver that has learned from `begun` that it has fallen
+ * behind may know of later values than the tail that it sees. */
 static uint64_t ahead(uint64_t tail, uint64_t next) { return tail > next ? tail - next : 0; }
 
 uint64_t skua_broadcast_pending(const skua_broadcast_receiver *receiver)

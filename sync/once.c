@@ -81,7 +81,10 @@ void skua_once_leave(skua_once *once, bool done)
 /* ---- the calls that wait ----------------------------------------------------------------------------------------- */
 
 skua_op *skua_once_enter_prepare(skua_op *op, skua_once *once) { return skuai_op_prepare(op, &kind, once); }
-skua_op *skua_once_enter_start(skua_op *op, skua_once *once) { return skuai_op_start(skua_once_enter_prepare(op, once)); }
+skua_op *skua_once_enter_start(skua_op *op, skua_once *once)
+{
+    return skuai_op_start(skua_once_enter_prepare(op, once));
+}
 
 static bool is_done_for_good(skua_once *once)
 {

@@ -1,20 +1,20 @@
 /* Rate limiters. A token bucket, kept as a time: `base` is the instant at which the bucket was, or will be, empty, if
  * nobody takes more than has been taken. At a later time so many tokens are there as fill in between, at most `burst`.
  *
- *   L1 turn     who takes n tokens has his turn at base + the time in which n and those of all who wait before him fill.
- *               So the turns of all who wait follow from base and from what each wants, and a waiter who goes away
- *               changes those after him without a word
+ *   L1 turn     who takes n tokens has his turn at base + the time in which n and those of all who wait before him
+ *               fill. So the turns of all who wait follow from base and from what each wants, and a waiter who goes
+ *               away changes those after him without a word
  *   L2 take     nobody waits, and the turn has come: base moves on by n. Before, base is not left further back than a
  *               burst: a bucket does not hold more
- *   L3 wait     linked, with a timer for the turn. The timer's claim, under its wheel's lock, is what grants it (op.h, O2;
- *               a plain thread claims for itself)
+ *   L3 wait     linked, with a timer for the turn. The timer's claim, under its wheel's lock, is what grants it (op.h,
+ *               O2; a plain thread claims for itself)
  *   L4 granted  before it is finished: unlinked, and base moves on
  *   L5 leave    withdrawn from its timer and unlinked
- *   L6 hasten   after L4 and L5: the timer of the first who waits now may be late, if somebody before him has left: it is
- *               armed anew. The others' may be late as well, until they are first. So a waiter who leaves costs the same
- *               however many wait behind him
- * Locks: the limiter's, then a wheel's. Instants are exact, in nanoseconds and parts of 1/tokens of one, so that rounding
- * adds up to nothing. Model: tests/model/model_rate_limiter.c.
+ *   L6 hasten   after L4 and L5: the timer of the first who waits now may be late, if somebody before him has left: it
+ *               is armed anew. The others' may be late as well, until they are first. So a waiter who leaves costs the
+ *               same however many wait behind him
+ * Locks: the limiter's, then a wheel's. Instants are exact, in nanoseconds and parts of 1/tokens of one, so that
+ * rounding adds up to nothing. Model: tests/model/model_rate_limiter.c.
  */
 #include "skua/rate_limiter.h"
 
@@ -28,7 +28,8 @@
 
 _Static_assert(sizeof(struct skuai_timer) <= sizeof((skua_rate_limiter_op){ .tokens = 0 }.timer),
                "skua_rate_limiter_op has room for the timer");
-_Static_assert(offsetof(skua_rate_limiter_op, timer) == offsetof(struct skuai_sleep_op, timer), "where it is looked for");
+_Static_assert(offsetof(skua_rate_limiter_op, timer) == offsetof(struct skuai_sleep_op, timer),
+               "and has it where it is looked for");
 
 /* 2^62 ns are 146 years. Instants are kept so much later than they are, so that a bucket can have been empty before the
  * clock began: one whose base is 0 is full. */

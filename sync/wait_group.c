@@ -2,10 +2,11 @@
  *
  *   A1 count    anybody, by compare-and-swap, but for the step from 1 to 0 while WAITED is set
  *   A2 last     that step is taken under the lock: it clears WAITED, and all who wait are claimed
- *   A3 wait     under the lock: the count is not 0, so WAITED is set, and the waiter linked. Without the lock a count of 0
- *               is enough, once whoever has made it so has left the lock: then the group may go (skuai_lock_pass())
- * Who is yet to come under the lock for A2 is himself still counted, so nobody goes on, and frees the group, before him.
- * Model: tests/model/model_wait_group.c.
+ *   A3 wait     under the lock: the count is not 0, so WAITED is set, and the waiter linked. Without the lock a count
+ *               of 0 is enough, once whoever has made it so has left the lock: then the group may go
+ *               (skuai_lock_pass())
+ * Who is yet to come under the lock for A2 is himself still counted, so nobody goes on, and frees the group, before
+ * him. Model: tests/model/model_wait_group.c.
  */
 #include "skua/wait_group.h"
 

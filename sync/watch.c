@@ -1,7 +1,7 @@
 /* Watches: one value that senders replace, and that readers copy without a lock.
  *
- *   V1 set     under the lock: begun, the value's words, the version, in this order (words.h says why). All who wait have
- *              seen an earlier version: they are claimed, and the value is copied to them after the lock, from the
+ *   V1 set     under the lock: begun, the value's words, the version, in this order (words.h says why). All who wait
+ *              have seen an earlier version: they are claimed, and the value is copied to them after the lock, from the
  *              sender's memory
  *   V2 get     without the lock: the version; the words; then begun. If another has begun meanwhile, again; after some
  *              turns under the lock, as a sender may have lost its processor in between

@@ -2,9 +2,9 @@
  *
  * The writer says first that it begins, then puts the words, then says that it is done. The reader looks whether one is
  * done, gets the words, and then looks whether another has begun. As each word is stored with release and loaded with
- * acquire, who has got a word of the later value sees that it has begun; who sees nothing of that has all of the earlier
- * one. (Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012. He needs a fence; orders on
- * the words cost nothing on x86, and ThreadSanitizer understands them.)
+ * acquire, who has got a word of the later value sees that it has begun; who sees nothing of that has all of the
+ * earlier one. (Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012. He needs a fence;
+ * orders on the words cost nothing on x86, and ThreadSanitizer understands them.)
  */
 #ifndef SKUAI_WORDS_H
 #define SKUAI_WORDS_H
@@ -13,7 +13,10 @@
 
 #include "sched/atomic.h"
 
-SKUAI_INLINE size_t skuai_words_for(size_t size) { return size / sizeof(skua_word64) + (size % sizeof(skua_word64) != 0); }
+SKUAI_INLINE size_t skuai_words_for(size_t size)
+{
+    return size / sizeof(skua_word64) + (size % sizeof(skua_word64) != 0);
+}
 
 SKUAI_INLINE void skuai_words_put(skua_word64 *words, const void *from, size_t size)
 {

@@ -32,17 +32,18 @@ typedef struct skua_barrier {
 /* Threads: by whoever has the memory. */
 SKUA_API void skua_barrier_init(skua_barrier *barrier, uint32_t parties);
 
-/* Arrives, and waits until all have. The last to arrive lets all go on, is the leader, and does not wait; the barrier is
- * then as it was at first. What any of them did before is seen by all after.
+/* Arrives, and waits until all have. The last to arrive lets all go on, is the leader, and does not wait; the barrier
+ * is then as it was at first. What any of them did before is seen by all after.
  * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); in futures the _start form.
- * Cancel: at -ECANCELED or -ETIMEDOUT nothing has happened: the arrival is taken back, and the others wait for one more.
- *   The same for an arm of a select that does not take effect: it has arrived only if all can go on together, and one
- *   select cannot be two parties.
- * Returns: 0; SKUA_BARRIER_LEADER, for one of them; -ECANCELED; -ETIMEDOUT (by the instant, or a deadline around it). */
+ * Cancel: at -ECANCELED or -ETIMEDOUT nothing has happened: the arrival is taken back, and the others wait for one
+ *   more. The same for an arm of a select that does not take effect: it has arrived only if all can go on together, and
+ *   one select cannot be two parties.
+ * Returns: 0; SKUA_BARRIER_LEADER, for one of them; -ECANCELED; -ETIMEDOUT (by the instant, or a deadline around
+ *   it). */
 SKUA_API int skua_barrier_wait(skua_barrier *barrier);
 SKUA_API int skua_barrier_wait_until(skua_barrier *barrier, uint64_t instant_ns);
-/* Without waiting: SKUA_BARRIER_LEADER if all others have arrived; else -EAGAIN, and this is no arrival. Also where nothing
- * may wait. */
+/* Without waiting: SKUA_BARRIER_LEADER if all others have arrived; else -EAGAIN, and this is no arrival. Also where
+ * nothing may wait. */
 SKUA_API int skua_barrier_try_wait(skua_barrier *barrier);
 SKUA_API skua_op *skua_barrier_wait_start(skua_op *op, skua_barrier *barrier);
 SKUA_API skua_op *skua_barrier_wait_prepare(skua_op *op, skua_barrier *barrier);

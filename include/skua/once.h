@@ -31,12 +31,12 @@ typedef struct skua_once {
 
 #define SKUA_ONCE_INIT { { 0 }, { 0 }, { 0, 0 }, { 0 }, { 0 } }
 
-/* Calls fn(arg) unless it is done, or waits for whoever does. A result that is not negative makes it done for good. What
- * it has done is seen by all who get 0.
+/* Calls fn(arg) unless it is done, or waits for whoever does. A result that is not negative makes it done for good.
+ * What it has done is seen by all who get 0.
  * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); in futures skua_once_enter_start().
  * Cancel: at -ECANCELED or -ETIMEDOUT fn has not been called by this call, or has returned that: it is not done.
- * Returns: 0: it is done; the error that fn has returned here; -ECANCELED; -ETIMEDOUT; -EDEADLK (fn itself waits for its
- *   own end: misuse, which is reported). */
+ * Returns: 0: it is done; the error that fn has returned here; -ECANCELED; -ETIMEDOUT; -EDEADLK (fn itself waits for
+ *   its own end: misuse, which is reported). */
 SKUA_API int skua_once_run(skua_once *once, int (*fn)(void *arg), void *arg);
 /* Whether it is done. If so, what was done is seen. Threads: any. Blocks: never. */
 SKUA_API bool skua_once_is_done(const skua_once *once);

@@ -20,8 +20,8 @@ SKUA_BEGIN_DECLS
 
 #define SKUA_WAIT_GROUP_MAX (UINT64_MAX >> 1)
 
-/* In the caller's memory, which must stay until nobody uses it: who has got 0 from a wait is the last, unless others wait
- * too. Fields belong to the runtime. */
+/* In the caller's memory, which must stay until nobody uses it: who has got 0 from a wait is the last, unless others
+ * wait too. Fields belong to the runtime. */
 typedef struct skua_wait_group {
     skua_word64 word;
     skua_word32 lock;
@@ -34,8 +34,8 @@ typedef struct skua_wait_group {
 /* Threads: by whoever has the memory. */
 SKUA_API void skua_wait_group_init(skua_wait_group *group, uint64_t count);
 
-/* So many more are to be done. Add before whoever is to be waited for can be done, and before a wait that is to wait for
- * them. Threads: any. Blocks: never. More than SKUA_WAIT_GROUP_MAX is misuse, and has no effect. */
+/* So many more are to be done. Add before whoever is to be waited for can be done, and before a wait that is to wait
+ * for them. Threads: any. Blocks: never. More than SKUA_WAIT_GROUP_MAX is misuse, and has no effect. */
 SKUA_API void skua_wait_group_add(skua_wait_group *group, uint64_t count);
 /* One is done; the last wakes who waits. What was done before is seen by who goes on because of it.
  * Threads: any. Blocks: never. More than were added is misuse, and has no effect. */

@@ -7,8 +7,8 @@
  *     …                                                       apply(&now);
  *     skua_watch_close(settings);
  *
- * Each value that is set has a version, 1 more than that before it. A reader says which version it has seen; values that
- * were set and replaced in between it does not see. Readers need no handle, and take no lock.
+ * Each value that is set has a version, 1 more than that before it. A reader says which version it has seen; values
+ * that were set and replaced in between it does not see. Readers need no handle, and take no lock.
  */
 #ifndef SKUA_WATCH_H
 #define SKUA_WATCH_H
@@ -20,21 +20,23 @@ SKUA_BEGIN_DECLS
 
 typedef struct skua_watch skua_watch;
 
-/* For values of this size, which may be 0. The initial one has version 1; NULL: there is none yet, and the version is 0.
+/* For values of this size, which may be 0. The initial one has version 1; NULL: there is none yet, and the version
+ * is 0.
  * Threads: any. Returns: 0; -ENOMEM. */
 SKUA_API SKUA_NODISCARD int skua_watch_create(skua_watch **watch, size_t value_size, const void *initial);
-/* Threads: any, when nobody else uses it. NULL is fine. Returns: 0; -EBUSY (somebody waits: misuse, which is reported; it
- * is not freed). */
+/* Threads: any, when nobody else uses it. NULL is fine. Returns: 0; -EBUSY (somebody waits: misuse, which is reported;
+ * it is not freed). */
 SKUA_API int skua_watch_destroy(skua_watch *watch);
 
 /* Sets the value; who waits is woken, and has it.
  * Threads: any, also several at once. Blocks: never. Cancel: cannot be.
  * Returns: 0; -EPIPE (closed: nothing was set). */
 SKUA_API int skua_watch_set(skua_watch *watch, const void *value);
-/* The same if the version still is this one: for values that are made from those before them. Returns also: -EAGAIN (it is
- * another by now; nothing was set). */
+/* The same if the version still is this one: for values that are made from those before them. Returns also: -EAGAIN (it
+ * is another by now; nothing was set). */
 SKUA_API int skua_watch_set_if(skua_watch *watch, uint64_t version, const void *value);
-/* Ends it: nothing more is set, and who has seen the last version gets the end. Again is the same as once. Threads: any.
+/* Ends it: nothing more is set, and who has seen the last version gets the end. Again is the same as once.
+ * Threads: any.
  * Blocks: never. */
 SKUA_API void skua_watch_close(skua_watch *watch);
 

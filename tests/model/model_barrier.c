@@ -70,7 +70,8 @@ static void twice_setup(void)
     mc_thread(twice, (void *)1);
 }
 static void twice_finish(void) { mc_assert(leaders == 2 && barrier.arrived == 0, "not one leader each time"); }
-MC_TEST(two_parties_twice, .setup = twice_setup, .finish = twice_finish, .bound = 3, .max_executions = 300000);
+MC_TEST(two_parties_twice, .setup = twice_setup, .finish = twice_finish, .bound = 3,
+        .max_executions = 300000);
 
 /* Three come, one of whom may leave: two go on. */
 static void canceled_setup(void)
@@ -189,7 +190,8 @@ static void at_both_finish(void)
     mc_assert(got[0] == got[1] && got[0] >= 0, "they have passed different barriers");
     mc_assert(barrier.arrived == 0 && second.arrived == 0, "somebody has arrived for ever");
 }
-MC_TEST(at_both, .setup = at_both_setup, .finish = at_both_finish, .bound = 3, .max_executions = 300000);
+MC_TEST(at_both, .setup = at_both_setup, .finish = at_both_finish, .bound = 3,
+        .max_executions = 300000);
 
 /* One select is not two parties. */
 static void doubled(void *arg)
@@ -213,4 +215,5 @@ static void doubled_finish(void)
     mc_assert(got[0] >= 0 && got[1] >= 0, "the two have not met");
     mc_assert(barrier.arrived == 0, "somebody has arrived for ever");
 }
-MC_TEST(one_select_is_one_party, .setup = doubled_setup, .finish = doubled_finish, .bound = 3, .max_executions = 300000);
+MC_TEST(one_select_is_one_party, .setup = doubled_setup, .finish = doubled_finish, .bound = 3,
+        .max_executions = 300000);

@@ -1,5 +1,5 @@
-/* Once (sync/once.c, N1 and N2): one at a time does it, until it is done; whoever waits then goes on, or does it; what was
- * done is seen; whoever is cancelled meanwhile.
+/* Once (sync/once.c, N1 and N2): one at a time does it, until it is done; whoever waits then goes on, or does it; what
+ * was done is seen; whoever is cancelled meanwhile.
  */
 /* model-sources: sched/op.c sync/once.c */
 #include "model/waits.h"

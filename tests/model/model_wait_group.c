@@ -1,5 +1,5 @@
-/* Wait groups (sync/wait_group.c, A1 … A3): nobody goes on before all are done, nobody waits when they are, all that was
- * done is seen, and who has waited may free it; whoever is cancelled meanwhile.
+/* Wait groups (sync/wait_group.c, A1 … A3): nobody goes on before all are done, nobody waits when they are, all that
+ * was done is seen, and who has waited may free it; whoever is cancelled meanwhile.
  */
 /* model-sources: sched/op.c sync/wait_group.c */
 #include "model/waits.h"

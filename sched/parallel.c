@@ -424,11 +424,21 @@ static void feed(struct skuai_worker *worker, struct mapped_strand *strand)
 static bool others_wait(struct skuai_worker *worker, const struct skuai_strand *strand, uint64_t now)
 {
     struct skuai_scheduler *sched = worker->sched;
-    /* All of these are hints: whoever takes a task decides. The strand's own token is no other's task. */
+    /* All of these are hints: whoever takes a task decides. Tokens are no tasks. */
     int64_t tokens = skuai_load_32(&strand->offered, SKUAI_RELAXED) != 0;
+    bool only_tokens = worker->tokens_only == skuai_load_64(&worker->deque.bottom, SKUAI_RELAXED);
     return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL ||
-           (int64_t)skuai_deque_count(&worker->deque) > tokens || skuai_deque_count(&worker->inbox) != 0 ||
+           (!only_tokens && (int64_t)skuai_deque_count(&worker->deque) > tokens) ||
+           skuai_deque_count(&worker->inbox) != 0 ||
            !skuai_inject_is_empty(&sched->inject) || now >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED);
+}
+
+/* After stepping aside: if only tokens were met, that is all there is in the deque, until something is pushed. */
+static void note_tokens(struct skuai_worker *worker)
+{
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* the worker's own; with this run */
+    if (polls == worker->token_polls + 1 && skuai_deque_count(&worker->deque) <= worker->tokens_in_a_row)
+        worker->tokens_only = skuai_load_64(&worker->deque.bottom, SKUAI_RELAXED); /* likewise */
 }
 
 /* Lets the tasks run that wait, once the fiber has had its slice. Its jobs stay private: it is ready itself. */
@@ -442,6 +452,7 @@ static void step_aside(struct skuai_worker *worker, struct mapped_strand *strand
     } else if (now - strand->slice_ns >= SLICE_NS && others_wait(worker, &strand->strand, now)) {
         worker->until_check = 1; /* timers and what was injected, too */
         skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
+        note_tokens(skuai_worker_self());
     }
 }
 
@@ -587,9 +598,25 @@ skua_task *skuai_parallel_forker(const skua_task *task)
     return fiber->fn == run_taken && fiber->strand != NULL ? mapped(fiber->strand)->forker : NULL;
 }
 
+/* Jobs are for who has nothing else to do: what lies behind a token goes first. Else a strand that steps aside for the
+ * token of another, which lies in its worker's deque because there is more to take, would begin a job of it each time,
+ * and at last have all of them begun. Tokens that follow one another give way once around. */
+static bool gives_way(struct skuai_worker *worker)
+{
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* the worker's own; with this run */
+    if (polls != worker->token_polls + 1)
+        worker->tokens_in_a_row = 0;
+    worker->token_polls = polls;
+    return worker->tokens_in_a_row++ < skuai_deque_count(&worker->deque);
+}
+
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
 {
     struct skuai_strand *strand = &mapped_of_token(token)->strand;
+    if (gives_way(worker)) {
+        skuai_schedule_last(worker, token);
+        return SKUAI_RUN_SETTLED;
+    }
     skua_task *task = skuai_spawn_begin(worker, run_taken);
     if (SKUAI_UNLIKELY(task == NULL)) {
         skuai_schedule_last(worker, token); /* its owner may take the jobs back meanwhile */

@@ -53,6 +53,9 @@ struct skuai_worker {
     uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
     uint32_t check_interval;
     uint64_t checked_ns;
+    uint64_t token_polls;        /* which run was the last of a token (parallel.c) */
+    uint64_t tokens_in_a_row;
+    uint64_t tokens_only;        /* the deque's bottom when there was nothing else in it */
     bool had_jobs;               /* since it last slept it has taken a job, or somebody has taken one from it */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */

@@ -83,4 +83,43 @@ TEST(short_loops_with_pauses_wake_nobody)
     CHECK(spent.took_ns < spent.work_ns * 11 / 10);
 }
 
+enum { PIECES = 12 };
+static int begun, begun_most;
+
+SKUA_PARALLEL_VOID(piece, uint64_t, us)
+{
+    uint64_t one = 1;
+    begun++;
+    begun_most = begun > begun_most ? begun : begun_most;
+    CHECK_OK(skua_parallel_for(0, us, compute_each, &one));
+    begun--;
+}
+
+SKUA_PARALLEL_VOID(pieces, uint64_t, us)
+{
+    SKUA_FORKED(piece) forked[PIECES];
+    for (int i = 0; i < PIECES; i++)
+        SKUA_FORK_INTO(forked[i], piece, us);
+    for (int i = PIECES; i-- > 0;)
+        SKUA_JOIN(piece, forked[i]);
+}
+
+static int run_pieces(void *arg)
+{
+    (void)arg;
+    begun_most = 0;
+    SKUA_RUN(pieces, 2000);
+    CHECK_EQ(begun, 0);
+    return 0;
+}
+
+/* The token of the others lies in the deque of a worker that has taken a job, and is no task to step aside for. */
+TEST(who_has_a_job_begins_no_other)
+{
+    CHECK_EQ(run_on_machine("core:2 pu:1", test_seed(), run_pieces, NULL), 0);
+    CHECK_EQ(begun_most, 2);
+    CHECK_EQ(run_on_machine("core:4 pu:1", test_seed(), run_pieces, NULL), 0);
+    CHECK_EQ(begun_most, 4);
+}
+
 #endif

@@ -45,6 +45,7 @@ struct skuai_worker {
     skua_task *task;             /* the one that runs, or NULL */
     skua_child *child;           /* the set child being polled, or NULL */
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
+    uint8_t short_calls;         /* how many calls have taken a part of a unit of budget only; wraps around */
     bool yielding;               /* the future being polled asked to run again behind the others */
     uint32_t polling;            /* > 0: inside a future's poll function, where waiting calls are misuse */
     uint32_t next_streak;        /* tasks run from the next-slot in a row */

@@ -1,6 +1,6 @@
 /* Channels: many values in one call. Protocol: channel.c.
  *
- * What is there, or fits, is moved in pieces: a piece is one hold of the lock, short enough for a spin lock, and wakes
+ * What is there, or fits, is moved in pieces: a piece is one hold of the locks, short enough for a spin lock, and wakes
  * whom it has completed after it. A call that must wait does so for a single value, like any other.
  */
 #include <errno.h>
@@ -30,14 +30,24 @@ static char *value_at(const skua_channel *channel, const void *values, size_t in
 }
 
 /* H6 for many: the oldest that waits, or NULL. */
-static skua_op *claim_oldest(skua_channel *channel, skua_waiters *waiters, uint32_t flag)
+static skua_op *claim_oldest(skua_waiters *waiters, skua_word32 *flags, uint32_t flag)
 {
-    if (!skuai_channel_has(channel, flag))
+    if (!skuai_channel_has(flags, flag))
         return NULL;
     skua_op *op = skuai_waiters_claim(waiters);
     if (op == NULL)
-        skuai_channel_flag(channel, 0, flag);
+        skuai_channel_flag(flags, 0, flag);
     return op;
+}
+
+static skua_op *claim_sender(skua_channel *channel)
+{
+    return claim_oldest(&channel->senders, &channel->take_flags, SKUAI_CHANNEL_SENDERS);
+}
+
+static skua_op *claim_receiver(skua_channel *channel)
+{
+    return claim_oldest(&channel->receivers, &channel->put_flags, SKUAI_CHANNEL_RECEIVERS);
 }
 
 /* How many lie one after the other from here to there. */
@@ -46,24 +56,20 @@ static size_t run_length(const skua_channel *channel, const char *from, const ch
     return channel->value_size == 0 ? most : least(most, (size_t)(end - from) / channel->value_size);
 }
 
-/* H1, of up to `count`. */
+/* H1, of up to `count`, under both locks. */
 static size_t send_piece(skua_channel *channel, const char *values, size_t count, struct skuai_fires *fires)
 {
     size_t size = channel->value_size, sent = 0;
     skua_op *receiver;
-    while (sent < count &&
-           (receiver = claim_oldest(channel, &channel->receivers, SKUAI_CHANNEL_RECEIVERS)) != NULL) {
+    while (sent < count && (receiver = claim_receiver(channel)) != NULL) {
         skuai_channel_copy(skuai_channel_value_of(receiver), values + sent++ * size, size);
         skuai_fires_add(fires, receiver, 1);
     }
-    while (sent < count) {
+    while (sent < count && skuai_channel_has_room(channel) && skuai_channel_has_place(channel)) {
         size_t room = channel->capacity - (size_t)skuai_channel_length(channel);
-        if (room == 0 || !skuai_channel_has_place(channel))
-            break;
         size_t run = run_length(channel, channel->put, channel->put_end, least(count - sent, room));
         memcpy(channel->put, values + sent * size, run * size);
-        channel->put += run * size;
-        skuai_channel_set_length(channel, skuai_channel_length(channel) + run);
+        skuai_channel_count_sent(channel, run * size, run);
         sent += run;
     }
     return sent;
@@ -73,48 +79,45 @@ static size_t send_piece(skua_channel *channel, const char *values, size_t count
 static void refill_all(skua_channel *channel, struct skuai_fires *fires)
 {
     skua_op *sender;
-    while (skuai_channel_length(channel) < channel->capacity &&
-           (sender = claim_oldest(channel, &channel->senders, SKUAI_CHANNEL_SENDERS)) != NULL) {
+    while (skuai_channel_has_room(channel) && (sender = claim_sender(channel)) != NULL) {
         (void)skuai_channel_has_place(channel); /* an unbounded one has no waiting senders */
         skuai_channel_put(channel, skuai_channel_value_of(sender));
         skuai_fires_add(fires, sender, 0);
     }
 }
 
-/* H2, of up to `max`. */
+/* H2, of up to `max`, under both locks. */
 static size_t receive_piece(skua_channel *channel, char *values, size_t max, struct skuai_fires *fires)
 {
     size_t size = channel->value_size, got = 0;
     skua_op *sender;
-    while (got < max && skuai_channel_length(channel) != 0) {
-        if (channel->take == channel->take_end)
-            skuai_channel_next_take(channel);
+    while (got < max && skuai_channel_has_value(channel)) {
+        skuai_channel_go_to_value(channel);
         size_t most = least(max - got, (size_t)skuai_channel_length(channel));
         size_t run = run_length(channel, channel->take, channel->take_end, most);
         memcpy(values + got * size, channel->take, run * size);
-        channel->take += run * size;
-        skuai_channel_set_length(channel, skuai_channel_length(channel) - run);
+        skuai_channel_count_received(channel, run * size, run);
         got += run;
         refill_all(channel, fires);
     }
-    while (got < max && (sender = claim_oldest(channel, &channel->senders, SKUAI_CHANNEL_SENDERS)) != NULL) {
+    while (got < max && (sender = claim_sender(channel)) != NULL) {
         skuai_channel_copy(values + got++ * size, skuai_channel_value_of(sender), size);
         skuai_fires_add(fires, sender, 0);
     }
     return got;
 }
 
-/* One hold of the lock: how many, or -EPIPE, -EAGAIN or -ENOMEM. */
+/* One hold of the locks: how many, or -EPIPE, -EAGAIN or -ENOMEM. */
 static int64_t try_send_piece(skua_channel *channel, const char *values, size_t count)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     size_t sent = 0;
-    skuai_lock_acquire(&channel->lock);
-    bool closed = skuai_channel_has(channel, SKUAI_CHANNEL_CLOSED);
+    skuai_channel_lock_both(channel);
+    bool closed = skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED);
     if (!closed)
         sent = send_piece(channel, values, count, &fires);
-    bool full = skuai_channel_length(channel) >= channel->capacity;
-    skuai_lock_release(&channel->lock);
+    bool full = !skuai_channel_has_room(channel);
+    skuai_channel_unlock_both(channel);
     skuai_fires_finish(&fires);
     if (sent != 0)
         return (int64_t)sent;
@@ -152,14 +155,16 @@ int64_t skua_send_many(skua_channel *channel, const void *values, size_t count)
     return skuai_call_end(skuai_worker_self(), (int64_t)sent);
 }
 
-/* One hold of the lock: how many, or 0, the end, or -EAGAIN. */
+/* One hold of the locks: how many, or 0, the end, or -EAGAIN. */
 static int64_t try_receive_piece(skua_channel *channel, char *values, size_t max)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
-    skuai_lock_acquire(&channel->lock);
+    skuai_channel_lock_both(channel);
     size_t got = receive_piece(channel, values, max, &fires);
-    bool closed = skuai_channel_has(channel, SKUAI_CHANNEL_CLOSED);
-    skuai_channel_unlock_taken(channel);
+    bool closed = skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED);
+    struct skuai_channel_segment *drained = skuai_channel_take_drained(channel);
+    skuai_channel_unlock_both(channel);
+    skuai_channel_free_drained(drained);
     skuai_fires_finish(&fires);
     return got != 0 || closed ? (int64_t)got : -EAGAIN;
 }

@@ -7,17 +7,19 @@
 
 typedef struct skuai_channel_segment segment;
 
-enum {
-    SEGMENT_BYTES = 1008, /* untuned: an allocation for each 126 pointers; what a drained channel keeps is 1 or 2 KiB */
-    FEW = 4,              /* values at least, up to a page each */
-    PAGE = 4096
-};
+/* Untuned: an allocation for each 126 pointers; what a drained channel keeps is 1 or 2 KiB. */
+#if !defined(SKUAI_CHANNEL_SEGMENT_BYTES)
+#define SKUAI_CHANNEL_SEGMENT_BYTES 1008
+#define SKUAI_CHANNEL_SEGMENT_FEW 4 /* values at least, up to a page each */
+#endif
+enum { PAGE = 4096 };
 
 static size_t values_in_segment(size_t value_size)
 {
     if (value_size > PAGE)
         return 1;
-    return value_size * FEW > SEGMENT_BYTES ? FEW : SEGMENT_BYTES / value_size;
+    size_t fit = SKUAI_CHANNEL_SEGMENT_BYTES / value_size;
+    return fit < SKUAI_CHANNEL_SEGMENT_FEW ? SKUAI_CHANNEL_SEGMENT_FEW : fit;
 }
 
 static segment *segment_create(size_t value_size, size_t count)
@@ -46,16 +48,16 @@ static bool is_unbounded(const skua_channel *channel) { return channel->capacity
 bool skuai_channel_next_put(skua_channel *channel)
 {
     if (!is_unbounded(channel)) {
-        SKUAI_WRITE(channel->put, channel->first->values);
+        SKUAI_WRITE(channel->put, channel->last->values);
         return true;
     }
-    segment *next = channel->spare;
+    /* Acquire: pairs with the release of who left it there: a receiver has read the values that lay in it. */
+    segment *next = skuai_exchange_ptr(&channel->spare, NULL, SKUAI_ACQUIRE);
     if (next == NULL)
         return false;
-    channel->spare = NULL;
     next->next = NULL;
-    if (channel->first == NULL)
-        channel->first = next;
+    if (channel->last == NULL)
+        channel->first = next; /* no receiver looks before there is a value */
     else
         channel->last->next = next;
     channel->last = next;
@@ -68,19 +70,19 @@ static void leave_segment(skua_channel *channel)
 {
     segment *left = channel->first;
     channel->first = left->next;
-    if (channel->spare == NULL) {
-        left->next = NULL;
-        channel->spare = left;
-    } else {
-        left->next = channel->drained;
-        channel->drained = left;
+    left->next = NULL;
+    /* Release: as above. Acquire: what was there is freed by us. */
+    segment *before = skuai_exchange_ptr(&channel->spare, left, SKUAI_ACQ_REL);
+    if (before != NULL) {
+        before->next = channel->drained;
+        channel->drained = before;
     }
 }
 
 void skuai_channel_next_take(skua_channel *channel)
 {
-    if (is_unbounded(channel) && channel->take_end != NULL)
-        leave_segment(channel);
+    if (channel->take_end != NULL && channel->first->next != NULL)
+        leave_segment(channel); /* an unbounded one's */
     SKUAI_WRITE(channel->take, channel->first->values);
     channel->take_end = channel->first->end;
 }
@@ -90,13 +92,10 @@ int skuai_channel_grow(skua_channel *channel)
     segment *made = segment_create(channel->value_size, values_in_segment(channel->value_size));
     if (made == NULL)
         return -ENOMEM;
-    skuai_lock_acquire(&channel->lock);
-    bool wanted = channel->spare == NULL; /* else another sender has grown it, or a receiver has left one */
-    if (wanted)
-        channel->spare = made;
-    skuai_lock_release(&channel->lock);
-    if (!wanted)
-        free(made);
+    void *expected = NULL;
+    /* Release: its header. */
+    if (!skuai_cas_ptr(&channel->spare, &expected, made, SKUAI_RELEASE))
+        free(made); /* another sender has grown it, or a receiver has left one */
     return 0;
 }
 
@@ -123,7 +122,9 @@ int skua_channel_create(skua_channel **channel, size_t value_size, size_t capaci
     skua_channel *made = aligned_alloc(SKUAI_CACHE_LINE, sizeof *made);
     if (made == NULL)
         return -ENOMEM;
-    *made = (skua_channel){ .value_size = value_size, .capacity = capacity };
+    *made = (skua_channel){ .value_size = value_size, .take_size = value_size, .capacity = capacity };
+    if (capacity == 0)
+        skuai_channel_flag(&made->take_flags, SKUAI_CHANNEL_MEETS, 0);
     if (value_size == 0) {
         have_no_bytes(made);
     } else if (capacity != 0 && !is_unbounded(made) && !have_ring(made)) {
@@ -134,29 +135,37 @@ int skua_channel_create(skua_channel **channel, size_t value_size, size_t capaci
     return 0;
 }
 
+/* The locks are waited for: a call that has taken effect may be about to leave them (H7 in channel.c). */
 int skua_channel_destroy(skua_channel *channel)
 {
     if (channel == NULL)
         return 0;
-    skuai_lock_acquire(&channel->lock);
+    skuai_channel_lock_both(channel);
     bool used = channel->senders.first != NULL || channel->receivers.first != NULL;
-    skuai_lock_release(&channel->lock);
+    skuai_channel_unlock_both(channel);
     if (used) {
         skuai_misuse("skua_channel_destroy", "was given a channel that somebody waits in",
                      "close it, and wait for those who use it");
         return -EBUSY;
     }
     skuai_channel_free_segments(channel->first); /* a ring's has no next */
-    skuai_channel_free_segments(channel->spare);
+    skuai_channel_free_segments(skuai_load_ptr(&channel->spare, SKUAI_RELAXED)); /* nobody else is here */
     free(channel);
     return 0;
 }
 
 bool skua_channel_is_closed(const skua_channel *channel)
 {
-    return skuai_channel_has(channel, SKUAI_CHANNEL_CLOSED);
+    return skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED);
 }
 
-size_t skua_channel_length(const skua_channel *channel) { return (size_t)skuai_channel_length(channel); }
+/* The counts are not read at one moment, and may be old: an estimate, as any answer is when it arrives. */
+size_t skua_channel_length(const skua_channel *channel)
+{
+    uint64_t received = skuai_load_64(&channel->received, SKUAI_RELAXED);
+    uint64_t sent = skuai_load_64(&channel->sent, SKUAI_RELAXED);
+    return sent > received ? (size_t)(sent - received) : 0;
+}
+
 size_t skua_channel_capacity(const skua_channel *channel) { return channel->capacity; }
 size_t skua_channel_value_size(const skua_channel *channel) { return channel->value_size; }

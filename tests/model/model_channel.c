@@ -6,7 +6,9 @@
  * are as sched/select.c has them.
  */
 /* model-sources: sync/channel.c sync/channel_store.c sched/op.c */
+/* model-defines: malloc=model_malloc free=model_free SKUAI_CHANNEL_SEGMENT_BYTES=8 SKUAI_CHANNEL_SEGMENT_FEW=1 */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/mc.h"
@@ -23,6 +25,14 @@ static struct store {
     uint64_t values[RING];
 } stores[2];
 
+/* What the store allocates: segments for one value. */
+static struct piece {
+    struct skuai_channel_segment segment;
+    uint64_t value;
+} pieces[3];
+static unsigned taken; /* a bit for each */
+static bool no_memory;
+
 static struct waiter {
     skua_word32 woken;
     skua_word32 canceled;
@@ -37,6 +47,27 @@ static struct whole {
 static skua_channel_op ops[4];
 static uint64_t values[4];
 static int64_t got[4]; /* what the calls returned */
+
+/* ---- what the library asks for --------------------------------------------------------------------------------------- */
+
+void *malloc(size_t size)
+{
+    mc_assert(size == sizeof pieces[0], "not a segment for one value");
+    for (unsigned i = 0; i < 3 && !no_memory; i++)
+        if ((taken & 1u << i) == 0) {
+            taken |= 1u << i;
+            mc_alloc(&pieces[i], sizeof pieces[i]);
+            return &pieces[i];
+        }
+    return NULL;
+}
+void free(void *piece)
+{
+    unsigned i = (unsigned)((struct piece *)piece - pieces);
+    mc_assert(i < 3 && (taken & 1u << i) != 0, "freed twice, or never allocated");
+    taken &= ~(1u << i);
+    mc_free(piece, sizeof pieces[0]);
+}
 
 /* ---- what the library asks of the runtime -------------------------------------------------------------------------- */
 
@@ -110,6 +141,10 @@ int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
 {
     (void)worker;
     return result;
+}
+int64_t skuai_call_end_short(struct skuai_worker *worker, int64_t result)
+{
+    return skuai_call_end(worker, result);
 }
 int skuai_misuse(const char *call, const char *what, const char *instead)
 {
@@ -210,6 +245,9 @@ static void reset(size_t capacity)
 {
     memset(channels, 0, sizeof channels);
     memset(stores, 0, sizeof stores);
+    memset(pieces, 0, sizeof pieces);
+    taken = 0;
+    no_memory = false;
     memset(waiters, 0, sizeof waiters);
     memset(selects, 0, sizeof selects);
     memset(ops, 0, sizeof ops);
@@ -219,18 +257,21 @@ static void reset(size_t capacity)
     for (int i = 0; i < 2; i++) {
         struct skua_channel *channel = &channels[i];
         channel->capacity = capacity;
-        channel->value_size = sizeof(uint64_t);
+        channel->value_size = channel->take_size = sizeof(uint64_t);
+        channel->take_flags.raw = capacity == 0 ? SKUAI_CHANNEL_MEETS : 0;
         stores[i].segment.end = (char *)&stores[i].values[capacity < RING ? capacity : RING];
-        if (capacity == SKUA_UNBOUNDED) {
-            stores[i].segment.end = (char *)&stores[i].values[1]; /* a segment for each value */
-        } else if (capacity != 0) {
+        if (capacity != 0 && capacity != SKUA_UNBOUNDED) {
             channel->first = channel->last = &stores[i].segment;
             channel->put = channel->take = stores[i].segment.values;
             channel->put_end = channel->take_end = stores[i].segment.end;
         }
-        mc_name(&channel->lock.word, "lock %d", i);
-        mc_name(&channel->flags, "flags %d", i);
-        mc_name(&channel->length, "length %d", i);
+        mc_name(&channel->put_lock.word, "put lock %d", i);
+        mc_name(&channel->take_lock.word, "take lock %d", i);
+        mc_name(&channel->put_flags, "put flags %d", i);
+        mc_name(&channel->take_flags, "take flags %d", i);
+        mc_name(&channel->sent, "sent %d", i);
+        mc_name(&channel->received, "received %d", i);
+        mc_name(&channel->spare, "spare %d", i);
         mc_name(&channel->put, "put %d", i);
         mc_name(&channel->take, "take %d", i);
         mc_name(&selects[i].word.decided, "select %d", i);
@@ -257,11 +298,22 @@ static void run_three(size_t capacity, void (*a)(void *), void *a_arg, void (*b)
 
 static void *arg_of(uintptr_t value) { return (void *)value; }
 
+static unsigned stored(const skua_channel *channel) { return (unsigned)(channel->sent.raw - channel->received.raw); }
+
+/* A value that lies in the store, which has one place, from the start. */
+static void fill(skua_channel *channel, uint64_t value)
+{
+    stores[channel - channels].values[0] = value;
+    channel->sent.raw = 1;
+    channel->put = channel->put_end;
+}
+
 static void check_empty(void)
 {
     for (int i = 0; i < 2; i++) {
         mc_assert(channels[i].senders.first == NULL && channels[i].receivers.first == NULL, "somebody is linked");
-        mc_assert(channels[i].lock.word.raw == 0, "the lock is held");
+        mc_assert(channels[i].put_lock.word.raw == 0 && channels[i].take_lock.word.raw == 0, "a lock is held");
+        mc_assert(channels[i].drained == NULL, "not freed");
     }
 }
 
@@ -271,13 +323,13 @@ static void two_values(void)
 {
     check_empty();
     mc_assert(seen == 6, "not what was sent");
-    mc_assert(channels[0].length.raw == 0, "something is left");
+    mc_assert(stored(&channels[0]) == 0, "something is left");
 }
 static void rendezvous_setup(void) { run_two(0, sends_two, arg_of(1), receives_two, arg_of(1)); }
 static void capacity_one_setup(void) { run_two(1, sends_two, arg_of(1), receives_two, arg_of(1)); }
 static void capacity_two_setup(void) { run_two(2, sends_two, arg_of(1), receives_two, arg_of(1)); }
 MC_TEST(rendezvous, .setup = rendezvous_setup, .finish = two_values, .stale = 2);
-MC_TEST(capacity_one, .setup = capacity_one_setup, .finish = two_values, .stale = 2);
+MC_TEST(capacity_one, .setup = capacity_one_setup, .finish = two_values, .stale = 2, .max_executions = 100000);
 MC_TEST(capacity_two, .setup = capacity_two_setup, .finish = two_values, .stale = 2);
 
 /* The same by the calls that make no op unless they must; once each, as such an op lies on the stack. */
@@ -297,15 +349,13 @@ static void calls_rendezvous_setup(void) { run_three(0, calls_send, arg_of(1), c
 static void calls_full_setup(void)
 {
     run_three(1, calls_send, arg_of(1), calls_receive, NULL, closes, NULL);
-    stores[0].values[0] = 2;
-    channels[0].length.raw = 1;
-    channels[0].put = channels[0].put_end;
+    fill(&channels[0], 2);
 }
 static void calls_finish(void)
 {
     check_empty();
     unsigned sent = (got[0] == 0 ? 2u : 0) | (unsigned)channels[0].capacity << 2;
-    for (; channels[0].length.raw > 0; channels[0].length.raw--)
+    if (stored(&channels[0]) != 0)
         note(stores[0].values[0]);
     mc_assert(got[0] == 0 || got[0] == -EPIPE, "neither sent nor refused");
     mc_assert(got[1] == 1 || (got[1] == 0 && sent == 0), "neither received nor the end");
@@ -314,24 +364,61 @@ static void calls_finish(void)
 MC_TEST(calls_rendezvous, .setup = calls_rendezvous_setup, .finish = calls_finish, .stale = 1, .max_executions = 100000);
 MC_TEST(calls_full, .setup = calls_full_setup, .finish = calls_finish, .stale = 1, .max_executions = 100000);
 
-/* Unbounded, a segment for each value: the first and one in reserve, so the third value has the first one's. */
-static void fills_and_drains(void *arg)
+/* Unbounded, a segment for each value: senders allocate, the receiver leaves one in reserve and frees the others. */
+static void sends_at_once(void *arg)
 {
-    (void)arg;
-    tries_to_send(arg_of(1));
-    mc_assert(got[me()] == 0, "not sent");
-}
-static void unbounded_setup(void)
-{
-    run_two(SKUA_UNBOUNDED, fills_and_drains, NULL, receives_one, NULL);
-    channels[0].spare = &stores[0].segment;
+    for (uintptr_t i = 0; i < 2; i++) {
+        tries_to_send(arg_of((uintptr_t)arg + i));
+        mc_assert(got[me()] == 0, "not sent");
+    }
 }
 static void unbounded_finish(void)
 {
+    unsigned kept = 0;
     check_empty();
-    mc_assert(seen == 2, "not what was sent");
+    mc_assert(seen == 6, "not what was sent");
+    for (unsigned i = 0; i < 3; i++)
+        kept += taken >> i & 1u;
+    mc_assert(kept <= 2, "more is kept than the last segment and one in reserve");
 }
-MC_TEST(unbounded, .setup = unbounded_setup, .finish = unbounded_finish, .bound = 3);
+static void unbounded_setup(void) { run_two(SKUA_UNBOUNDED, sends_at_once, arg_of(1), receives_two, arg_of(1)); }
+MC_TEST(unbounded, .setup = unbounded_setup, .finish = unbounded_finish, .stale = 2, .max_executions = 100000);
+
+static void two_grow_setup(void)
+{
+    run_three(SKUA_UNBOUNDED, tries_to_send, arg_of(1), tries_to_send, arg_of(2), receives_two, NULL);
+}
+MC_TEST(two_senders_grow_it, .setup = two_grow_setup, .finish = unbounded_finish, .stale = 1,
+        .max_executions = 100000);
+
+/* Three values through it, so that a segment is written into again when the receiver has left it. */
+static void reused_setup(void)
+{
+    run_two(SKUA_UNBOUNDED, sends_at_once, arg_of(1), receives_two, arg_of(1));
+    taken = 3;
+    channels[0].first = channels[0].last = &pieces[0].segment;
+    channels[0].put = channels[0].take = channels[0].take_end = (char *)&pieces[0].value;
+    channels[0].put_end = channels[0].take_end = pieces[0].segment.end = (char *)(&pieces[0].value + 1);
+    channels[0].spare.raw = &pieces[1];
+    pieces[1].segment.end = (char *)(&pieces[1].value + 1);
+}
+MC_TEST(segments_are_used_again, .setup = reused_setup, .finish = unbounded_finish, .stale = 2,
+        .max_executions = 100000);
+
+/* The sender keeps its value; one that waits gets none. */
+static void no_memory_setup(void)
+{
+    run_three(SKUA_UNBOUNDED, tries_to_send, arg_of(1), receives_one, NULL, cancels, arg_of(2));
+    no_memory = true;
+}
+static void no_memory_finish(void)
+{
+    check_empty();
+    mc_assert(got[0] == (seen == 2 ? 0 : -ENOMEM), "sent and lost, or refused and received");
+    mc_assert(got[1] == (seen == 2 ? 1 : -ECANCELED), "told wrong");
+}
+MC_TEST(no_memory_to_grow, .setup = no_memory_setup, .finish = no_memory_finish, .stale = 2,
+        .max_executions = 100000);
 
 /* ---- more than one at an end --------------------------------------------------------------------------------------- */
 
@@ -375,15 +462,13 @@ MC_TEST(close_capacity_one, .setup = close_capacity_one_setup, .finish = closed_
 static void close_full_setup(void)
 {
     run_three(1, sends_one, arg_of(1), tries_to_receive, NULL, closes, NULL);
-    stores[0].values[0] = 2;
-    channels[0].length.raw = 1;
-    channels[0].put = channels[0].put_end;
+    fill(&channels[0], 2);
 }
 static void close_full_finish(void)
 {
     check_empty();
     mc_assert(got[1] == 1 && seen == 4, "the oldest value comes first");
-    mc_assert(channels[0].length.raw == (got[0] == 0 ? 1 : 0), "sent and lost, or refused and stored");
+    mc_assert(stored(&channels[0]) == (got[0] == 0 ? 1 : 0), "sent and lost, or refused and stored");
 }
 MC_TEST(close_full, .setup = close_full_setup, .finish = close_full_finish, .stale = 2, .max_executions = 100000);
 
@@ -412,9 +497,9 @@ static void cancel_receiver_finish(void)
 {
     check_empty();
     mc_assert(got[0] == 1 || got[0] == -ECANCELED, "neither received nor cancelled");
-    bool stored = channels[0].length.raw == 1;
-    mc_assert((got[1] == 0) == (got[0] == 1 || stored), "sent and lost, or not sent and received");
-    mc_assert(!stored || seen == 0, "received and stored");
+    bool kept = stored(&channels[0]) == 1;
+    mc_assert((got[1] == 0) == (got[0] == 1 || kept), "sent and lost, or not sent and received");
+    mc_assert(!kept || seen == 0, "received and stored");
 }
 MC_TEST(cancel_receiver, .setup = cancel_receiver_setup, .finish = cancel_receiver_finish, .stale = 2,
         .max_executions = 100000);
@@ -510,8 +595,7 @@ static void places_finish(void)
 {
     check_empty();
     unsigned sent = (chosen[0] == 's' ? 1u : 0u) + (chosen[1] == 's' ? 1u : 0u);
-    unsigned stored = (unsigned)(channels[0].length.raw + channels[1].length.raw);
-    mc_assert(stored + (seen == 2 ? 1 : 0) == sent, "sent and lost");
+    mc_assert(stored(&channels[0]) + stored(&channels[1]) + (seen == 2 ? 1 : 0) == sent, "sent and lost");
 }
 static void places_setup(void) { run_two(1, selects_0, NULL, selects_1, NULL); }
 static void places_crossed_setup(void) { run_two(1, selects_0, arg_of(1), selects_1, arg_of(1)); }
@@ -573,17 +657,23 @@ MC_TEST(select_at_both_ends_met, .setup = itself_and_receiver_setup, .finish = i
 
 /* ---- the end of a channel (H7) ------------------------------------------------------------------------------------- */
 
-/* Whoever has got the last value of the last sender may destroy it. */
+/* Whoever has got the last value of the last sender may destroy it. As skua_channel_destroy(). */
+static void frees(void)
+{
+    skuai_channel_lock_both(&channels[0]);
+    skuai_channel_unlock_both(&channels[0]);
+    mc_free(&channels[0], sizeof channels[0]);
+}
 static void receives_and_frees(void *arg)
 {
     receives_one(arg);
     mc_assert(got[me()] == 1, "a value was lost");
-    mc_free(&channels[0], sizeof channels[0]);
+    frees();
 }
 static void sends_and_frees(void *arg)
 {
     sends_one(arg);
-    mc_free(&channels[0], sizeof channels[0]);
+    frees();
 }
 static void freed_finish(void) { mc_assert(seen == 2, "a value was lost"); }
 static void freed_by_receiver_setup(void) { run_two(0, sends_one, arg_of(1), receives_and_frees, NULL); }
@@ -598,11 +688,11 @@ MC_TEST(freed_by_sender, .setup = freed_by_sender_setup, .finish = freed_finish,
 static void claims_late(void *arg)
 {
     (void)arg;
-    skuai_lock_acquire(&channels[0].lock);
+    skuai_lock_acquire(&channels[0].put_lock);
     skua_op *op = SKUAI_READ(channels[0].receivers.first);
     if (op != NULL)
         skuai_waiters_remove(&channels[0].receivers, op);
-    skuai_lock_release(&channels[0].lock);
+    skuai_lock_release(&channels[0].put_lock);
     if (op == NULL || !skuai_op_claim(op))
         return;
     SKUAI_WRITE(*(uint64_t *)skuai_channel_value_of(op), 1);
@@ -617,10 +707,10 @@ static void receives_unflagged(void *arg)
     (void)arg;
     mc_alloc(&ops[me()], sizeof ops[0]);
     skua_op *op = skua_receive_prepare(&ops[me()], &channels[0], &values[me()]);
-    skuai_lock_acquire(&channels[0].lock);
+    skuai_lock_acquire(&channels[0].put_lock);
     skuai_op_arm_here(skuai_worker_self(), op);
     skuai_waiters_append(&channels[0].receivers, op);
-    skuai_lock_release(&channels[0].lock);
+    skuai_lock_release(&channels[0].put_lock);
     got[me()] = skua_await(op);
 }
 static void unflagged_setup(void) { run_two(1, receives_unflagged, NULL, sends_one, arg_of(1)); }

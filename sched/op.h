@@ -15,8 +15,8 @@
  *                the sink's copy, which touches type-stable memory only
  *   O5 withdraw  the owner, under the same lock, unlinks the op if it still is linked: then nobody else knows of it.
  *                If it is not, it has been claimed: the owner goes on waiting, for DONE, as if it had not cancelled.
- *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink, stores
- *                AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
+ *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink,
+ *                stores AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
  *                has promised with it is the primitive's affair, and an owner who withdraws gives it back.
  *
  * A primitive without a lock (a task's end) has its own proof of exclusion and uses LOST for the one case that the
@@ -83,6 +83,7 @@ enum skuai_claim { SKUAI_CLAIM_WON, SKUAI_CLAIM_LOST_FIRST, SKUAI_CLAIM_LOST_SEC
 /* Sets all of an op that is to be started, alone or (its `select` and `arm` set afterwards) as an arm. */
 SKUAI_INLINE skua_op *skuai_op_prepare(skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
+    SKUAI_FRESH(*op);
     op->result = 0;
     op->arm = 0;
     op->sink = 0;
@@ -108,6 +109,19 @@ bool skuai_op_claim(skua_op *op);
 /* O2 for two ops that complete each other (a sender and a receiver that both wait in selects): both or neither.
  * LOST_FIRST / LOST_SECOND tell whose select was decided already. Two arms of one select never match: LOST_SECOND. */
 enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
+
+/* The order in which the words of several selects are taken: lone ops first. */
+SKUAI_INLINE bool skuai_op_is_before(const skua_op *op, const skua_op *other)
+{
+    const struct skuai_select *a = op->select, *b = other->select;
+    if (a == NULL || b == NULL)
+        return b != NULL;
+    return a->number != b->number ? a->number < b->number : a < b;
+}
+
+/* O2 for any number of ops that complete each other, all or none: a list by `next`, in the order of skuai_op_is_before().
+ * NULL: all are claimed. Otherwise one whose select was decided already, or of which another arm is in the list. */
+skua_op *skuai_op_claim_all(skua_op *first);
 
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);

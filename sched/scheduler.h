@@ -130,6 +130,7 @@ struct skuai_scheduler {
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */
     struct skuai_rundown spawning;        /* spawns from outside: between the look at stage and the end of the push */
+    uint64_t reported_state;              /* deadlock.c: whoever reports, when nothing runs; 0: none was */
     skua_word32 said_starved;             /* that a fiber waits for memory has been logged */
     struct skuai_rundown name_readers;    /* who reads names of tasks that may end meanwhile (task_more.c) */
     struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
@@ -179,6 +180,15 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 
 /* cancel.c: 0, or what an await of the task that runs on the worker returns at once: -ECANCELED or -ETIMEDOUT. */
 int skuai_interruption(struct skuai_worker *worker);
+
+/* Debug builds: told of the end of each task and set child, by address; set by sync/lock_debug.c. */
+#if defined(SKUAI_DEBUG) && !defined(SKUAI_MODEL)
+extern skua_wordptr skuai_flow_ends_hook; /* void (*)(const void *flow), or NULL */
+const char **skuai_thread_place(void);    /* tls.c: for skuai_lock_place() */
+void skuai_flow_ends(const void *flow);   /* report.c */
+#else
+SKUAI_INLINE void skuai_flow_ends(const void *flow) { (void)flow; }
+#endif
 
 /* scope.c: what ends came inside scopes of its own. */
 void skuai_scope_misuse(void);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 #include "sched/wait.h"
@@ -130,13 +131,13 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_interruption(worker);
     if (frame->resume != WAIT) {
-        if (SKUAI_UNLIKELY(rc < 0))
-            return select_end(frame, rc);
         if (SKUAI_UNLIKELY(worker->budget == 0)) {
             skuai_frame_requeue(worker, frame);
             return SKUA_PENDING;
         }
-        worker->budget--;
+        worker->budget--; /* also if it ends at once: a loop of these must let others run */
+        if (SKUAI_UNLIKELY(rc < 0))
+            return select_end(frame, rc);
         int64_t arm = frame->resume == START ? first_try(worker, selection) : -EAGAIN;
         frame->resume = WAIT;
         if (arm >= 0)
@@ -245,7 +246,9 @@ static int64_t select_as_thread(skua_selection *selection)
     if (winner != -EAGAIN)
         return winner;
     start_arms(NULL, selection);
+    skuai_rest_note(NULL, selection);
     winner = select_wait_as_thread(selection);
+    skuai_rest_note(NULL, NULL);
     withdraw_arms(NULL, selection, winner);
     while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))
         wait_a_moment();

@@ -100,6 +100,7 @@ void *skuai_sink_hold(uintptr_t sink)
         return NULL;
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     struct skuai_worker *worker = skuai_worker_self();
+    skuai_env_point(&sched->env, SKUAI_POINT_CLAIM); /* claimed and not done: a cancellation may come now */
     if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))
         return NULL;
     skuai_rundown_enter_ahead(&sched->holds); /* of DONE */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 #include "sched/spawn.h"
@@ -58,14 +59,20 @@ int skuai_call_begin_rarely(struct skuai_worker *worker, const char *call)
         return skuai_thread_interruption();
     if (cannot_wait(worker))
         return refuse(worker, call, "called");
-    return skuai_interruption(worker);
+    int rc = skuai_interruption(worker);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return (int)skuai_call_end(worker, rc); /* a loop of these must let others run, too */
+    return 0;
 }
 
 void skuai_call_yield(struct skuai_worker *worker) { skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE); }
 
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns)
 {
+    struct skuai_rest rest;
+    skuai_rest_begin(&rest, SKUAI_REST_THREAD, until_ns == SKUA_NEVER);
     skuai_word_wait_real(word, value, until_ns);
+    skuai_rest_end(&rest, SKUAI_REST_THREAD, until_ns == SKUA_NEVER);
 }
 
 /* The completer wakes the op's own word (op.h, O4). */
@@ -99,8 +106,12 @@ static int refuse_await(struct skuai_worker *worker, skua_op *op)
 
 static int64_t await_op(struct skuai_worker *worker, skua_op *op)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
-        return wait_as_thread(op);
+    if (SKUAI_UNLIKELY(worker == NULL)) {
+        skuai_rest_note(op, NULL);
+        int64_t result = wait_as_thread(op);
+        skuai_rest_note(NULL, NULL);
+        return result;
+    }
     if (skuai_op_is_done(op)) {
         if (SKUAI_UNLIKELY(worker->budget == 0) && skuai_op_kind_of(op)->holds)
             return op->result;
@@ -110,8 +121,10 @@ static int64_t await_op(struct skuai_worker *worker, skua_op *op)
     fiber->awaits = (uintptr_t)op;
     do {
         int rc = skuai_interruption(worker);
-        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
-            break;
+        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc)) {
+            fiber->awaits = 0;
+            return skuai_call_end(worker, op->result); /* likewise */
+        }
         bool again = skuai_op_state(op) == SKUAI_OP_AGAIN;
         if (SKUAI_UNLIKELY(again) && skuai_op_retry(worker, op))
             continue;

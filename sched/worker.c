@@ -9,6 +9,7 @@
  */
 #include "sched/member.h"
 #include "sched/overflow.h"
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 
 enum {
@@ -253,7 +254,12 @@ static void park(struct skuai_worker *worker)
     for (;;) {
         uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
-        if (skuai_env_park(&sched->env, &worker->parker, until))
+        struct skuai_rest rest;
+        bool is_endless = until == SKUA_NEVER && sched->env.sim == NULL;
+        skuai_rest_begin(&rest, SKUAI_REST_WORKER, is_endless);
+        bool token = skuai_env_park(&sched->env, &worker->parker, until);
+        skuai_rest_end(&rest, SKUAI_REST_WORKER, is_endless);
+        if (token)
             return;
         /* Has its time come? No model test needs the check: a needless return costs one look around. */
         if (skuai_idle_timekeeper(&sched->idle) == worker->index &&
@@ -319,6 +325,7 @@ static skua_task *find(struct skuai_worker *worker)
 
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
 {
+    skuai_flow_ends(task);
     if (skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL) /* its runner's own */
         skuai_task_locals_destroy(task);
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
@@ -343,7 +350,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task)
 
 static void run_task(struct skuai_worker *worker, skua_task *task)
 {
-    skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+    skuai_env_run_point(&worker->sched->env, &task->word);
     skuai_count(&worker->counters.polls, 1);
     switch (task->run(worker, task)) {
     case SKUAI_RUN_WAITS:

@@ -16,7 +16,7 @@
  * locks. Waiters are woken in order. Selects wait in the same order and always get it from an unlock.
  *
  * A mutex may be unlocked by another thread than it was locked on, as fibers move, but belongs to the task (the child
- * of a set, the thread) that locked it. Built with SKUA_DEBUG the library checks this and more: docs in lock_debug.h.
+ * of a set, the thread) that locked it. Built with SKUA_DEBUG the library checks this and more: lock_debug.h.
  */
 #ifndef SKUA_MUTEX_H
 #define SKUA_MUTEX_H

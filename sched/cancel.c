@@ -13,20 +13,20 @@
 #include <errno.h>
 
 /* Relaxed: C's sender wakes us besides; W is the task's own. */
-static bool has(const skua_task *task, uint64_t bits)
+static bool word_has(const skua_task *task, uint64_t bits)
 {
     return (skuai_load_64(&task->word, SKUAI_RELAXED) & bits) != 0;
 }
 
-static bool is_cancelled(struct skuai_worker *worker)
+static bool task_is_cancelled(struct skuai_worker *worker)
 {
-    return has(worker->task, SKUAI_TASK_CANCEL);
+    return word_has(worker->task, SKUAI_TASK_CANCEL);
 }
 
 /* A simulation that wants to know when a task asks, because it may cancel it just now. */
-static void tell(struct skuai_worker *worker)
+static void tell_simulation(struct skuai_worker *worker)
 {
-    if (has(worker->task, SKUAI_TASK_WATCHED))
+    if (word_has(worker->task, SKUAI_TASK_WATCHED))
         skuai_sim_asked(worker->sched->env.sim, worker->task);
 }
 
@@ -38,7 +38,7 @@ static int answer(uint32_t say)
 /* Cold: only inside scopes and sets, or when cancelled. */
 static __attribute__((noinline)) int interruption_nested(struct skuai_worker *worker)
 {
-    tell(worker);
+    tell_simulation(worker);
     uint32_t say = 0;
     for (const skua_child *child = worker->child; child != NULL; child = child->set->outer) {
         if (skuai_scopes_shield(child->scope, &say))
@@ -46,15 +46,15 @@ static __attribute__((noinline)) int interruption_nested(struct skuai_worker *wo
         if (child->flags & SKUAI_CHILD_CANCELED)
             return -ECANCELED;
     }
-    if (!skuai_scopes_shield(worker->task->scope, &say) && is_cancelled(worker))
+    if (!skuai_scopes_shield(worker->task->scope, &say) && task_is_cancelled(worker))
         return -ECANCELED;
     return answer(say);
 }
 
 static __attribute__((noinline, cold)) int interruption_marked(struct skuai_worker *worker)
 {
-    tell(worker);
-    return is_cancelled(worker) ? -ECANCELED : 0;
+    tell_simulation(worker);
+    return task_is_cancelled(worker) ? -ECANCELED : 0;
 }
 
 int skuai_interruption(struct skuai_worker *worker)

@@ -12,16 +12,59 @@
  *
  * A thread of a library's own (ThreadSanitizer's, io_uring's) is never at rest, so that with one nothing is ever
  * reported; a signal handler is not seen, but it may not wake anybody either. A report once per state: not again before
- * some task has run.
+ * some task has run. Guards of several runtimes do not report at the same time: one that looks is not at rest.
  */
 #include "sched/deadlock.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #include "sched/scheduler.h"
 #include "sched/spawn.h"
 
-static void say_line(struct skuai_waits *waits, const char *text)
+/* What is to be said, in lines that end with a zero. It is put together first and logged then: whom the log function
+ * wakes goes on, and what belongs to him must not be read any more. */
+struct page {
+    struct page *next;
+    size_t used;
+    char text[4000];
+};
+
+struct report {
+    struct skuai_waits waits; /* first */
+    struct page *first, *last;
+};
+
+static void add_line(struct skuai_waits *waits, const char *text)
 {
-    skuai_log(waits->sched, SKUA_LOG_ERROR, "deadlock: %s", text);
+    struct report *report = (struct report *)(void *)waits;
+    struct page *page = report->last;
+    size_t size = strlen(text) + 1;
+    if (page == NULL || page->used + size > sizeof page->text) {
+        page = skuai_memory_get(waits->sched, sizeof *page);
+        if (page == NULL)
+            return; /* a report with less in it */
+        page->next = NULL;
+        page->used = 0;
+        if (report->last != NULL)
+            report->last->next = page;
+        else
+            report->first = page;
+        report->last = page;
+    }
+    memcpy(page->text + page->used, text, size);
+    page->used += size;
+}
+
+static void log_report(struct report *report)
+{
+    struct skuai_scheduler *sched = report->waits.sched;
+    for (struct page *page = report->first, *next; page != NULL; page = next) {
+        next = page->next;
+        for (size_t at = 0; at < page->used; at += strlen(page->text + at) + 1)
+            skuai_log(sched, SKUA_LOG_ERROR, "deadlock: %s", page->text + at);
+        skuai_memory_put(sched, page, sizeof *page);
+    }
 }
 
 static void say_task(void *waits, skua_task *task) { skuai_waits_of_task(waits, task); }
@@ -43,18 +86,23 @@ static bool was_reported(struct skuai_scheduler *sched)
     return was;
 }
 
-static void say_tasks(struct skuai_scheduler *sched, struct skuai_waits *waits, uint32_t threads)
+static void begin_report(struct report *report, struct skuai_scheduler *sched, uint32_t threads)
 {
-    skuai_log(sched, SKUA_LOG_ERROR, "deadlock: nothing can wake any of %llu tasks and %u threads that wait",
-              (unsigned long long)skuai_scheduler_live(sched), threads);
-    skuai_scheduler_each_task(sched, say_task, waits);
+    char head[100];
+    *report = (struct report){ .waits = { .sched = sched, .say = add_line } };
+    snprintf(head, sizeof head, "nothing can wake any of %llu tasks and %u threads that wait",
+             (unsigned long long)skuai_scheduler_live(sched), threads);
+    add_line(&report->waits, head);
+    skuai_scheduler_each_task(sched, say_task, &report->waits);
 }
 
 void skuai_deadlock_report(struct skuai_scheduler *sched)
 {
-    struct skuai_waits waits = { .sched = sched, .say = say_line };
-    if (!was_reported(sched))
-        say_tasks(sched, &waits, 0);
+    struct report report;
+    if (was_reported(sched))
+        return;
+    begin_report(&report, sched, 0);
+    log_report(&report);
 }
 
 #if defined(SKUAI_DEBUG)
@@ -84,11 +132,12 @@ static bool all_wait(struct skuai_scheduler *sched)
 
 static void report_real(struct skuai_scheduler *sched)
 {
-    struct skuai_waits waits = { .sched = sched, .say = say_line };
+    struct report report;
     if (was_reported(sched))
         return;
-    say_tasks(sched, &waits, skuai_rest_each_thread(NULL, NULL));
-    skuai_rest_each_thread(say_thread, &waits);
+    begin_report(&report, sched, skuai_rest_each_thread(NULL, NULL));
+    skuai_rest_each_thread(say_thread, &report.waits);
+    log_report(&report);
 }
 
 /* When to look again if it is none yet. */

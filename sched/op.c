@@ -102,7 +102,7 @@ skua_op *skuai_op_claim_all(skua_op *first)
     return lost;
 }
 
-static void tell_owner(skua_op *op, enum skuai_op_state state)
+static void tell(skua_op *op, enum skuai_op_state state)
 {
     uintptr_t sink = SKUAI_READ(op->sink);
     struct skuai_worker *here = skuai_sink_here(sink);
@@ -123,10 +123,10 @@ static void tell_owner(skua_op *op, enum skuai_op_state state)
 void skuai_op_finish(skua_op *op, int64_t result)
 {
     SKUAI_WRITE(op->result, result);
-    tell_owner(op, SKUAI_OP_DONE);
+    tell(op, SKUAI_OP_DONE);
 }
 
-void skuai_op_again(skua_op *op) { tell_owner(op, SKUAI_OP_AGAIN); }
+void skuai_op_again(skua_op *op) { tell(op, SKUAI_OP_AGAIN); }
 
 void skuai_op_lose(skua_op *op)
 {

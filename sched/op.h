@@ -56,6 +56,10 @@ struct skuai_op_kind {
     /* What it gives keeps others waiting (a lock), so the owner is not made to yield when it has just got it: if its
      * budget is spent it yields before, and starts the op after that (AGAIN). */
     bool holds;
+    /* Of an op that a timer ends: told when one has claimed it, before it is finished, outside of all locks. Or NULL. */
+    void (*expired)(skua_op *op);
+    /* Of one whose due_ns may become earlier while a plain thread waits: a word in the op that changes then. Or NULL. */
+    skua_word32 *(*moved)(skua_op *op);
 };
 
 SKUAI_INLINE const struct skuai_op_kind *skuai_op_kind_of(const skua_op *op) { return op->kind; }

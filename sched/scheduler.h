@@ -53,6 +53,7 @@ struct skuai_worker {
     uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
     uint32_t check_interval;
     uint64_t checked_ns;
+    bool had_jobs;               /* since it last slept it has taken a job, or somebody has taken one from it */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     uint64_t random;

@@ -215,21 +215,30 @@ static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
 /* Somebody is between taking the word and DONE: a few instructions, unless it has lost its processor. */
 static void wait_a_moment(void) { skuai_lock_wait_hint(); }
 
+/* Its time has come, and it is claimed. */
+static void end_arm(skua_op *op)
+{
+    if (skuai_op_kind_of(op)->expired != NULL)
+        skuai_op_kind_of(op)->expired(op);
+    skuai_op_set_done(op, 0);
+}
+
 /* 3. The winner, or -ETIMEDOUT. */
 static int64_t select_wait_as_thread(skua_selection *selection)
 {
     struct skuai_select *word = select_word(selection);
     uint32_t timer = 0;
-    uint64_t due = earliest_due(selection, &timer), deadline = skuai_thread_deadline_ns();
-    uint64_t until = due < deadline ? due : deadline;
+    uint64_t deadline = skuai_thread_deadline_ns();
     int64_t winner;
     while ((winner = skuai_select_decided(word)) < 0) {
+        uint64_t due = earliest_due(selection, &timer); /* it may have become earlier */
+        uint64_t until = due < deadline ? due : deadline;
         if (until == SKUA_NEVER || skuai_clock_now() < until)
             skuai_thread_wait(&word->decided, SKUAI_SELECT_OPEN, until); /* or it is tentative, for a moment */
         else if (due > deadline && skuai_select_close(word))
             return -ETIMEDOUT;
         else if (due <= deadline && skuai_op_claim(selection->arms[timer]))
-            skuai_op_set_done(selection->arms[timer], 0);
+            end_arm(selection->arms[timer]);
         else
             wait_a_moment();
     }

@@ -20,6 +20,7 @@ enum {
     STEAL_MAX = 64,          /* tasks taken from a victim at once */
     INJECT_MAX = SKUAI_DEQUE_CAPACITY < 64 ? SKUAI_DEQUE_CAPACITY : 64, /* likewise from the injection queue */
     SEARCH_NS = 10000,       /* what a wake costs the waker (11 µs measured) */
+    SEARCH_JOBS_NS = 60000,  /* what a wake costs both, until the woken one has work; see search() */
     SEARCH_PAUSES = 8,       /* between two rounds over all victims */
     HUNGRY_TURNS = 8         /* to ask for more than that costs those who have no more to give */
 };
@@ -201,12 +202,16 @@ static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
     return task != NULL ? task : steal(worker, slots_too);
 }
 
-/* Searches for about as long as it would cost somebody to wake us again; not at all longer than one round if there are
- * more workers than processors, where the time would be taken from who produces the work. */
+/* Searches for about as long as it would cost somebody to wake us again; longer after jobs, since one computation is
+ * often followed by another, which then loses not only what the wake costs but all that is not shared until we are
+ * awake; and not at all longer than one round if there are more workers than processors, where the time would be taken
+ * from who produces the work. */
 static skua_task *search(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
-    uint64_t until = worker->checked_ns + (sched->nworkers > sched->topology.ncpus ? 0 : SEARCH_NS);
+    uint64_t until = worker->checked_ns;
+    if (sched->nworkers <= sched->topology.ncpus)
+        until += worker->had_jobs ? SEARCH_JOBS_NS : SEARCH_NS;
     uint32_t turn = 0;
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {
@@ -272,6 +277,7 @@ static void park(struct skuai_worker *worker)
 static bool sleep_until_needed(struct skuai_worker *worker, bool searching)
 {
     struct skuai_scheduler *sched = worker->sched;
+    worker->had_jobs = false;
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);

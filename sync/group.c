@@ -6,11 +6,10 @@
  *               collects; its place goes to whoever waits for one, or `live` falls. That is its last access to the
  *               group, whose memory may go when the lock is released and `live` is 0
  *   N3 cancel   sets CANCELED, so that nobody is admitted any more; then, some at a time, cancels members under the
- *               lock
- *               (a linked one has not been freed) and moves them to the second list. Those that it must queue it queues
- *               without the lock: nobody else does, so they are as they were until then. Whoever does this keeps the
- *               group there: a waiter, who has not returned; a member that has failed, which is not unlinked before
- *               it is through
+ *               lock (a linked one has not been freed) and moves them to the second list. Those that it must queue it
+ *               queues without the lock: nobody else does, so they stay as they are until then. Whoever does this
+ *               keeps the group there: a waiter, who has not returned; a member that has failed, which is not
+ *               unlinked before it is through
  *   N4 wait     done when `live` is 0: at once, or by N2. The first that is served gets the outcome, and the accounts
  *               are begun anew at the next use
  *   N5 place    of a limited group: counted in `live` from when it is given
@@ -26,7 +25,9 @@
 
 _Static_assert(offsetof(skua_group, kind) == offsetof(struct skuai_member_owner, kind), "a group is an owner");
 
-enum { CANCEL_BATCH = 32 }; /* untuned: members cancelled in one hold of the lock, some 10 ns each */
+#if !defined(SKUAI_GROUP_CANCEL_BATCH)
+#define SKUAI_GROUP_CANCEL_BATCH 32 /* untuned: members cancelled in one hold of the lock, some 10 ns each */
+#endif
 
 static skua_group *group_of(const skua_task *task) { return (skua_group *)(void *)skuai_member_of(task)->owner; }
 static bool group_has(const skua_group *group, uint32_t flag) { return (SKUAI_READ(group->state) & flag) != 0; }
@@ -155,7 +156,7 @@ static void set_canceled_locked(skua_group *group, struct skuai_fires *fires)
 static skua_task *cancel_some_locked(skua_group *group)
 {
     skua_task *task, *first = NULL, *last = NULL;
-    for (int i = 0; i < CANCEL_BATCH && (task = SKUAI_READ(group->members)) != NULL; i++) {
+    for (int i = 0; i < SKUAI_GROUP_CANCEL_BATCH && (task = SKUAI_READ(group->members)) != NULL; i++) {
         skuai_members_unlink(task);
         skuai_members_link(&group->canceled_members, task);
         if (skuai_task_word_cancel(&task->word) != SKUAI_TASK_ENQUEUE)

@@ -4,7 +4,7 @@
  *   LOCKED    somebody holds it
  *   QUEUED    somebody waits in the list. Changes under the short lock
  *   TURN      a waiter was taken out of the list and told to come (op.h, O6). Nobody else is told before he has come
- *   RESERVED  LOCKED, for him: others have had it more than OVERTAKES times since he was told. Their count lies above
+ *   RESERVED  LOCKED, for him: others have had it OVERTAKES times since he was told. Their count lies above
  *
  *   M1 lock    whoever finds it free takes it (barging), and is counted if it is somebody's turn. Acquire: pairs with
  *              M3's release. Else, under the short lock, QUEUED is set while it is LOCKED, so that the holder's M3 sees
@@ -231,8 +231,9 @@ static bool withdraw_lock(skua_op *op)
     enum skuai_op_state state = skuai_op_state(op);
     if (skuai_waiters_has(&mutex->waiters, op)) {
         skuai_waiters_remove(&mutex->waiters, op);
+        /* The list is the lock's. No model test needs the step: an unlock that finds an empty list clears it, too. */
         if (SKUAI_READ(mutex->waiters.first) == NULL)
-            skuai_and_32(&mutex->state, ~(uint32_t)QUEUED, SKUAI_RELAXED); /* the list is the lock's */
+            skuai_and_32(&mutex->state, ~(uint32_t)QUEUED, SKUAI_RELAXED);
     } else if (state == SKUAI_OP_AGAIN) {
         holds = op->arm == HAS_TURN && give_turn_back(mutex);
     } else {

@@ -217,9 +217,10 @@ static void admit_readers(skua_rwlock *rwlock, struct skuai_fires *fires, uint32
     uint32_t count = claim_readers(rwlock, fires);
     uint32_t queued = anybody_waits(rwlock) ? RW_QUEUED : 0;
     uint32_t seen = skuai_load_32(&rwlock->state, SKUAI_RELAXED); /* the exchange decides */
-    /* Acquire: who is let in has what the writer before them did. Release: likewise, if that is us. */
+    /* Release: who comes while it is open has what we wrote, if we are the writer. Those that wait have it from us, or
+     * came when readers were inside, by an acquire that saw the writer before those. */
     while (!skuai_cas_32(&rwlock->state, &seen, ((seen - from + to + count * READER) & ~(uint32_t)RW_QUEUED) | queued,
-                         SKUAI_ACQ_REL))
+                         SKUAI_RELEASE))
         ;
 }
 

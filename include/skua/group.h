@@ -27,7 +27,8 @@
  *
  * At a runtime's shutdown members are cancelled like all tasks. Those that a shutdown gives up fail with -ESHUTDOWN.
  * Results that a collecting group keeps lie in the runtime's memory: take them before that is destroyed. A thread
- * outside of a simulation cannot wait for members in it, as it is what runs them (-EPERM): skua_block_on() a fiber that does.
+ * outside of a simulation cannot wait for members in it, as it is what runs them (-EPERM):
+ * skua_block_on() a fiber that does.
  */
 #ifndef SKUA_GROUP_H
 #define SKUA_GROUP_H
@@ -215,9 +216,9 @@ SKUA_API void skuai_group_leave(skua_group *group); /* what SKUA_GROUP ends with
                         sizeof(((struct name *)0)->in))
 
 /* Declares a group for the rest of the block, in a fiber, a job or a plain thread. At the block's end, if it has not
- * been waited for, its members are cancelled and waited for, whether or not the caller is cancelled: so end the block with
- * skua_group_wait(), and leave it early when the members are to be given up. In a future, where a block's variables do
- * not survive an await, it is a compile error: make a skua_group a member, and wait on all ways out. */
+ * been waited for, its members are cancelled and waited for, whether or not the caller is cancelled: so end the block
+ * with skua_group_wait(), and leave it early when the members are to be given up. In a future, where a block's
+ * variables do not survive an await, it is a compile error: make a skua_group a member, and wait on all ways out. */
 #define SKUA_GROUP(name) SKUA_GROUP_WITH(name, NULL)
 #define SKUA_GROUP_WITH(name, attr)                                                                  \
     __attribute__((cleanup(skuai_group_leave))) skua_group name;                                      \

@@ -5,6 +5,7 @@
  * whatever touches either later is found. Tasks are slots with the real word: a header stays one.
  */
 /* model-sources: sync/group.c sched/op.c */
+/* model-defines: SKUAI_GROUP_CANCEL_BATCH=2 */
 #include <errno.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static struct skuai_select select_word;
 static int64_t got, interrupted, taken_sum, taken_count;
 static int place_rc;
 static skua_word32 gate;
+static int holds; /* of the members' runtime */
 
 /* ---- what the library asks of the runtime ---- */
 
@@ -43,8 +45,14 @@ void skuai_schedule_woken(skua_task *task)
     mc_futex_wake(&slot_of(task)->queued, 1);
 }
 void skuai_sink_fire(uintptr_t sink) { mc_futex_wake((skua_word32 *)(sink - SKUAI_SINK_THREAD), 1); }
-void *skuai_sink_hold(uintptr_t sink) { (void)sink; return NULL; }
-void skuai_sink_unhold(void *held) { (void)held; }
+void *skuai_sink_hold(uintptr_t sink)
+{
+    if ((sink & SKUAI_SINK_TAGS) == SKUAI_SINK_THREAD)
+        return NULL;
+    holds++;
+    return &holds;
+}
+void skuai_sink_unhold(void *held) { --*(int *)held; }
 void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op)
 {
     skua_word32 *word = op->select == NULL ? &op->state : &((struct skuai_select *)op->select)->decided;
@@ -159,6 +167,7 @@ static void leave_group(void)
 {
     mc_assert(group.live == 0 && group.members == NULL && group.canceled_members == NULL, "a wait is over too early");
     mc_assert(group.state == SKUAI_GROUP_WAITED, "the group is not as new");
+    mc_assert(holds == 0, "a runtime is held for ever");
     mc_free(&group, sizeof group);
 }
 
@@ -207,6 +216,7 @@ static void reset(uint32_t flags, uint32_t limit, int nmembers)
     memset(&event_op, 0, sizeof event_op);
     memset(&select_word, 0, sizeof select_word);
     gate.raw = 0;
+    holds = 0;
     got = interrupted = NOBODY;
     taken_sum = taken_count = 0;
     place_rc = NOBODY;
@@ -565,6 +575,95 @@ static void canceled_place_finish(void)
 }
 MC_TEST(a_place_that_never_comes, .setup = canceled_place_setup, .finish = canceled_place_finish,
         .bound = BOUND, .stale = STALE);
+
+/* ---- what one thread can see -------------------------------------------------------------------------------- */
+
+static void pause_all(int n)
+{
+    for (int i = 0; i < n; i++)
+        mc_assert(skuai_task_word_pause(&slots[i].task.word) == SKUAI_TASK_NOTHING, "woken for nothing");
+}
+static void all_were_woken(int first, int n)
+{
+    for (int i = first; i < n; i++) {
+        mc_assert(skuai_exchange_32(&slots[i].queued, 0, SKUAI_ACQUIRE) == 1, "a member that waits was not queued");
+        mc_assert(is_canceled(&slots[i]), "a member was not cancelled");
+        end(i, -ECANCELED);
+    }
+}
+
+/* More than a batch, and of a batch more than one. One waits for a place besides. */
+static void cancels_many(void *arg)
+{
+    (void)arg;
+    pause_all(3);
+    skua_op *place = start_op(skua_group_reserve_prepare(&ops[1], &group), NULL, 0);
+    mc_assert(!skuai_op_is_done(place), "a place in a full group");
+    skua_group_cancel(&group);
+    mc_assert(skuai_op_is_done(place) && place->result == -ECANCELED, "a place in a cancelled group");
+    mc_assert(skuai_group_try_place(&group) == -ECANCELED, "a place in a cancelled group");
+    all_were_woken(0, 3);
+    waits(NULL);
+    mc_assert(got == -ECANCELED, "the outcome");
+}
+static void cancels_many_setup(void)
+{
+    reset(0, 3, 0);
+    for (int i = 0; i < 3; i++)
+        mc_assert(skuai_group_try_place(&group) == 0 && spawn(i, true) == 0, "a place is refused");
+    mc_assert(skuai_group_try_place(&group) == -EAGAIN, "a place in a full group");
+    mc_thread(cancels_many, NULL);
+}
+MC_TEST(many_are_cancelled, .setup = cancels_many_setup, .bound = MC_UNBOUNDED);
+
+/* A runtime gives a member up; the other is of another runtime. */
+static void abandons(void *arg)
+{
+    (void)arg;
+    pause_all(2);
+    skua_op *end_of_all = start_op(skua_group_idle_prepare(&ops[0], &group), NULL, 0);
+    skuai_member_abandon(&slots[0].task, -ESHUTDOWN);
+    mc_assert(!skuai_op_is_done(end_of_all), "one lives");
+    all_were_woken(1, 2);
+    mc_assert(skuai_op_is_done(end_of_all) && ops[0].value == -ESHUTDOWN, "who waits is not told");
+    leave_group();
+}
+static void abandons_setup(void)
+{
+    reset(0, 0, 2);
+    mc_thread(abandons, NULL);
+}
+MC_TEST(a_member_that_is_given_up, .setup = abandons_setup, .bound = MC_UNBOUNDED);
+
+/* A place goes from hand to hand, and back. Results are kept, some taken, the others dropped. */
+static void gives_places(void *arg)
+{
+    (void)arg;
+    mc_assert(skuai_group_try_place(&group) == 0, "a place is refused");
+    skua_op *place = start_op(skua_group_reserve_prepare(&ops[1], &group), NULL, 0);
+    skuai_group_give_place(&group);
+    mc_assert(skuai_op_is_done(place) && place->result == 0, "a place is lost");
+    skua_op *end_of_all = start_op(skua_group_idle_prepare(&ops[0], &group), NULL, 0);
+    skuai_group_give_place(&group);
+    mc_assert(skuai_op_is_done(end_of_all), "a place that was given back counts");
+    mc_assert(skuai_group_try_place(&group) == 0 && group.started == 0, "a use does not begin anew");
+    for (int i = 0; i < 3; i++) {
+        if (i > 0)
+            mc_assert(skuai_group_try_place(&group) == 0, "a place is refused");
+        mc_assert(spawn(i, true) == 0, "a member is refused");
+        end(i, 20 + i);
+    }
+    mc_assert(take_one() == 1 && taken_sum == 20, "not the first result");
+    waits(NULL);
+    mc_assert(got == 0, "the outcome");
+    check_members(3);
+}
+static void gives_places_setup(void)
+{
+    reset(SKUA_GROUP_COLLECT, 1, 0);
+    mc_thread(gives_places, NULL);
+}
+MC_TEST(places_and_results, .setup = gives_places_setup, .bound = MC_UNBOUNDED);
 
 /* ---- known wrong ---- */
 

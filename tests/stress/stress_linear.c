@@ -241,32 +241,56 @@ TEST(channels_of_three) { play_channel(3); }
 
 /* ---- mutexes ----------------------------------------------------------------------------------------------------- */
 
+struct counted_mutex {
+    skua_mutex mutex;
+    uint64_t came, went; /* __atomic: who was about to wait for it, and is past that */
+};
+
 static void mutex_reset(void *at)
 {
-    skua_mutex_fini(at);
-    skua_mutex_init(at);
+    struct counted_mutex *counted = at;
+    skua_mutex_fini(&counted->mutex);
+    skua_mutex_init(&counted->mutex);
+}
+
+static int lock_counted(struct counted_mutex *counted, uint64_t until_ns)
+{
+    __atomic_fetch_add(&counted->came, 1, __ATOMIC_SEQ_CST);
+    int rc = skua_mutex_lock_until(&counted->mutex, until_ns);
+    __atomic_fetch_add(&counted->went, 1, __ATOMIC_SEQ_CST);
+    return rc;
+}
+
+/* A try that fails says that somebody holds it, unless others were waiting: then it may be on its way to one of them.
+ */
+static int try_counted(struct counted_mutex *counted, bool *says)
+{
+    uint64_t went = __atomic_load_n(&counted->went, __ATOMIC_SEQ_CST);
+    int rc = skua_mutex_try_lock(&counted->mutex);
+    *says = rc == 0 || went == __atomic_load_n(&counted->came, __ATOMIC_SEQ_CST);
+    return rc;
 }
 
 static void mutex_act(struct lin_history *history, void *at, uint32_t who, uint64_t *random)
 {
-    skua_mutex *mutex = at;
-    bool waits = test_rand(random) % 3 != 0;
+    struct counted_mutex *counted = at;
+    bool waits = test_rand(random) % 3 != 0, says = true;
     struct lin_op *op = lin_begin(history, who, LIN_LOCK, 0);
-    int rc = waits ? skua_mutex_lock_until(mutex, soon(random)) : skua_mutex_try_lock(mutex);
-    end_or_forget(history, op, rc);
+    int rc = waits ? lock_counted(counted, soon(random)) : try_counted(counted, &says);
+    end_or_forget(history, op, says ? rc : -ECANCELED);
     if (rc != 0)
         return;
     if (test_rand(random) % 4 == 0)
         skua_yield();
     op = lin_begin(history, who, LIN_UNLOCK, 0);
-    skua_mutex_unlock(mutex);
+    skua_mutex_unlock(&counted->mutex);
     lin_end(history, op, 0);
 }
 
 TEST(mutexes)
 {
-    skua_mutex mutex = SKUA_MUTEX_INIT;
-    play(&(struct object){ .spec = &lin_mutex, .reset = mutex_reset, .act = mutex_act, .at = &mutex });
+    struct counted_mutex counted = { .mutex = SKUA_MUTEX_INIT };
+    play(&(struct object){ .spec = &lin_mutex, .reset = mutex_reset, .act = mutex_act, .at = &counted });
 }
 
 /* ---- semaphores -------------------------------------------------------------------------------------------------- */

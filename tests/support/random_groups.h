@@ -2,9 +2,8 @@
  * many real workers.
  *
  * A member starts members, in groups of its own and in the one that it is in; fails, cancels, is cancelled, has
- * deadlines
- * and tokens; waits in each way there is, or leaves without. After each wait nothing of that group is alive: as many of
- * its members have ended as were started, and each that was started has begun.
+ * deadlines and tokens; waits in each way there is, or leaves without. After each wait nothing of that group is alive:
+ * as many of its members have ended as were started, and each that was started has begun.
  */
 #ifndef TEST_RANDOM_GROUPS_H
 #define TEST_RANDOM_GROUPS_H

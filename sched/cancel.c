@@ -59,11 +59,10 @@ static __attribute__((noinline, cold)) int interruption_marked(struct skuai_work
 
 int skuai_interruption(struct skuai_worker *worker)
 {
-    if (SKUAI_LIKELY(worker->child == NULL && worker->task->scope == NULL))
-        return SKUAI_UNLIKELY(word_has(worker->task, SKUAI_TASK_CANCEL | SKUAI_TASK_WATCHED))
-                   ? interruption_marked(worker)
-                   : 0;
-    return interruption_nested(worker);
+    if (SKUAI_LIKELY(skuai_is_undisturbed(worker)))
+        return 0;
+    return worker->child == NULL && worker->task->scope == NULL ? interruption_marked(worker)
+                                                                : interruption_nested(worker);
 }
 
 void skua_cancel(skua_task *task)

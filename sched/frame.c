@@ -84,8 +84,7 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
         worker->budget--;
         return SKUA_DONE;
     }
-    if (state == SKUAI_OP_ARMED && SKUAI_LIKELY(worker->child == NULL && worker->task->scope == NULL) &&
-        SKUAI_LIKELY((skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) == 0)) /* as in cancel.c */
+    if (state == SKUAI_OP_ARMED && SKUAI_LIKELY(skuai_is_undisturbed(worker)))
         return wait_at(worker, frame);
     return await_op_rarely(worker, frame, op);
 }

@@ -185,6 +185,13 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 
 /* cancel.c: 0, or what an await of the task that runs on the worker returns at once: -ECANCELED or -ETIMEDOUT. */
 int skuai_interruption(struct skuai_worker *worker);
+/* That this is 0, and that nobody wants to know when it was asked: what it finds nearly always, for fast paths. */
+SKUAI_INLINE bool skuai_is_undisturbed(const struct skuai_worker *worker)
+{
+    return worker->child == NULL && worker->task->scope == NULL &&
+           /* C's sender wakes the task besides */
+           (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & (SKUAI_TASK_CANCEL | SKUAI_TASK_WATCHED)) == 0;
+}
 
 /* Debug builds: told of the end of each task and set child, by address; set by sync/lock_debug.c. */
 #if defined(SKUAI_DEBUG) && !defined(SKUAI_MODEL)

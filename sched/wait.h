@@ -63,10 +63,7 @@ void skuai_call_yield(struct skuai_worker *worker);
  * misuse, which has been reported. Inline, as is the end: together they cost as much as locking a mutex. */
 SKUAI_INLINE int skuai_call_begin(struct skuai_worker *worker, const char *call)
 {
-    if (SKUAI_LIKELY(worker != NULL && worker->task != NULL && worker->polling == 0 && worker->child == NULL &&
-                     worker->task->scope == NULL &&
-                     /* as in skuai_interruption() */
-                     (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) == 0))
+    if (SKUAI_LIKELY(worker != NULL && worker->task != NULL && worker->polling == 0 && skuai_is_undisturbed(worker)))
         return 0;
     return skuai_call_begin_rarely(worker, call);
 }

@@ -1,5 +1,5 @@
-/* Channels and select: ping_pong, ping_pong_1000, chan_1_1_128, chan_4_4_128, chan_4_1_unbounded, chan_foreign, select_4.
- * By futures and, as "/fiber", by fibers.
+/* Channels and select: ping_pong, ping_pong_1000, chan_1_1_128, chan_4_4_128, chan_4_1_unbounded, chan_foreign,
+ * select_4; by futures and, as "/fiber", by fibers.
  */
 #include <pthread.h>
 
@@ -15,7 +15,7 @@ static skua_channel *channel_of(size_t capacity)
 
 /* ---- ping-pong --------------------------------------------------------------------------------------------------- */
 
-/* Fits all: a rendezvous is not faster where both ends are on one worker, and takes two more waits. */
+/* As on tokio, whose channels have no less. A send finds its receiver waiting: whether there is room is not asked. */
 enum { ROOM = 1 };
 
 struct pair {

@@ -177,6 +177,8 @@ enum {
     RAYON = 1 << 13,
     FULL = 1 << 14, /* not with --quick */
     SIM = 1 << 15,  /* ours, on simulated machines of each size */
+    ASYNC_CHANNEL = 1 << 16, /* another crate's channels on tokio */
+    FIBERS = 1 << 17,        /* ours, with fibers for what OURS does with futures */
     PEERS = TOKIO | GO,
     ALL = OURS | PEERS,
     FORKS = OURS | SERIAL | TBB | OPENMP | RAYON,
@@ -232,6 +234,19 @@ static const struct {
     { "sort_uniform", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
     { "sort_sorted", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
     { "sort_few", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
+    { "ping_pong", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
+    { "ping_pong_1000", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
+    { "chan_1_1_128", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
+    { "chan_4_4_128", ONE | TWO | FIBERS | OURS | GO | ASYNC_CHANNEL, 0 },
+    { "chan_4_1_unbounded", ONE | TWO | FIBERS | OURS | TOKIO | ASYNC_CHANNEL, 0 },
+    { "chan_foreign", ONE | TWO | FIBERS | OURS | TOKIO | ASYNC_CHANNEL, 0 },
+    { "select_4", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
+    { "oneshot", ONE | TWO | FIBERS | ALL, 0 },
+    { "broadcast_1_64", ONE | TWO | FIBERS | ALL, 0 },
+    { "mutex_100", ONE | TWO | FIBERS | ALL, 0 },
+    { "mutex_uncontended", ONE | TWO | FIBERS | ALL | FLOOR, 0 },
+    { "rwlock_read", ONE | TWO | FIBERS | ALL, 0 },
+    { "semaphore", ONE | TWO | FIBERS | ALL, 0 },
     { "sim_scaling_tree", SIM, SELDOM },
     { "sim_scaling_lopsided", SIM, SELDOM },
     { "sim_scaling_loop", SIM, SELDOM },
@@ -249,6 +264,8 @@ static bool fits(const struct driver *driver, int on)
 /* On which runtimes; the programs are known only when it runs. */
 static struct driver drivers[] = {
     { BENCH_OURS "@1", BENCH_WORK, OURS, 1, NULL }, { BENCH_OURS "@2", BENCH_WORK, OURS, 2, NULL },
+    { BENCH_OURS "-fiber@1", BENCH_WORK, FIBERS, 1, "/fiber" },
+    { BENCH_OURS "-fiber@2", BENCH_WORK, FIBERS, 2, "/fiber" },
     { BENCH_OURS "@8", BENCH_WORK, OURS, 8, NULL }, { BENCH_FLOOR, BENCH_WORK, FLOOR, 0, NULL },
     { BENCH_SERIAL, BENCH_WORK, SERIAL, 0, NULL },  { BENCH_TWIN, BENCH_WORK, TWIN, 0, "/twin" },
     { "tokio@1", NULL, TOKIO, 1, NULL },            { "tokio@2", NULL, TOKIO, 2, NULL },
@@ -259,6 +276,8 @@ static struct driver drivers[] = {
     { "openmp@2", NULL, OPENMP, 2, NULL },          { "omp-guided@1", NULL, GUIDED, 1, "/guided" },
     { "omp-guided@2", NULL, GUIDED, 2, "/guided" }, { "rayon@1", NULL, RAYON, 1, NULL },
     { "rayon@2", NULL, RAYON, 2, NULL },
+    { "async-channel@1", NULL, ASYNC_CHANNEL, 1, "/async_channel" },
+    { "async-channel@2", NULL, ASYNC_CHANNEL, 2, "/async_channel" },
     { "sim@1", BENCH_WORK, SIM, 1, NULL },          { "sim@8", BENCH_WORK, SIM, 8, NULL },
     { "sim@64", BENCH_WORK, SIM, 64, NULL },        { "sim@128", BENCH_WORK, SIM, 128, NULL },
     { "sim@256", BENCH_WORK, SIM, 256, NULL },      { "sim@512", BENCH_WORK, SIM, 512, NULL },
@@ -269,7 +288,7 @@ static void find_programs(void)
     static const struct {
         int kinds;
         const char *variable;
-    } peers[] = { { TOKIO, "SKUA_BENCH_TOKIO" },
+    } peers[] = { { TOKIO | ASYNC_CHANNEL, "SKUA_BENCH_TOKIO" },
                   { GO, "SKUA_BENCH_GO" },
                   { TBB | STD, "SKUA_BENCH_TBB" },
                   { OPENMP | GUIDED, "SKUA_BENCH_OPENMP" },

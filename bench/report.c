@@ -225,7 +225,7 @@ static void print_figure(const struct bench_report *report, const struct series 
     struct summary summary = summarise(series);
     char text[3][16], spread[40];
     snprintf(spread, sizeof spread, "%s..%s", number(text[0], summary.min), number(text[1], summary.max));
-    printf(" %-12s %7s %-15s", series->runtime, number(text[2], summary.median), spread);
+    printf(" %-15s %7s %-15s", series->runtime, number(text[2], summary.median), spread);
     double processor = beside(report, series, cpu);
     printf(" %7s", processor >= 0 ? number(text[0], processor) : "");
 }
@@ -290,7 +290,7 @@ static void print_ours(const struct bench_report *report)
     printf("\nours, and the best of the others with as many workers. Ratios, ours to theirs, so above 1 we lose: of\n"
            "medians (%zu of %zu lost), of the least, of processor times, each to who has least; of medians to the floor"
            "\n\n", losses, compared);
-    printf("%-44s %-5s %-12s %7s %-15s %7s %9s  %5s %5s %5s %5s %-12s %7s %-15s %7s\n", "benchmark", "unit", "runtime",
+    printf("%-44s %-5s %-15s %7s %-15s %7s %9s  %5s %5s %5s %5s %-15s %7s %-15s %7s\n", "benchmark", "unit", "runtime",
            "median", "min..max", "cpu", "wakes/op", "ratio", "least", "cpu", "floor", "best", "median", "min..max",
            "cpu");
     for (size_t i = 0; i < count; i++) {
@@ -318,7 +318,7 @@ static void print_others(const struct bench_report *report)
         if (!is_main(series) || is_ours(series))
             continue;
         if (first)
-            printf("\nthe others\n\n%-44s %-5s %-12s %7s %-15s %7s\n", "benchmark", "unit", "runtime", "median",
+            printf("\nthe others\n\n%-44s %-5s %-15s %7s %-15s %7s\n", "benchmark", "unit", "runtime", "median",
                    "min..max", "cpu");
         first = false;
         printf("%-44s %-5s", series->bench, series->unit);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "sched/deadlock.h"
 #include "sched/sim.h"
 
 /* In a fiber: the function's task is cancelled with its caller, and waited for all the same, as a set's child is. */
@@ -28,9 +29,11 @@ static int64_t join_simulated(skua_runtime *rt, skua_task *task)
     }
     if (rc == 0)
         return result;
-    if (rc == -EDEADLK)
+    if (rc == -EDEADLK) {
         skuai_log(&rt->sched, SKUA_LOG_ERROR, "simulation, seed %llu: every task waits and nothing can wake one",
                   (unsigned long long)rt->config.sim_seed);
+        skuai_deadlock_report(&rt->sched);
+    }
     skua_detach(task);
     return rc;
 }

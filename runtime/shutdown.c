@@ -16,9 +16,11 @@
 
 #include "runtime/workers.h"
 #include "sched/awaited.h"
+#include "sched/deadlock.h"
 #include "sched/member.h"
 #include "sched/sim.h"
 #include "sched/spawn.h"
+#include "sched/wait.h"
 
 enum {
     CANCEL_AGAIN_NS = 10000000,
@@ -36,8 +38,12 @@ static uint64_t later(uint64_t now_ns, uint64_t by_ns)
 /* Waits until a word has the value or the time has come. */
 static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint32_t value, uint64_t until_ns)
 {
-    if (sched->env.sim != NULL)
-        return skuai_sim_run_until(sched->env.sim, word, value, until_ns) == 0;
+    if (sched->env.sim != NULL) {
+        int rc = skuai_sim_run_until(sched->env.sim, word, value, until_ns);
+        if (rc == -EDEADLK)
+            skuai_deadlock_report(sched);
+        return rc == 0;
+    }
     for (;;) {
         /* Acquire: pairs with the release of who sets it. No model test runs this: what waits in model_worker.c and
          * model_idle.c does it likewise. */
@@ -46,7 +52,7 @@ static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint
             return true;
         if (skuai_clock_now() >= until_ns)
             return false;
-        skuai_word_wait_real(word, seen, until_ns);
+        skuai_thread_wait(word, seen, until_ns);
     }
 }
 
@@ -125,8 +131,8 @@ static void abort_joiner(void *context, skua_task *task)
 static bool all_have_run(struct skuai_scheduler *sched)
 {
     for (uint32_t i = 0; i < sched->nworkers; i++) {
-        uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread);
-        if (used_ns != 0 && used_ns - sched->workers[i]->stop_cpu_ns < STUCK_CPU_NS)
+        uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread), before_ns = sched->workers[i]->stop_cpu_ns;
+        if (used_ns != 0 && (before_ns == 0 || used_ns - before_ns < STUCK_CPU_NS)) /* 0: it could not be had */
             return false;
     }
     return true;

@@ -17,7 +17,10 @@
 enum {
     SKUAI_LOOP_FORKS = 8,        /* that one stack frame holds; untuned, each is 16 bytes */
     SKUAI_LOOP_ALIGN = 64,       /* longer chunks begin at its multiples: whole vectors, whole cache lines of bytes */
-    SKUAI_CHUNK_US = 4,          /* what a chunk is to take: as long does a hungry worker wait for the next look */
+    SKUAI_CHUNK_US = 4,          /* what a chunk is to take: as long does a hungry worker wait for the next look; and up
+                                    to STRETCH times that where it is less than 1/PARTS of what is left */
+    SKUAI_CHUNK_STRETCH = 4,
+    SKUAI_CHUNK_PARTS = 64,
     SKUAI_SPLIT_US = 8,          /* what must be left for a split to pay; measured: with a thief that is awake 8 µs of
                                     work then take 0.69 of the time, and a thief's beginning costs 1 to 2 */
     SKUAI_CLOCK_PER_US = 32,     /* looks at the clock, and what else is done for a chunk, in a microsecond */
@@ -76,29 +79,34 @@ struct skuai_pace {
     uint64_t since;
     uint64_t took; /* the chunk before, without the reading of the clock */
     size_t count;  /* its indices; 0: there was none */
+    bool is_settled; /* `chunk` takes about as long as it should */
 };
 
 SKUAI_INLINE struct skuai_pace skuai_pace_begin(struct skuai_loop *loop, size_t chunk)
 {
     /* What its forker had come to, with caution: the indices may be of another kind here. */
     size_t first = chunk / 8 > loop->min_chunk ? chunk / 8 : loop->min_chunk;
-    return (struct skuai_pace){ first, skuai_ticks(&loop->sched->env), 0, 0 };
+    return (struct skuai_pace){ first, skuai_ticks(&loop->sched->env), 0, 0, false };
 }
 
 /* Asked by a job, on its strand, with this many indices left. Before it has seen a chunk it splits few indices, because
- * these may be long ones, but not many, because for them it loses little by looking at the first one. */
-bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, size_t left);
+ * these may be long ones, but not many, because for them it loses little by looking at the first one; unless the runs
+ * before were long. */
+bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, const skua_strand *strand,
+                         size_t left);
 SKUAI_INLINE bool skuai_loop_is_to_split(const struct skuai_loop *loop, skua_strand *strand,
                                          const struct skuai_pace *pace, size_t left)
 {
-    return SKUAI_UNLIKELY(skuai_parallel_wants(strand)) && skuai_pace_is_worth(pace, loop, left);
+    return SKUAI_UNLIKELY(skuai_parallel_wants(strand, pace->since)) && skuai_pace_is_worth(pace, loop, strand, left);
 }
 
 /* The end of the chunk that begins here. */
 SKUAI_INLINE size_t skuai_pace_next(const struct skuai_pace *pace, const struct skuai_loop *loop, size_t begin,
                                     size_t end)
 {
-    size_t chunk = pace->chunk;
+    size_t chunk = pace->chunk, part = (end - begin) / SKUAI_CHUNK_PARTS;
+    if (pace->is_settled && part > chunk)
+        chunk = part / SKUAI_CHUNK_STRETCH < chunk ? part : SKUAI_CHUNK_STRETCH * chunk;
     if (chunk >= 2 * SKUAI_LOOP_ALIGN)
         chunk += -(begin + chunk) & (SKUAI_LOOP_ALIGN - 1);
     return end - begin < chunk || end - begin - chunk < loop->min_chunk ? end : begin + chunk;
@@ -117,6 +125,9 @@ SKUAI_INLINE void skuai_pace_lap(struct skuai_pace *pace, struct skuai_loop *loo
     uint64_t now = skuai_ticks(&loop->sched->env), took = now - pace->since;
     pace->since = now;
     pace->took = took;
+    if (count > pace->chunk)
+        took /= count / pace->chunk;
+    pace->is_settled = took > goal / 2;
     /* Steps, not a quotient: a single odd measurement (the thread was interrupted, the task has slept) does little. */
     if (took <= goal / 64)
         pace->chunk *= pace->chunk < 4 ? 4 : pace->chunk < SIZE_MAX / 64 ? 16 : 1; /* the first index may be special */

@@ -46,12 +46,13 @@ bool skuai_loop_asks_stop(struct skuai_loop *loop)
     return true;
 }
 
-bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, size_t left)
+bool skuai_pace_is_worth(const struct skuai_pace *pace, const struct skuai_loop *loop, const skua_strand *strand,
+                         size_t left)
 {
     if (left < 2 || left / 2 < loop->min_chunk)
         return false;
     if (pace->count == 0)
-        return left < SKUAI_FEW;
+        return left < SKUAI_FEW || skuai_parallel_expects_long(strand);
     const uint64_t clock = SKUAI_TICKS_PER_US / SKUAI_CLOCK_PER_US;
     double took = pace->took > clock ? (double)(pace->took - clock) : 0;
     const uint64_t goal = (uint64_t)SKUAI_SPLIT_US * SKUAI_TICKS_PER_US;

@@ -10,7 +10,7 @@
  *
  * Shared data that is not atomic (handed over by an atomic next to it) is read and written through
  * SKUAI_READ and SKUAI_WRITE where a protocol's correctness depends on the hand-over: free in normal builds,
- * checked for races in model builds.
+ * checked for races in model builds. SKUAI_FRESH says that a structure is set anew, so that nobody else can know it.
  *
  * The order is always spelled at the call. What an order pairs with is said there too.
  */
@@ -18,6 +18,7 @@
 #define SKUAI_ATOMIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "skua/word.h"

@@ -100,6 +100,14 @@ SKUAI_DEFINE_ACCESS(ptr, void *)
 #define skuai_fence(order) skuai_model_fence(order, SKUAI_MODEL_HERE)
 #define skuai_pause() skuai_model_pause(SKUAI_MODEL_HERE)
 
+/* For model tests (model-defines: SKUAI_MODEL_FRESH=1) whose structures lie on stacks, where others have lain. */
+#if defined(SKUAI_MODEL_FRESH)
+void mc_alloc_at(const void *address, size_t size, const char *where);
+#define SKUAI_FRESH(lvalue) mc_alloc_at(&(lvalue), sizeof(lvalue), SKUAI_MODEL_HERE)
+#else
+#define SKUAI_FRESH(lvalue) ((void)0)
+#endif
+
 #define SKUAI_READ(lvalue) (*(__typeof__(&(lvalue)))skuai_model_read(&(lvalue), sizeof(lvalue), SKUAI_MODEL_HERE))
 #define SKUAI_WRITE(lvalue, value) \
     ((void)(*(__typeof__(&(lvalue)))skuai_model_write(&(lvalue), sizeof(lvalue), SKUAI_MODEL_HERE) = (value)))

@@ -62,6 +62,7 @@ SKUAI_INLINE void skuai_pause(void)
 #endif
 }
 
+#define SKUAI_FRESH(lvalue) ((void)0)
 #define SKUAI_READ(lvalue) (lvalue)
 #define SKUAI_WRITE(lvalue, value) ((void)((lvalue) = (value)))
 

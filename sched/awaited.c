@@ -38,24 +38,31 @@ static void visit_leaf(const struct visitor *visitor, skua_frame *leaf)
     }
 }
 
+skua_frame *skuai_task_root(skua_task *task)
+{
+    if (task->run == skuai_fiber_run)
+        return NULL;
+    return task->run == skuai_frame_run_large ? ((struct skuai_large_frame *)SKUAI_TASK_BODY(task))->root
+                                              : SKUAI_TASK_BODY(task);
+}
+
+uintptr_t skuai_task_awaits(skua_task *task)
+{
+    skua_frame *root = skuai_task_root(task);
+    return root != NULL ? (uintptr_t)root->parent | 1u : ((struct skuai_fiber *)SKUAI_TASK_BODY(task))->awaits;
+}
+
 void skuai_task_each_awaited(skua_task *task, void (*visit)(void *context, skua_op *op), void *context)
 {
     struct visitor visitor = { visit, context };
     /* Relaxed: no worker runs, and the caller has joined them. */
     if (skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_ENDED)
         return;
-    if (task->run == skuai_fiber_run) {
-        uintptr_t awaits = ((struct skuai_fiber *)SKUAI_TASK_BODY(task))->awaits;
-        if (awaits & 1u)
-            visit_leaf(&visitor, (skua_frame *)(awaits & ~(uintptr_t)1));
-        else if (awaits != 0)
-            visit(context, (skua_op *)awaits);
-    } else {
-        skua_frame *root = task->run == skuai_frame_run_large
-                               ? ((struct skuai_large_frame *)SKUAI_TASK_BODY(task))->root
-                               : SKUAI_TASK_BODY(task);
-        visit_leaf(&visitor, root->parent);
-    }
+    uintptr_t awaits = skuai_task_awaits(task);
+    if (awaits & 1u)
+        visit_leaf(&visitor, (skua_frame *)(awaits & ~(uintptr_t)1));
+    else if (awaits != 0)
+        visit(context, (skua_op *)awaits);
 }
 
 static void withdraw(void *context, skua_op *op)

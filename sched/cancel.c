@@ -8,8 +8,27 @@
 #include "sched/scheduler.h"
 #include "sched/combine.h"
 #include "sched/scope.h"
+#include "sched/sim.h"
 
 #include <errno.h>
+
+/* Relaxed: C's sender wakes us besides; W is the task's own. */
+static bool word_has(const skua_task *task, uint64_t bits)
+{
+    return (skuai_load_64(&task->word, SKUAI_RELAXED) & bits) != 0;
+}
+
+static bool task_is_cancelled(struct skuai_worker *worker)
+{
+    return word_has(worker->task, SKUAI_TASK_CANCEL);
+}
+
+/* A simulation that wants to know when a task asks, because it may cancel it just now. */
+static void tell_simulation(struct skuai_worker *worker)
+{
+    if (word_has(worker->task, SKUAI_TASK_WATCHED))
+        skuai_sim_asked(worker->sched->env.sim, worker->task);
+}
 
 static int answer(uint32_t say)
 {
@@ -19,6 +38,7 @@ static int answer(uint32_t say)
 /* Cold: only inside scopes and sets, or when cancelled. */
 static __attribute__((noinline)) int interruption_nested(struct skuai_worker *worker)
 {
+    tell_simulation(worker);
     uint32_t say = 0;
     for (const skua_child *child = worker->child; child != NULL; child = child->set->outer) {
         if (skuai_scopes_shield(child->scope, &say))
@@ -26,21 +46,23 @@ static __attribute__((noinline)) int interruption_nested(struct skuai_worker *wo
         if (child->flags & SKUAI_CHILD_CANCELED)
             return -ECANCELED;
     }
-    if (!skuai_scopes_shield(worker->task->scope, &say) &&
-        /* C's sender wakes us besides */
-        (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0)
+    if (!skuai_scopes_shield(worker->task->scope, &say) && task_is_cancelled(worker))
         return -ECANCELED;
     return answer(say);
 }
 
+static __attribute__((noinline, cold)) int interruption_marked(struct skuai_worker *worker)
+{
+    tell_simulation(worker);
+    return task_is_cancelled(worker) ? -ECANCELED : 0;
+}
+
 int skuai_interruption(struct skuai_worker *worker)
 {
-    if (SKUAI_LIKELY(worker->child == NULL && worker->task->scope == NULL))
-        /* as above */
-        return SKUAI_UNLIKELY((skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) != 0)
-                   ? -ECANCELED
-                   : 0;
-    return interruption_nested(worker);
+    if (SKUAI_LIKELY(skuai_is_undisturbed(worker)))
+        return 0;
+    return worker->child == NULL && worker->task->scope == NULL ? interruption_marked(worker)
+                                                                : interruption_nested(worker);
 }
 
 void skua_cancel(skua_task *task)

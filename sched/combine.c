@@ -181,6 +181,7 @@ static void poll_child(struct skuai_worker *worker, skua_set *set, skua_child *c
     worker->child = around;
     if (!(child->flags & SKUAI_CHILD_ENDING) || child->armed != 0) /* fired.c, C4 */
         return;
+    skuai_flow_ends(child);
     child->ended = true;
     child->task = NULL;
     set->left--;
@@ -250,6 +251,13 @@ enum skua_poll skuai_set_poll(skua_frame *frame)
     frame->result = set->outcome;
     frame->flags |= SKUAI_FRAME_ENDED;
     return SKUA_DONE;
+}
+
+const char *skuai_set_call(const skua_set *set)
+{
+    static const char *const calls[] = { [JOIN_ALL] = "skua_join_all", [RACE] = "skua_race", [ANY] = "skua_any",
+                                         [ALL_SETTLED] = "skua_all_settled" };
+    return calls[set->mode];
 }
 
 /* ---- the public calls ---------------------------------------------------------------------------------------- */

@@ -16,6 +16,9 @@ enum skuai_child_flag {
 /* What a set's frame is polled by: tells it from other frames. */
 enum skua_poll skuai_set_poll(skua_frame *frame);
 
+/* For reports: the call that made the set. */
+const char *skuai_set_call(const skua_set *set);
+
 /* fired.c. An op of the child has fired; any thread. */
 void skuai_child_fire(skua_child *child);
 /* Takes a task's list of fired children, oldest first, linked by `next`; its runner only. Each is then settled. */

@@ -28,7 +28,7 @@ enum skuai_point {
     SKUAI_POINT_STEAL,  /* before a look at a victim */
     SKUAI_POINT_WAKE,   /* before a task is notified */
     SKUAI_POINT_SETTLE, /* between entering the sleepers' set and the second look */
-    SKUAI_POINT_CLAIM,  /* before an op is completed */
+    SKUAI_POINT_CLAIM,  /* between an op's claim and its being done */
     SKUAI_POINT_SHARE,  /* at a fork or join that looks around */
     SKUAI_POINT_SPIN,   /* in a wait for another thread */
     SKUAI_POINT_CHUNK,  /* between two stretches of computing, of a parallel algorithm */
@@ -78,6 +78,7 @@ uint64_t skuai_sim_entropy(struct skuai_sim *sim);
 bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t deadline_ns);
 bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker);
 void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point);
+void skuai_sim_run_point(struct skuai_sim *sim, skua_word64 *task_word);
 int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker);
 void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread);
 
@@ -110,6 +111,13 @@ SKUAI_INLINE void skuai_env_point(struct skuai_env *env, enum skuai_point point)
 {
     if (SKUAI_UNLIKELY(env->sim != NULL))
         skuai_sim_point(env->sim, point);
+}
+
+/* SKUAI_POINT_RUN, of the task whose word this is. */
+SKUAI_INLINE void skuai_env_run_point(struct skuai_env *env, skua_word64 *task_word)
+{
+    if (SKUAI_UNLIKELY(env->sim != NULL))
+        skuai_sim_run_point(env->sim, task_word);
 }
 
 /* A turn of a spin loop. */

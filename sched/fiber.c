@@ -34,7 +34,9 @@ static void fiber_main(void *arg)
     skua_task *task = arg;
     skuai_worker_settle_post(skuai_worker_self());
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
-    task->result = fiber->fn(fiber->arg);
+    void *arg_of_fn = fiber->arg;
+    fiber->place = NULL;
+    task->result = fiber->fn(arg_of_fn);
 
     struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_UNLIKELY(worker == NULL))
@@ -147,7 +149,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
 {
     skua_task *next = skuai_worker_next_local(worker);
     if (next != NULL && next->run == skuai_fiber_run && prepare(worker, next)) {
-        skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+        skuai_env_run_point(&worker->sched->env, &next->word);
         skuai_count(&worker->counters.polls, 1);
         return take_in(worker, next);
     }

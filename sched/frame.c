@@ -55,13 +55,14 @@ static enum skua_poll refuse_stray_poll(void)
     return SKUA_PENDING;
 }
 
-enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+/* Out of line, so that what nearly always happens needs no registers saved. */
+static __attribute__((noinline)) enum skua_poll await_op_rarely(struct skuai_worker *worker, skua_frame *frame,
+                                                                skua_op *op)
 {
-    struct skuai_worker *worker = polling_worker();
-    if (SKUAI_UNLIKELY(worker == NULL))
+    if (worker == NULL)
         return refuse_stray_poll();
     if (skuai_op_is_done(op)) {
-        if (SKUAI_LIKELY(worker->budget > 0)) {
+        if (worker->budget > 0) { /* it has been done meanwhile */
             worker->budget--;
             return SKUA_DONE;
         }
@@ -82,6 +83,21 @@ enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
             return SKUA_DONE;
     }
     return wait_at(worker, frame);
+}
+
+enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+{
+    struct skuai_worker *worker = polling_worker();
+    if (SKUAI_UNLIKELY(worker == NULL))
+        return await_op_rarely(worker, frame, op);
+    enum skuai_op_state state = skuai_op_state(op);
+    if (state == SKUAI_OP_DONE && SKUAI_LIKELY(worker->budget > 0)) {
+        worker->budget--;
+        return SKUA_DONE;
+    }
+    if (state == SKUAI_OP_ARMED && SKUAI_LIKELY(skuai_is_undisturbed(worker)))
+        return wait_at(worker, frame);
+    return await_op_rarely(worker, frame, op);
 }
 
 /* A poll function that was written by hand knows nothing of leaves: it is one, to be polled at any wake. */

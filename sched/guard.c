@@ -28,6 +28,7 @@
 
 #include <stdio.h>
 
+#include "sched/deadlock.h"
 #include "sched/scheduler.h"
 
 enum {
@@ -139,6 +140,17 @@ static uint64_t give_back(struct skuai_scheduler *sched, uint64_t now)
     return guard->keeps ? guard->decay_ns : SKUA_NEVER;
 }
 
+/* True: it was woken. */
+static bool park(struct skuai_scheduler *sched, uint64_t until_ns, bool looks)
+{
+    struct skuai_rest rest;
+    bool is_endless = (looks || until_ns == SKUA_NEVER) && sched->env.sim == NULL;
+    skuai_rest_begin(&rest, SKUAI_REST_GUARD, is_endless);
+    bool token = skuai_env_park(&sched->env, &sched->guard.parker, until_ns);
+    skuai_rest_end(&rest, SKUAI_REST_GUARD, is_endless);
+    return token;
+}
+
 static void guard_main(void *arg)
 {
     struct skuai_scheduler *sched = arg;
@@ -150,6 +162,7 @@ static void guard_main(void *arg)
     if (sched->env.sim == NULL)
         skuai_context_init_thread(&guard->base);
     while (skuai_load_32(&sched->stage, SKUAI_RELAXED) != SKUAI_STAGE_STOP) { /* says no more than that */
+        bool looks = false; /* it sleeps only to look for a deadlock again */
         /* No model test needs the sequence: what it gives back concerns nobody. */
         uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
         /* No model test needs the step, sequence or check: how calm it is decides about processor time alone, which
@@ -159,11 +172,11 @@ static void guard_main(void *arg)
         if (calm >= CALM) {
             skuai_store_32(&guard->deep, 1, SKUAI_SEQ_CST); /* G1 */
             if (all_sleep(sched))
-                until = return_ns;
+                until = skuai_deadlock_look(sched, return_ns, &looks);
             interval = LOOK_MIN_NS;
         }
         /* No model test needs the check: likewise. */
-        if (skuai_env_park(&sched->env, &guard->parker, until)) {
+        if (park(sched, until, looks)) {
             guard->keeps = true; /* somebody works, or did already: that leaves something behind */
             calm = 0;
         }

@@ -15,6 +15,9 @@ struct skuai_guard_thread {
     /* the guard's own */
     uint64_t decay_ns;          /* when a period of unused memory ends (decay.h) */
     bool keeps;                 /* there may be some */
+    uint64_t looked_runs;       /* deadlock.c: what it looked at last, how long until it looks again, */
+    uint64_t look_again_ns;
+    uint64_t total_era;         /* and the era in which all threads were at rest; 0: they were not */
     bool saw_injected;          /* at the last look the injection queue was not empty */
     struct skuai_poll_batch polled;
     struct skuai_thread thread;

@@ -85,6 +85,8 @@ static void start_join(struct skuai_worker *worker, skua_op *op, bool may_wait)
 
 static const struct skuai_op_kind join_kind = { .name = "skua_join", .start = start_join, .withdraw = withdraw_join };
 
+skua_task *skuai_join_target(const skua_op *op) { return op->kind == &join_kind ? op->owner : NULL; }
+
 skua_op *skua_join_prepare(skua_join_op *op, skua_task *task)
 {
     op->value = 0;

@@ -64,9 +64,9 @@ SKUAI_INLINE void skuai_lock_release(struct skuai_lock *lock)
     skuai_store_32(&lock->word, 0, SKUAI_RELEASE); /* pairs with the acquire of the next holder's exchange */
 }
 
-/* Comes back when whoever held the lock at the call has left it, usually at once. For a fast path that has read, without
- * the lock, what a holder wrote, and that means the structure may go: the holder's last access is the release. Acquire:
- * pairs with it. */
+/* Comes back when whoever held the lock at the call has left it, usually at once. For a fast path that has read,
+ * without the lock, what a holder wrote, and that means the structure may go: the holder's last access is the release.
+ * Acquire: pairs with it. */
 SKUAI_INLINE void skuai_lock_pass(struct skuai_lock *lock)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(&lock->word, SKUAI_ACQUIRE) != 0)) {

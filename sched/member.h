@@ -3,9 +3,9 @@
  * A member's record lies in its slot, behind its body, so a member costs no allocation and the header grows by nothing:
  * nobody else joins a member, so the header's `joiner` points to the record, and M in the task's word says so.
  *
- *   M1 admit   between the task's making and its queueing the owner links the record, under the owner's lock, or refuses
+ *   M1 admit   after the task is made and before it is queued the owner links the record, under its lock, or refuses
  *   M2 end     when the task has ended, but before its slot is freed, the owner is told, on the worker that ran it; it
- *              unlinks the record under its lock. So a task that is found linked, under the lock, has a slot that stays.
+ *              unlinks the record under its lock. So a task that is found linked, under the lock, keeps its slot.
  *              An owner that keeps ended tasks has the handle (H in the word), and releases it to free the slot
  *   M3 abandon a runtime that stops with the member left over tells the owner with an error instead of M2. Then nobody
  *              runs the task any more

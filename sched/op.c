@@ -35,7 +35,7 @@ static enum skuai_claim claim_two_selects(skua_op *first, skua_op *second)
     struct skuai_select *a = first->select, *b = second->select;
     if (a == b)
         return SKUAI_CLAIM_LOST_SECOND;
-    bool in_order = a->number != b->number ? a->number < b->number : a < b;
+    bool in_order = skuai_op_is_before(first, second);
     skua_op *low_op = in_order ? first : second, *high_op = in_order ? second : first;
     struct skuai_select *low = low_op->select, *high = high_op->select;
 
@@ -79,9 +79,38 @@ enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second)
     return SKUAI_CLAIM_WON;
 }
 
+skua_op *skuai_op_claim_all(skua_op *first)
+{
+    const void *last = NULL;
+    skua_op *lost = first;
+    for (; lost != NULL; lost = SKUAI_READ(lost->next)) {
+        struct skuai_select *select = lost->select;
+        if (select == NULL)
+            continue;
+        if (select == last || !select_take(select, SKUAI_SELECT_TENTATIVE))
+            break;
+        last = select;
+    }
+    for (skua_op *op = first; op != lost; op = SKUAI_READ(op->next)) {
+        struct skuai_select *select = op->select;
+        /* Release, both: as in claim_two_selects(); no model test needs the release: as there. */
+        if (select != NULL)
+            skuai_store_32(&select->decided, lost == NULL ? arm_value(op) : SKUAI_SELECT_OPEN, SKUAI_RELEASE);
+        if (lost == NULL)
+            skuai_store_32(&op->state, SKUAI_OP_CLAIMED, SKUAI_RELAXED); /* as in skuai_op_claim */
+    }
+    return lost;
+}
+
 static void tell(skua_op *op, enum skuai_op_state state)
 {
     uintptr_t sink = SKUAI_READ(op->sink);
+    struct skuai_worker *here = skuai_sink_here(sink);
+    if (SKUAI_LIKELY(here != NULL)) {
+        skuai_store_32(&op->state, state, SKUAI_RELEASE); /* as below */
+        skuai_sink_fire_here(here, sink);
+        return;
+    }
     void *held = skuai_sink_hold(sink);
     /* Release: pairs with the owner's acquire in skuai_op_state(); without it the owner reads a stale result. From
      * here the op may be gone. */

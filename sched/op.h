@@ -15,8 +15,8 @@
  *                the sink's copy, which touches type-stable memory only
  *   O5 withdraw  the owner, under the same lock, unlinks the op if it still is linked: then nobody else knows of it.
  *                If it is not, it has been claimed: the owner goes on waiting, for DONE, as if it had not cancelled.
- *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink, stores
- *                AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
+ *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink,
+ *                stores AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
  *                has promised with it is the primitive's affair, and an owner who withdraws gives it back.
  *
  * A primitive without a lock (a task's end) has its own proof of exclusion and uses LOST for the one case that the
@@ -56,6 +56,12 @@ struct skuai_op_kind {
     /* What it gives keeps others waiting (a lock), so the owner is not made to yield when it has just got it: if its
      * budget is spent it yields before, and starts the op after that (AGAIN). */
     bool holds;
+    /* Of an op that a timer ends: told when one has claimed it, before it is finished, outside of all locks. Or
+     * NULL. */
+    void (*expired)(skua_op *op);
+    /* Of one whose due_ns may become earlier while a plain thread waits: a word in the op that changes then. Or
+     * NULL. */
+    skua_word32 *(*moved)(skua_op *op);
 };
 
 SKUAI_INLINE const struct skuai_op_kind *skuai_op_kind_of(const skua_op *op) { return op->kind; }
@@ -83,6 +89,7 @@ enum skuai_claim { SKUAI_CLAIM_WON, SKUAI_CLAIM_LOST_FIRST, SKUAI_CLAIM_LOST_SEC
 /* Sets all of an op that is to be started, alone or (its `select` and `arm` set afterwards) as an arm. */
 SKUAI_INLINE skua_op *skuai_op_prepare(skua_op *op, const struct skuai_op_kind *kind, void *owner)
 {
+    SKUAI_FRESH(*op);
     op->result = 0;
     op->arm = 0;
     op->sink = 0;
@@ -108,6 +115,20 @@ bool skuai_op_claim(skua_op *op);
 /* O2 for two ops that complete each other (a sender and a receiver that both wait in selects): both or neither.
  * LOST_FIRST / LOST_SECOND tell whose select was decided already. Two arms of one select never match: LOST_SECOND. */
 enum skuai_claim skuai_op_claim_pair(skua_op *first, skua_op *second);
+
+/* The order in which the words of several selects are taken: lone ops first. */
+SKUAI_INLINE bool skuai_op_is_before(const skua_op *op, const skua_op *other)
+{
+    const struct skuai_select *a = op->select, *b = other->select;
+    if (a == NULL || b == NULL)
+        return b != NULL;
+    return a->number != b->number ? a->number < b->number : a < b;
+}
+
+/* O2 for any number of ops that complete each other, all or none: a list by `next`, in the order of
+ * skuai_op_is_before(). NULL: all are claimed. Otherwise one whose select was decided already, or of which another arm
+ * is in the list. */
+skua_op *skuai_op_claim_all(skua_op *first);
 
 /* O4. `result` is written here. */
 void skuai_op_finish(skua_op *op, int64_t result);
@@ -156,5 +177,14 @@ void skuai_sink_fire(uintptr_t sink);
  * sink's runtime: holds the runtime's memory until the fire is over (sched/DESIGN.md, "Late fires"). */
 void *skuai_sink_hold(uintptr_t sink);
 void skuai_sink_unhold(void *held);
+#if defined(SKUAI_MODEL)
+SKUAI_INLINE struct skuai_worker *skuai_sink_here(uintptr_t sink) { (void)sink; return NULL; }
+SKUAI_INLINE void skuai_sink_fire_here(struct skuai_worker *worker, uintptr_t sink) { (void)worker; (void)sink; }
+#else
+/* The usual case, in which nothing is to be held: the sink is a task, and the calling thread a worker of its runtime's,
+ * which is returned; else NULL. To ask once who is calling, and not three times, is a tenth of a wait and its wake. */
+struct skuai_worker *skuai_sink_here(uintptr_t sink);
+void skuai_sink_fire_here(struct skuai_worker *worker, uintptr_t sink);
+#endif
 
 #endif

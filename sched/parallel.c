@@ -19,11 +19,13 @@
 #include "sched/scope.h"
 #include "sched/spawn.h"
 #include "sched/strand.h"
+#include "sched/ticks.h"
 
 enum {
     LOOK_NS = 4000,       /* what a look has to be paid with: it costs 50 ns, so these are one in a hundred */
     LOOK_LATE_NS = 16000, /* too long without one */
     LOOK_CREDIT_NS = 64000,
+    LOOK_LOOP_US = 16,    /* a loop, which could look at each chunk, looks so often if nobody is hungry */
     /* What lasted so long likely lasts longer. Untuned: some times what it costs to have a job done elsewhere, by a
      * worker that searches, 2 µs; and by one that sleeps, 11 µs for who wakes it. */
     SHARE_NS = 8000,
@@ -31,6 +33,8 @@ enum {
     GAP_MAX_NS = 1 << 20,
     SMALL_NS = 4000,      /* what took less was not worth it */
     FIRST_WATCH = 16,
+    LONG_NS = 2 * SHARE_NS, /* after LONG_RUNS that took so long the next is expected to, and shares at once */
+    LONG_RUNS = 2,
     SHORT_NS = 200000,    /* a run that will be like the next one, if that uses the strand: it keeps the watch */
     SLICE_NS = 100000,    /* of what a strand computes while tasks wait */
     MAPPING_BYTES = 1 << 20, /* of address space; what is never forked takes no memory */
@@ -59,6 +63,9 @@ struct mapped_strand {
     /* the owner's */
     uint32_t depth;                    /* SKUA_RUNs in one another */
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
+    skua_task *forker;                 /* then: whose; constant meanwhile, and read by jobs that it has forked */
+    uint32_t long_runs;                /* in a row, up to LONG_RUNS; jobs that were taken do not count */
+    uint64_t wanted_ticks;             /* the last look of a loop */
     bool owes;                         /* it was to share and had nothing: what it forks next is shared */
     uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
     int64_t credit_ns;                 /* of time since looks that has not been paid for looks */
@@ -151,10 +158,13 @@ static struct mapped_strand *acquire(struct skuai_worker *worker)
 static void release(struct skuai_worker *worker, struct mapped_strand *strand)
 {
     struct skuai_strand_pool *pool = &worker->sched->strands;
-    if (SKUAI_LIKELY(worker->spare_strand == NULL)) {
+    struct mapped_strand *other = mapped(worker->spare_strand);
+    if (SKUAI_LIKELY(other == NULL || !strand->is_taken)) { /* what is known of this one's runs will be of use */
         worker->spare_strand = &strand->strand;
-        return;
+        strand = other;
     }
+    if (strand == NULL)
+        return;
     skuai_lock_acquire(&pool->lock);
     push(&pool->warm, strand);
     skuai_kept_add(&pool->warm_kept);
@@ -237,7 +247,7 @@ static struct mapped_strand *begin(bool is_taken)
     if (fiber->strand == NULL) {
         struct mapped_strand *strand = acquire_somehow(&worker);
         strand->strand.waiter = worker->task;
-        strand->first_ns = strand->looked_ns = 0;
+        strand->first_ns = strand->looked_ns = strand->wanted_ticks = 0;
         strand->is_taken = is_taken;
         strand->owes = false;
         strand->canceled = false;
@@ -263,12 +273,23 @@ static void leave_watch(struct mapped_strand *strand)
         set_watch(strand, strand->strand.watch + 1);
 }
 
+static void leave_length(struct skuai_worker *worker, struct mapped_strand *strand)
+{
+    if (strand->is_taken)
+        return;
+    if (strand->looked_ns == 0 || skuai_env_now(&worker->sched->env) - strand->first_ns < LONG_NS)
+        strand->long_runs = 0;
+    else if (strand->long_runs < LONG_RUNS)
+        strand->long_runs++;
+}
+
 static void end(struct mapped_strand *strand)
 {
     if (--strand->depth != 0)
         return;
-    leave_watch(strand);
     struct skuai_worker *worker = skuai_worker_self();
+    leave_watch(strand);
+    leave_length(worker, strand);
     fiber_of(worker)->strand = NULL;
     skuai_store_ptr(&worker->strand, NULL, SKUAI_RELAXED);
     release(worker, strand);
@@ -403,11 +424,21 @@ static void feed(struct skuai_worker *worker, struct mapped_strand *strand)
 static bool others_wait(struct skuai_worker *worker, const struct skuai_strand *strand, uint64_t now)
 {
     struct skuai_scheduler *sched = worker->sched;
-    /* All of these are hints: whoever takes a task decides. The strand's own token is no other's task. */
+    /* All of these are hints: whoever takes a task decides. Tokens are no tasks. */
     int64_t tokens = skuai_load_32(&strand->offered, SKUAI_RELAXED) != 0;
+    bool only_tokens = worker->tokens_only == skuai_load_64(&worker->deque.bottom, SKUAI_RELAXED);
     return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL ||
-           (int64_t)skuai_deque_count(&worker->deque) > tokens || skuai_deque_count(&worker->inbox) != 0 ||
+           (!only_tokens && (int64_t)skuai_deque_count(&worker->deque) > tokens) ||
+           skuai_deque_count(&worker->inbox) != 0 ||
            !skuai_inject_is_empty(&sched->inject) || now >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED);
+}
+
+/* After stepping aside: if only tokens were met, that is all there is in the deque, until something is pushed. */
+static void note_tokens(struct skuai_worker *worker)
+{
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* the worker's own; with this run */
+    if (polls == worker->token_polls + 1 && skuai_deque_count(&worker->deque) <= worker->tokens_in_a_row)
+        worker->tokens_only = skuai_load_64(&worker->deque.bottom, SKUAI_RELAXED); /* likewise */
 }
 
 /* Lets the tasks run that wait, once the fiber has had its slice. Its jobs stay private: it is ready itself. */
@@ -421,6 +452,7 @@ static void step_aside(struct skuai_worker *worker, struct mapped_strand *strand
     } else if (now - strand->slice_ns >= SLICE_NS && others_wait(worker, &strand->strand, now)) {
         worker->until_check = 1; /* timers and what was injected, too */
         skuai_fiber_suspend(worker, SKUAI_POST_ASIDE);
+        note_tokens(skuai_worker_self());
     }
 }
 
@@ -451,9 +483,11 @@ static void move_watch(struct mapped_strand *more, skua_job *job, uint64_t since
     }
 }
 
-/* Y10, at the join of `job`, or at a fork (NULL). What the owner does now and then: it passes its cancellation on,
- * feeds workers that have no work, and steps aside for other tasks. */
-static void look(struct skuai_strand *strand, skua_job *job)
+/* Y10. What the owner does now and then, at the join of `job`, a fork, or between two chunks of a loop: it passes its
+ * cancellation on, feeds workers that have no work, and steps aside for other tasks. */
+enum where { AT_FORK, AT_JOIN, IN_LOOP };
+
+static void look(struct skuai_strand *strand, enum where where, skua_job *job)
 {
     struct skuai_worker *worker = skuai_worker_self();
     struct skuai_scheduler *sched = worker->sched;
@@ -465,15 +499,16 @@ static void look(struct skuai_strand *strand, skua_job *job)
         look_seeded(worker, more);
         return;
     }
-    if (!hungry && job == NULL)
+    if (!hungry && where == AT_FORK)
         return; /* forks come in a row, on the way down */
     uint64_t now = skuai_env_now(&sched->env);
     if (more->looked_ns != 0) {
-        move_watch(more, job, now - more->looked_ns);
+        if (where != IN_LOOP)
+            move_watch(more, job, now - more->looked_ns);
     } else {
         more->credit_ns = 0;
         more->first_ns = more->fed_ns = now;
-        more->share_gap_ns = more->is_taken ? 0 : SHARE_NS;
+        more->share_gap_ns = more->is_taken || more->long_runs == LONG_RUNS ? 0 : SHARE_NS;
         more->wake_gap_ns = WAKE_NS;
     }
     more->looked_ns = now;
@@ -484,12 +519,22 @@ static void look(struct skuai_strand *strand, skua_job *job)
     step_aside(worker, more, now);
 }
 
-void skuai_parallel_forked(skua_strand *head) { look((struct skuai_strand *)(void *)head, NULL); }
+void skuai_parallel_forked(skua_strand *head) { look((struct skuai_strand *)(void *)head, AT_FORK, NULL); }
 
-bool skuai_parallel_wants(skua_strand *head)
+bool skuai_parallel_expects_long(const skua_strand *head)
+{
+    return ((const struct mapped_strand *)(const void *)head)->long_runs == LONG_RUNS;
+}
+
+bool skuai_parallel_wants(skua_strand *head, uint64_t ticks)
 {
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
-    look(strand, skuai_strand_top(strand));
+    struct mapped_strand *more = mapped(strand);
+    const uint64_t often = (uint64_t)LOOK_LOOP_US * SKUAI_TICKS_PER_US;
+    if (SKUAI_LIKELY(!skuai_strand_is_hungry(strand) && ticks - more->wanted_ticks < often))
+        return false;
+    more->wanted_ticks = ticks;
+    look(strand, IN_LOOP, NULL);
     return skuai_strand_is_hungry(strand);
 }
 
@@ -505,13 +550,14 @@ bool skuai_parallel_join(skua_strand *head, skua_job *job)
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
     switch (skuai_strand_join(strand, job)) {
     case SKUAI_STRAND_PRIVATE:
-        look(strand, job);
+        look(strand, AT_JOIN, job);
         return true;
     case SKUAI_STRAND_BACK:
         return true;
     case SKUAI_STRAND_AWAY:
         break;
     }
+    skuai_worker_self()->had_jobs = true;
     if (skuai_job_wait(job))
         while (!skuai_job_is_done(job)) /* whatever else wakes the fiber: its cancellation is passed on */
             skuai_fiber_suspend(skuai_worker_self(), SKUAI_POST_PAUSE);
@@ -531,6 +577,7 @@ static int run_taken(void *arg)
     if (!shielded)
         enter(from, &taken);
     struct mapped_strand *strand = begin(true);
+    strand->forker = waiter;
     uint64_t begun_ns = skuai_env_now(&skuai_worker_self()->sched->env);
     run_checked(&strand->strand, job->run, job->room);
     end(strand);
@@ -548,18 +595,36 @@ skua_task *skuai_parallel_forker(const skua_task *task)
     if (task->run != skuai_fiber_run)
         return NULL;
     const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
-    return fiber->fn == run_taken ? strand_of_job(fiber->arg)->waiter : NULL;
+    return fiber->fn == run_taken && fiber->strand != NULL ? mapped(fiber->strand)->forker : NULL;
+}
+
+/* Jobs are for who has nothing else to do: what lies behind a token goes first. Else a strand that steps aside for the
+ * token of another, which lies in its worker's deque because there is more to take, would begin a job of it each time,
+ * and at last have all of them begun. Tokens that follow one another give way once around. */
+static bool gives_way(struct skuai_worker *worker)
+{
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* the worker's own; with this run */
+    if (polls != worker->token_polls + 1)
+        worker->tokens_in_a_row = 0;
+    worker->token_polls = polls;
+    return worker->tokens_in_a_row++ < skuai_deque_count(&worker->deque);
 }
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
 {
     struct skuai_strand *strand = &mapped_of_token(token)->strand;
+    if (gives_way(worker)) {
+        skuai_schedule_last(worker, token);
+        return SKUAI_RUN_SETTLED;
+    }
     skua_task *task = skuai_spawn_begin(worker, run_taken);
     if (SKUAI_UNLIKELY(task == NULL)) {
         skuai_schedule_last(worker, token); /* its owner may take the jobs back meanwhile */
         return SKUAI_RUN_SETTLED;
     }
     skua_job *job = skuai_strand_take(strand);
+    if (job != NULL)
+        worker->had_jobs = true;
     if (skuai_strand_offer_again(strand))
         skuai_schedule_offered(worker->sched, worker, token);
     skuai_spawn_end(worker, task, job);

@@ -25,9 +25,11 @@ void skuai_strand_pool_fini(struct skuai_strand_pool *pool);
 /* Ends a period (decay.h): gives back of up to `max` strands. */
 enum skuai_decay skuai_strand_pool_decay(struct skuai_strand_pool *pool, uint32_t max);
 
-/* For a job that can split what is left of it, asked every few microseconds: looks around as a join does. True: a fork
- * now would be shared at once. */
-bool skuai_parallel_wants(skua_strand *strand);
+/* For a job that can split what is left of it, asked every few microseconds, at `ticks` (ticks.h): looks around as a
+ * join does, but not each time. True: a fork now would be shared at once. */
+bool skuai_parallel_wants(skua_strand *strand, uint64_t ticks);
+/* The runs before were long enough to share, so that this one likely is. */
+bool skuai_parallel_expects_long(const skua_strand *strand);
 
 /* The task that has forked what `task`, the calling one or a forker of it, runs; NULL: it is no job. */
 skua_task *skuai_parallel_forker(const skua_task *task);

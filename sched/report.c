@@ -44,6 +44,17 @@ int skuai_misuse(const char *call, const char *what, const char *instead)
     abort();
 }
 
+#if defined(SKUAI_DEBUG)
+skua_wordptr skuai_flow_ends_hook;
+void skuai_flow_ends(const void *flow)
+{
+    void *loaded = skuai_load_ptr(&skuai_flow_ends_hook, SKUAI_RELAXED);
+    void (*hook)(const void *) = (void (*)(const void *))(uintptr_t)loaded;
+    if (hook != NULL) /* a function of this library, if any */
+        hook(flow);
+}
+#endif
+
 _Noreturn void skuai_die_forked(void)
 {
     skuai_log(NULL, SKUA_LOG_ERROR, "a task has forked, and the child has come to the end of it or awaits something: "

@@ -86,10 +86,15 @@ void skuai_schedule_woken(skua_task *task)
 {
     struct skuai_worker *worker = skuai_worker_self();
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
-    if (worker == NULL || worker->sched != sched) {
+    if (worker == NULL || worker->sched != sched)
         inject(sched, task);
-        return;
-    }
+    else
+        skuai_schedule_woken_here(worker, task);
+}
+
+void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task)
+{
+    struct skuai_scheduler *sched = worker->sched;
     if (skuai_worker_hand_over(worker, task))
         return;
     /* Only this worker fills the slot, so an empty one stays empty. Release: hands the task to whoever takes it. */

@@ -46,6 +46,7 @@ struct skuai_worker {
     skua_task *task;             /* the one that runs, or NULL */
     skua_child *child;           /* the set child being polled, or NULL */
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
+    uint8_t short_calls;         /* how many calls have taken a part of a unit of budget only; wraps around */
     bool yielding;               /* the future being polled asked to run again behind the others */
     uint32_t polling;            /* > 0: inside a future's poll function, where waiting calls are misuse */
     uint32_t next_streak;        /* tasks run from the next-slot in a row */
@@ -54,6 +55,10 @@ struct skuai_worker {
     uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
     uint32_t check_interval;
     uint64_t checked_ns;
+    uint64_t token_polls;        /* which run was the last of a token (parallel.c) */
+    uint64_t tokens_in_a_row;
+    uint64_t tokens_only;        /* the deque's bottom when there was nothing else in it */
+    bool had_jobs;               /* since it last slept it has taken a job, or somebody has taken one from it */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     uint64_t random;
@@ -137,6 +142,7 @@ struct skuai_scheduler {
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */
     struct skuai_rundown spawning;        /* spawns from outside: between the look at stage and the end of the push */
+    uint64_t reported_state;              /* deadlock.c: whoever reports, when nothing runs; 0: none was */
     skua_word32 said_starved;             /* that a fiber waits for memory has been logged */
     struct skuai_rundown name_readers;    /* who reads names of tasks that may end meanwhile (task_more.c) */
     struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
@@ -157,6 +163,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task); /* fa
 
 /* schedule.c: putting tasks into queues */
 void skuai_schedule_woken(skua_task *task);                              /* any thread; ENQUEUE is the caller's */
+void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task); /* on a worker of the task's runtime */
 /* Likewise; `worker` is the calling thread's if it is one of the scheduler's, else NULL. */
 void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *task);
 void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behind all that is ready here */
@@ -185,6 +192,22 @@ void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task);
 
 /* cancel.c: 0, or what an await of the task that runs on the worker returns at once: -ECANCELED or -ETIMEDOUT. */
 int skuai_interruption(struct skuai_worker *worker);
+/* That this is 0, and that nobody wants to know when it was asked: what it finds nearly always, for fast paths. */
+SKUAI_INLINE bool skuai_is_undisturbed(const struct skuai_worker *worker)
+{
+    return worker->child == NULL && worker->task->scope == NULL &&
+           /* C's sender wakes the task besides */
+           (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & (SKUAI_TASK_CANCEL | SKUAI_TASK_WATCHED)) == 0;
+}
+
+/* Debug builds: told of the end of each task and set child, by address; set by sync/lock_debug.c. */
+#if defined(SKUAI_DEBUG) && !defined(SKUAI_MODEL)
+extern skua_wordptr skuai_flow_ends_hook; /* void (*)(const void *flow), or NULL */
+const char **skuai_thread_place(void);    /* tls.c: for skuai_lock_place() */
+void skuai_flow_ends(const void *flow);   /* report.c */
+#else
+SKUAI_INLINE void skuai_flow_ends(const void *flow) { (void)flow; }
+#endif
 
 /* scope.c: what ends came inside scopes of its own. */
 void skuai_scope_misuse(void);

@@ -11,7 +11,7 @@
 enum scope_kind { SHIELD, DEADLINE, CANCEL };
 enum scope_flag {
     EXPIRED = 1, /* it had passed, or was cancelled, when it was entered */
-    TIMED = 2    /* it has an op under way: a timer, being the earliest of those that are not masked; or what cancels it */
+    TIMED = 2    /* it has an op under way: what cancels it, or a timer, being the earliest of those not masked */
 };
 
 _Static_assert(sizeof(struct skuai_sleep_op) <= sizeof((skua_scope){ .outer = NULL }.timer),

@@ -33,4 +33,12 @@ uint64_t skuai_thread_deadline_ns(void);
 /* tls.c: where a plain thread's innermost scope is kept. Such a thread does not change under its caller. */
 skua_scope **skuai_thread_scopes(void);
 
+/* tls.c: likewise, for reports (deadlock.h): what it waits for and where. */
+struct skuai_thread_notes {
+    const char *place;   /* as of skua/place.h */
+    const skua_op *op;   /* or NULL */
+    const void *select;  /* a skua_selection, or NULL */
+};
+struct skuai_thread_notes *skuai_thread_notes(void);
+
 #endif

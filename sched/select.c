@@ -12,11 +12,12 @@
 
 #include <errno.h>
 
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 #include "sched/wait.h"
 
-enum { START, WAIT };
+enum { START, TRIED, WAIT };
 
 static struct skuai_select *select_word(skua_selection *selection)
 {
@@ -48,6 +49,12 @@ static int64_t try_arms(struct skuai_worker *worker, const skua_selection *selec
             return arm;
     }
     return -EAGAIN;
+}
+
+static int64_t first_try(struct skuai_worker *worker, skua_selection *selection)
+{
+    selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
+    return try_arms(worker, selection);
 }
 
 /* 2. */
@@ -123,14 +130,13 @@ enum skua_poll skuai_select_poll(skua_frame *frame)
     skua_selection *selection = (skua_selection *)(void *)frame;
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_interruption(worker);
-    if (frame->resume == START) {
+    if (frame->resume != WAIT) {
+        if (!skuai_frame_may_go_on(frame)) /* also if it ends at once: a loop of these must let others run */
+            return SKUA_PENDING;
         if (SKUAI_UNLIKELY(rc < 0))
             return select_end(frame, rc);
-        if (!skuai_frame_may_go_on(frame))
-            return SKUA_PENDING;
+        int64_t arm = frame->resume == START ? first_try(worker, selection) : -EAGAIN;
         frame->resume = WAIT;
-        selection->first = selection->biased ? 0 : skuai_random_below(&worker->random, selection->count);
-        int64_t arm = try_arms(worker, selection);
         if (arm >= 0)
             return select_end(frame, arm);
         start_arms(worker, selection);
@@ -206,21 +212,30 @@ static uint64_t earliest_due(const skua_selection *selection, uint32_t *arm)
 /* Somebody is between taking the word and DONE: a few instructions, unless it has lost its processor. */
 static void wait_a_moment(void) { skuai_lock_wait_hint(); }
 
+/* Its time has come, and it is claimed. */
+static void end_arm(skua_op *op)
+{
+    if (skuai_op_kind_of(op)->expired != NULL)
+        skuai_op_kind_of(op)->expired(op);
+    skuai_op_set_done(op, 0);
+}
+
 /* 3. The winner, or -ETIMEDOUT. */
 static int64_t select_wait_as_thread(skua_selection *selection)
 {
     struct skuai_select *word = select_word(selection);
     uint32_t timer = 0;
-    uint64_t due = earliest_due(selection, &timer), deadline = skuai_thread_deadline_ns();
-    uint64_t until = due < deadline ? due : deadline;
+    uint64_t deadline = skuai_thread_deadline_ns();
     int64_t winner;
     while ((winner = skuai_select_decided(word)) < 0) {
+        uint64_t due = earliest_due(selection, &timer); /* it may have become earlier */
+        uint64_t until = due < deadline ? due : deadline;
         if (until == SKUA_NEVER || skuai_clock_now() < until)
             skuai_thread_wait(&word->decided, SKUAI_SELECT_OPEN, until); /* or it is tentative, for a moment */
         else if (due > deadline && skuai_select_close(word))
             return -ETIMEDOUT;
         else if (due <= deadline && skuai_op_claim(selection->arms[timer]))
-            skuai_op_set_done(selection->arms[timer], 0);
+            end_arm(selection->arms[timer]);
         else
             wait_a_moment();
     }
@@ -237,7 +252,9 @@ static int64_t select_as_thread(skua_selection *selection)
     if (winner != -EAGAIN)
         return winner;
     start_arms(NULL, selection);
+    skuai_rest_note(NULL, selection);
     winner = select_wait_as_thread(selection);
+    skuai_rest_note(NULL, NULL);
     withdraw_arms(NULL, selection, winner);
     while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))
         wait_a_moment();
@@ -258,6 +275,14 @@ static int64_t select_here(skua_op *const *arms, size_t count, bool biased)
     rc = skuai_call_begin(worker, "skua_select");
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
+    if (SKUAI_LIKELY(worker->budget > 0)) { /* 1, which most selects end with: without running the frame */
+        int64_t arm = first_try(worker, &selection);
+        if (arm >= 0) {
+            worker->budget--;
+            return arm;
+        }
+        selection.frame.resume = TRIED;
+    }
     return skua_await_frame(&selection.frame);
 }
 

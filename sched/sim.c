@@ -41,6 +41,7 @@ static const uint32_t point_ns[SKUAI_POINTS] = {
     [SKUAI_POINT_WAKE] = 20,    [SKUAI_POINT_CLAIM] = 20, [SKUAI_POINT_SHARE] = 50, [SKUAI_POINT_SPIN] = 40,
     [SKUAI_POINT_SETTLE] = 200, [SKUAI_POINT_CHUNK] = 20,
 };
+enum { LATE_STEPS = 60 }; /* a cancellation that is late: by less than this */
 enum { WAKER_NS = 5000, WAKE_NS = 20000, JITTER_OF_256 = 64 };
 
 /* What lies so far ahead never comes: the time does not wrap. */
@@ -63,6 +64,15 @@ struct machine {
     uint64_t next_ns; /* at least: when another than the running one goes on */
 };
 
+/* Cancel everywhere (sim.h). */
+struct cancelling {
+    uint64_t number; /* of the question; 0: off */
+    bool late;
+    uint64_t asked;
+    skua_waker victim; /* who is to be cancelled late, or none */
+    uint64_t due_step;
+};
+
 struct skuai_sim {
     uint64_t random;
     uint64_t now_ns; /* the running thread's */
@@ -74,6 +84,7 @@ struct skuai_sim {
     struct skuai_context driver;
     struct skuai_sim_config config;
     struct machine machine;
+    struct cancelling cancelling;
     struct vthread threads[];
 };
 
@@ -268,6 +279,13 @@ void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
     to_driver(sim);
 }
 
+void skuai_sim_run_point(struct skuai_sim *sim, skua_word64 *task_word)
+{
+    if (SKUAI_UNLIKELY(sim->cancelling.number != 0))
+        skuai_or_64(task_word, SKUAI_TASK_WATCHED, SKUAI_RELAXED); /* all is one thread's */
+    skuai_sim_point(sim, SKUAI_POINT_RUN);
+}
+
 bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t deadline_ns)
 {
     struct vthread *self = running(sim);
@@ -292,6 +310,41 @@ bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
         if (sim->config.is_machine && sim->inside)
             pass(sim, jitter(sim, WAKER_NS), "unpark");
     }
+    return true;
+}
+
+/* ---- cancel everywhere --------------------------------------------------------------------------------------- */
+
+void skuai_sim_cancel_at(struct skuai_sim *sim, uint64_t number, bool late)
+{
+    sim->cancelling = (struct cancelling){ .number = number, .late = late };
+}
+
+uint64_t skuai_sim_questions(const struct skuai_sim *sim) { return sim->cancelling.asked; }
+
+void skuai_sim_asked(struct skuai_sim *sim, skua_task *task)
+{
+    struct cancelling *cancelling = &sim->cancelling;
+    if (++cancelling->asked != cancelling->number)
+        return;
+    trace(sim, "cancel", skuai_task_id(task));
+    if (cancelling->late) {
+        cancelling->victim = skua_task_waker(task);
+        cancelling->due_step = sim->steps + 1 + skuai_random_below(&sim->random, LATE_STEPS);
+    } else {
+        (void)skuai_task_word_cancel(&task->word); /* it runs, so nobody has to queue it */
+    }
+}
+
+/* True: somebody has been cancelled. */
+static bool cancel_late(struct skuai_sim *sim, bool nobody_is_ready)
+{
+    struct cancelling *cancelling = &sim->cancelling;
+    skua_waker victim = cancelling->victim;
+    if (victim.task == NULL || (!nobody_is_ready && sim->steps < cancelling->due_step))
+        return false;
+    cancelling->victim.task = NULL;
+    skua_waker_cancel(victim);
     return true;
 }
 
@@ -361,10 +414,13 @@ int skuai_sim_run_until(struct skuai_sim *sim, const skua_word32 *word, uint32_t
     (void)no_signal_stack; /* as for a worker: without one an overflow ends in a bare fault */
     skuai_context_init_thread(&sim->driver);
     while (skuai_load_32(word, SKUAI_RELAXED) != value) { /* all that sets it is this thread */
+        cancel_late(sim, false);
         if (choose(sim, until_ns)) {
             step(sim);
             continue;
         }
+        if (cancel_late(sim, true))
+            continue;
         uint64_t next = earliest_deadline(sim);
         if (next == SKUA_NEVER || next > until_ns) {
             rc = next == SKUA_NEVER && until_ns == SKUA_NEVER ? -EDEADLK : -ETIMEDOUT;

@@ -36,4 +36,14 @@ void skuai_sim_tick(struct skuai_sim *sim);
 
 uint64_t skuai_sim_steps(const struct skuai_sim *sim);
 
+/* Cancel everywhere, a mode for tests (tests/support/cancel_everywhere.h). A cancellation shows when a task asks for
+ * it: that is what every await does when it is entered, and before and after it waits. So the places where a cancelled
+ * program can differ from the others are its tasks' questions, and this counts them, over all tasks, from 1 on.
+ * Who asks the `number`th is cancelled: at once, so that this is the answer, or `late`, some steps later, which finds
+ * it waiting if it came to wait. 0: nobody is, and nothing is counted. Before the first step. */
+void skuai_sim_cancel_at(struct skuai_sim *sim, uint64_t number, bool late);
+uint64_t skuai_sim_questions(const struct skuai_sim *sim);
+/* By cancel.c: a task asks. */
+void skuai_sim_asked(struct skuai_sim *sim, skua_task *task);
+
 #endif

@@ -74,6 +74,21 @@ void skuai_sink_fire(uintptr_t sink)
     }
 }
 
+struct skuai_worker *skuai_sink_here(uintptr_t sink)
+{
+    if (SKUAI_UNLIKELY((sink & SKUAI_SINK_TAGS) != SKUAI_SINK_TASK))
+        return NULL;
+    struct skuai_worker *worker = skuai_worker_self();
+    return worker != NULL && worker->sched == skuai_task_scheduler((skua_task *)sink) ? worker : NULL;
+}
+
+void skuai_sink_fire_here(struct skuai_worker *worker, uintptr_t sink)
+{
+    skua_task *task = (skua_task *)sink;
+    if (skuai_task_word_wake(&task->word) == SKUAI_TASK_ENQUEUE)
+        skuai_schedule_woken_here(worker, task);
+}
+
 /* Late fires. The sink's task may end as soon as the op is DONE, and its runtime may then be destroyed while a thread
  * of another runtime, or of none, is still about to fire: so such a thread counts itself in before DONE. Whoever sees
  * DONE, and so whoever destroys the runtime because of it, sees the count. A runtime's own workers are joined
@@ -85,6 +100,7 @@ void *skuai_sink_hold(uintptr_t sink)
         return NULL;
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     struct skuai_worker *worker = skuai_worker_self();
+    skuai_env_point(&sched->env, SKUAI_POINT_CLAIM); /* claimed and not done: a cancellation may come now */
     if (SKUAI_LIKELY(worker != NULL && worker->sched == sched))
         return NULL;
     skuai_rundown_enter_ahead(&sched->holds); /* of DONE */

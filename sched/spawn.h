@@ -8,7 +8,10 @@ struct skuai_fiber {
     struct skuai_context context;
     struct skuai_stack stack;
     skua_fiber_fn *fn;
-    void *arg;
+    union {
+        void *arg;         /* until it has begun */
+        const char *place; /* from then on: where it waits, if that is known (skua/place.h) */
+    };
     uintptr_t awaits; /* while it waits: the op or, low bit set, the innermost waiting frame of a future in it */
     union {
         size_t stack_size;           /* until it has a stack */
@@ -27,6 +30,9 @@ struct skuai_large_frame {
 /* A join started whether or not the caller is cancelled, for who cancels the task instead (combine.c). `worker` is the
  * calling thread's, or NULL. */
 void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task);
+
+/* The task that an op joins, NULL if it is no join. */
+skua_task *skuai_join_target(const skua_op *op);
 
 /* Calls back for each task that has a slot, ended ones with a handle included. Any thread; the task may end
  * meanwhile. */

@@ -1,7 +1,7 @@
 /* The task's state word: this file alone knows its bits.
  *
- *     63            32 31                       8 7 6 5 4 3 2 1 0
- *     [ generation   ] [ 0                       ] [M J H C E N R A]
+ *     63            32 31                     9 8 7 6 5 4 3 2 1 0
+ *     [ generation   ] [ 0                     ] [W M J H C E N R A]
  *
  *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
  *   R running    somebody has the task in hand: a worker that is inside it, a queue, or who takes it from one to the
@@ -12,6 +12,8 @@
  *   H handle     a handle exists; whoever finds the other of {E, H} already settled frees the task
  *   J joiner     task->joiner is set: who takes R to E completes that op
  *   M member     task->member is set, from the start: who takes R to E tells its owner (member.h)
+ *   W watched    in simulations only: each time it asks whether it is cancelled, the simulation is told (sim.h). Set
+ *                when it begins to run, so that asking costs real runs nothing: they look for C and W in one go
  *
  * so that a living task that has not ended is one of
  *     waiting (-,-)   running or queued (R,-)   likewise, and notified (R,N)
@@ -38,7 +40,8 @@ enum {
     SKUAI_TASK_CANCEL = 16,
     SKUAI_TASK_HANDLE = 32,
     SKUAI_TASK_JOINER = 64,
-    SKUAI_TASK_MEMBER = 128
+    SKUAI_TASK_MEMBER = 128,
+    SKUAI_TASK_WATCHED = 256
 };
 
 enum skuai_task_verdict {

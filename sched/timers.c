@@ -50,6 +50,9 @@ static void complete(struct skuai_timer *timer)
     while (timer != NULL) {
         struct skuai_timer *next = timer->next;
         struct skuai_sleep_op *sleep = sleep_of(timer);
+        const struct skuai_op_kind *kind = sleep->op.kind;
+        if (kind->expired != NULL)
+            kind->expired(&sleep->op);
         skuai_op_finish(&sleep->op, 0);
         timer = next;
     }
@@ -94,17 +97,53 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
         skuai_count(&worker->counters.timers, expired);
 }
 
-static bool withdraw_sleep(skua_op *op)
+bool skuai_sleep_disarm(struct skuai_sleep_op *sleep)
 {
-    struct skuai_sleep_op *sleep = (struct skuai_sleep_op *)(void *)op;
     struct skuai_wheel *wheel = sleep->timer.wheel;
     if (wheel == NULL)
         return true; /* one that never ends was not armed */
     skuai_lock_acquire(&wheel->lock);
     /* Popped and still ARMED: the arm of a select that was decided elsewhere; its claim failed. */
-    bool withdrawn = skuai_wheel_cancel_locked(&sleep->timer) || skuai_op_state(op) == SKUAI_OP_ARMED;
+    bool withdrawn = skuai_wheel_cancel_locked(&sleep->timer) || skuai_op_state(&sleep->op) == SKUAI_OP_ARMED;
     skuai_lock_release(&wheel->lock);
     return withdrawn;
+}
+
+static bool withdraw_sleep(skua_op *op) { return skuai_sleep_disarm((struct skuai_sleep_op *)(void *)op); }
+
+/* No model test runs this: it is T1 once more, of a timer that is in a wheel. */
+void skuai_sleep_hasten(struct skuai_sleep_op *sleep, uint64_t instant_ns, struct skuai_hastened *after)
+{
+    struct skuai_wheel *wheel = sleep->timer.wheel;
+    if ((sleep->op.sink & SKUAI_SINK_TAGS) == SKUAI_SINK_THREAD)
+        after->word = (skua_word32 *)(sleep->op.sink - SKUAI_SINK_THREAD);
+    if (wheel == NULL)
+        return;
+    skuai_lock_acquire(&wheel->lock);
+    bool armed = skuai_timer_is_armed_locked(&sleep->timer);
+    if (armed)
+        skuai_wheel_rearm_locked(wheel, &sleep->timer, instant_ns);
+    skuai_lock_release(&wheel->lock);
+    if (!armed)
+        return;
+    struct skuai_worker *worker = (void *)((char *)wheel - offsetof(struct skuai_worker, wheel));
+    lower(&worker->sched->timer_next, instant_ns);
+    struct skuai_worker *self = skuai_worker_self();
+    if (self != NULL && self->sched == worker->sched)
+        return; /* it is awake, and is asked for timer_next when it settles */
+    /* Ahead of DONE, which wants the caller's lock. Not by skuai_sink_hold(): a simulation may switch there. */
+    skuai_rundown_enter_ahead(&worker->sched->holds);
+    after->sched = worker->sched;
+}
+
+void skuai_sleep_hastened(const struct skuai_hastened *after)
+{
+    if (after->sched != NULL) {
+        skuai_schedule_wake_one(after->sched);
+        skuai_sink_unhold(after->sched);
+    }
+    if (after->word != NULL)
+        skuai_word_wake_real(after->word);
 }
 
 static bool has_passed(struct skuai_worker *worker, uint64_t instant_ns)

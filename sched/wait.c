@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 #include "sched/spawn.h"
@@ -52,43 +53,63 @@ bool skuai_op_retry(struct skuai_worker *worker, skua_op *op)
 
 skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
 
-int skuai_call_begin(struct skuai_worker *worker, const char *call)
+int skuai_call_begin_rarely(struct skuai_worker *worker, const char *call)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
+    if (worker == NULL)
         return skuai_thread_interruption();
-    if (SKUAI_UNLIKELY(cannot_wait(worker)))
+    if (cannot_wait(worker))
         return refuse(worker, call, "called");
-    return skuai_interruption(worker);
+    int rc = skuai_interruption(worker);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return (int)skuai_call_end(worker, rc); /* a loop of these must let others run, too */
+    return 0;
 }
 
-int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
-{
-    if (SKUAI_LIKELY(worker != NULL) && SKUAI_UNLIKELY(worker->budget-- == 0))
-        skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE);
-    return result;
-}
+void skuai_call_yield(struct skuai_worker *worker) { skuai_fiber_suspend(worker, SKUAI_POST_REQUEUE); }
 
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns)
 {
+    struct skuai_rest rest;
+    skuai_rest_begin(&rest, SKUAI_REST_THREAD, until_ns == SKUA_NEVER);
     skuai_word_wait_real(word, value, until_ns);
+    skuai_rest_end(&rest, SKUAI_REST_THREAD, until_ns == SKUA_NEVER);
 }
 
-/* The completer wakes the op's own word (op.h, O4). */
+/* An op of a plain thread whose time has come: no timer knows it. True: it is done. */
+static bool expire_own(skua_op *op)
+{
+    if (skuai_op_kind_of(op)->expired == NULL)
+        return skuai_op_interrupt(op, 0);
+    if (!skuai_op_claim(op))
+        return false;
+    skuai_op_kind_of(op)->expired(op);
+    skuai_op_set_done(op, 0);
+    return true;
+}
+
+/* The completer wakes the op's own word (op.h, O4). One that has another word has no completer but its owner. */
 static int64_t wait_as_thread(skua_op *op)
 {
-    uint32_t state = (uint32_t)skuai_op_state(op);
-    if (state == SKUAI_OP_DONE)
-        return op->result;
-    uint64_t due = skuai_op_kind_of(op)->due_ns != NULL ? skuai_op_kind_of(op)->due_ns(op) : SKUA_NEVER;
-    uint64_t deadline = skuai_thread_deadline_ns(), until = due < deadline ? due : deadline;
-    for (; state != SKUAI_OP_DONE; state = (uint32_t)skuai_op_state(op)) {
-        bool passed = until != SKUA_NEVER && skuai_clock_now() >= until;
-        if (passed && skuai_op_interrupt(op, due <= deadline ? 0 : -ETIMEDOUT))
+    const struct skuai_op_kind *kind = skuai_op_kind_of(op);
+    uint64_t deadline = skuai_op_is_done(op) ? SKUA_NEVER : skuai_thread_deadline_ns();
+    bool claimed = false;
+    while (!skuai_op_is_done(op)) {
+        skua_word32 *word = kind->moved != NULL ? kind->moved(op) : &op->state;
+        uint32_t seen = skuai_load_32(word, SKUAI_ACQUIRE); /* of DONE and AGAIN, or of what has moved */
+        bool again = word == &op->state && seen == SKUAI_OP_AGAIN;
+        if (word == &op->state && seen == SKUAI_OP_DONE)
             break;
-        if (passed || state != SKUAI_OP_AGAIN) /* passed: it has been claimed, and something comes of it */
-            skuai_thread_wait(&op->state, state, passed ? SKUA_NEVER : until);
-        else
-            skuai_op_kind_of(op)->start(NULL, op, true);
+        uint64_t due = kind->due_ns != NULL ? kind->due_ns(op) : SKUA_NEVER;
+        uint64_t until = claimed && !again ? SKUA_NEVER : due < deadline ? due : deadline;
+        if (until != SKUA_NEVER && skuai_clock_now() >= until) {
+            if (due <= deadline ? expire_own(op) : skuai_op_interrupt(op, -ETIMEDOUT))
+                break;
+            claimed = true; /* and will be done, or is to be started again */
+        } else if (again) {
+            kind->start(NULL, op, true);
+        } else {
+            skuai_thread_wait(word, seen, until);
+        }
     }
     return op->result;
 }
@@ -104,8 +125,12 @@ static int refuse_await(struct skuai_worker *worker, skua_op *op)
 
 static int64_t await_op(struct skuai_worker *worker, skua_op *op)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
-        return wait_as_thread(op);
+    if (SKUAI_UNLIKELY(worker == NULL)) {
+        skuai_rest_note(op, NULL);
+        int64_t result = wait_as_thread(op);
+        skuai_rest_note(NULL, NULL);
+        return result;
+    }
     if (skuai_op_is_done(op)) {
         if (SKUAI_UNLIKELY(worker->budget == 0) && skuai_op_kind_of(op)->holds)
             return op->result;
@@ -115,8 +140,10 @@ static int64_t await_op(struct skuai_worker *worker, skua_op *op)
     fiber->awaits = (uintptr_t)op;
     do {
         int rc = skuai_interruption(worker);
-        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
-            break;
+        if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc)) {
+            fiber->awaits = 0;
+            return skuai_call_end(worker, op->result); /* likewise */
+        }
         bool again = skuai_op_state(op) == SKUAI_OP_AGAIN;
         if (SKUAI_UNLIKELY(again) && skuai_op_retry(worker, op))
             continue;

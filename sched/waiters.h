@@ -45,6 +45,19 @@ SKUAI_INLINE void skuai_waiters_prepend(skua_waiters *waiters, skua_op *op)
     SKUAI_WRITE(waiters->first, op);
 }
 
+/* Behind one that is linked. */
+SKUAI_INLINE void skuai_waiters_insert_after(skua_waiters *waiters, skua_op *after, skua_op *op)
+{
+    skua_op *next = SKUAI_READ(after->next);
+    SKUAI_WRITE(op->prev, after);
+    SKUAI_WRITE(op->next, next);
+    SKUAI_WRITE(after->next, op);
+    if (next != NULL)
+        SKUAI_WRITE(next->prev, op);
+    else
+        SKUAI_WRITE(waiters->last, op);
+}
+
 SKUAI_INLINE bool skuai_waiters_has(const skua_waiters *waiters, const skua_op *op)
 {
     return SKUAI_READ(op->prev) != NULL || SKUAI_READ(waiters->first) == op;

@@ -9,6 +9,7 @@
  */
 #include "sched/member.h"
 #include "sched/overflow.h"
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 
 enum {
@@ -19,6 +20,7 @@ enum {
     STEAL_MAX = 64,          /* tasks taken from a victim at once */
     INJECT_MAX = SKUAI_DEQUE_CAPACITY < 64 ? SKUAI_DEQUE_CAPACITY : 64, /* likewise from the injection queue */
     SEARCH_NS = 10000,       /* what a wake costs the waker (11 µs measured) */
+    SEARCH_JOBS_NS = 60000,  /* what a wake costs both, until the woken one has work; see search() */
     SEARCH_PAUSES = 8,       /* between two rounds over all victims */
     HUNGRY_TURNS = 8         /* to ask for more than that costs those who have no more to give */
 };
@@ -218,13 +220,16 @@ static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
     return task != NULL ? task : steal(worker, slots_too);
 }
 
-/* Searches for about as long as it would cost somebody to wake us again; not at all longer than one round if there are
- * more workers than processors, where the time would be taken from who produces the work, or no others. */
+/* Searches for about as long as it would cost somebody to wake us again; longer after jobs, since one computation is
+ * often followed by another, which then loses not only what the wake costs but all that is not shared until we are
+ * awake; and not at all longer than one round if there are more workers than processors, where the time would be taken
+ * from who produces the work, or no others. */
 static skua_task *search(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
-    bool once = sched->nworkers > sched->topology.ncpus || sched->nworkers == 1;
-    uint64_t until = worker->checked_ns + (once ? 0 : SEARCH_NS);
+    uint64_t until = worker->checked_ns;
+    if (sched->nworkers <= sched->topology.ncpus && sched->nworkers > 1)
+        until += worker->had_jobs ? SEARCH_JOBS_NS : SEARCH_NS;
     uint32_t turn = 0;
     skua_task *task;
     while ((task = search_once(worker, false)) == NULL) {
@@ -273,8 +278,13 @@ static void park(struct skuai_worker *worker)
         uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
         bool token;
-        if (!skuai_poll_sleep(&sched->poll, &worker->polled, &worker->parker, until, &token))
+        if (!skuai_poll_sleep(&sched->poll, &worker->polled, &worker->parker, until, &token)) {
+            struct skuai_rest rest;
+            bool is_endless = until == SKUA_NEVER && sched->env.sim == NULL;
+            skuai_rest_begin(&rest, SKUAI_REST_WORKER, is_endless);
             token = skuai_env_park(&sched->env, &worker->parker, until);
+            skuai_rest_end(&rest, SKUAI_REST_WORKER, is_endless);
+        }
         if (token || worker->polled.count != 0)
             return;
         /* Has its time come? No model test needs the check: a needless return costs one look around. */
@@ -288,6 +298,7 @@ static void park(struct skuai_worker *worker)
 static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool *woke)
 {
     struct skuai_scheduler *sched = worker->sched;
+    worker->had_jobs = false;
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
@@ -351,6 +362,7 @@ static skua_task *find(struct skuai_worker *worker)
 
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
 {
+    skuai_flow_ends(task);
     if (skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL) /* its runner's own */
         skuai_task_locals_destroy(task);
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
@@ -375,7 +387,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task)
 
 static void run_task(struct skuai_worker *worker, skua_task *task)
 {
-    skuai_env_point(&worker->sched->env, SKUAI_POINT_RUN);
+    skuai_env_run_point(&worker->sched->env, &task->word);
     skuai_count(&worker->counters.polls, 1);
     switch (task->run(worker, task)) {
     case SKUAI_RUN_WAITS:

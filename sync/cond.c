@@ -2,8 +2,8 @@
  *
  *   V1 wait    the op is linked under the short lock while the mutex is held, which is left after that. So a signal by
  *              anybody who has changed something in the mutex since comes after the link, and finds the op
- *   V2 signal  claims the oldest waiter, or all, under the short lock. A waiter who has been interrupted is not there any
- *              more; one who was claimed is not interrupted any more: no signal is lost with him
+ *   V2 signal  claims the oldest waiter, or all, under the short lock. A waiter who has been interrupted is not there
+ *              any more; one who was claimed is not interrupted any more: no signal is lost with him
  *   V3 lock    in a shield, whatever became of the wait
  * Model: tests/model/model_cond.c.
  */
@@ -14,6 +14,7 @@
 #include "sched/scheduler.h"
 #include "sched/wait.h"
 #include "sched/waiters.h"
+#include "sync/lock_debug.h"
 
 static struct skuai_lock *cond_lock_of(skua_cond *cond) { return skuai_lock_at(&cond->lock); }
 
@@ -80,10 +81,21 @@ static bool begin_wait(skua_op *op, skua_cond *cond, skua_mutex *mutex)
     return true;
 }
 
+/* In debug builds by the caller. */
+static bool is_held(const skua_mutex *mutex)
+{
+    if (skua_mutex_is_locked(mutex) && skuai_lock_debug_holds(&mutex->identity, SKUAI_LOCK_EXCLUSIVE))
+        return true;
+    skuai_misuse("skua_cond_wait", "was given a mutex that the caller does not hold", "lock it first");
+    return false;
+}
+
 static int wait_until(skua_cond *cond, skua_mutex *mutex, uint64_t instant_ns)
 {
     skua_op op;
     int rc = skuai_call_begin(skuai_worker_self(), "skua_cond_wait");
+    if (rc == 0 && !is_held(mutex))
+        rc = -EPERM;
     if (rc < 0)
         return rc;
     if (!begin_wait(&op, cond, mutex))
@@ -103,6 +115,8 @@ int skua_cond_wait_until(skua_cond *cond, skua_mutex *mutex, uint64_t instant_ns
 SKUA_ASYNC(skua_cond_waiting)
 {
     SKUA_BEGIN(self);
+    if (!is_held(self->in.mutex))
+        SKUA_RETURN(-EPERM);
     if (!begin_wait(&self->op, self->in.cond, self->in.mutex))
         SKUA_RETURN(self->op.result);
     SKUA_AWAIT(&self->op);

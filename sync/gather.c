@@ -81,6 +81,15 @@ static bool take_next(struct gathering *g)
     return rc == 1;
 }
 
+/* Takes what has come. Whether it decides: then nobody is started in the places that are free. */
+static bool take_ready(struct gathering *g)
+{
+    skua_group_result result;
+    while (!g->is_decided && skua_group_try_next(&g->group, &result) == 1)
+        take(g, &result);
+    return g->is_decided;
+}
+
 /* 0, or -EAGAIN: all places are taken. */
 static int start_one(struct gathering *g, const skua_gather_attr *attr)
 {
@@ -117,7 +126,7 @@ static int64_t gather(skua_call *calls, size_t count, const skua_gather_attr *at
     if (rc < 0)
         decide_before(&g, rc);
     skua_group_init_with(&g.group, &group_attr);
-    while (g.started < count && !g.is_decided)
+    while (g.started < count && !take_ready(&g))
         if (start_one(&g, attr) == -EAGAIN)
             (void)take_next(&g);
     for (size_t i = g.started; i < count; i++)

@@ -5,11 +5,11 @@
  *   N2 end      a member that has ended is unlinked; its result is judged, and kept or given to a taker if the group
  *               collects; its place goes to whoever waits for one, or `live` falls. That is its last access to the
  *               group, whose memory may go when the lock is released and `live` is 0
- *   N3 cancel   sets CANCELED, so that nobody is admitted any more; then, some at a time, cancels members under the lock
- *               (a linked one has not been freed) and moves them to the second list. Those that it must queue it queues
- *               without the lock: nobody else does, so they are as they were until then. Whoever does this keeps the
- *               group there: a waiter, who has not returned; a member that has failed, which is not unlinked before
- *               it is through
+ *   N3 cancel   sets CANCELED, so that nobody is admitted any more; then, some at a time, cancels members under the
+ *               lock (a linked one has not been freed) and moves them to the second list. Those that it must queue it
+ *               queues without the lock: nobody else does, so they stay as they are until then. Whoever does this
+ *               keeps the group there: a waiter, who has not returned; a member that has failed, which is not
+ *               unlinked before it is through
  *   N4 wait     done when `live` is 0: at once, or by N2. The first that is served gets the outcome, and the accounts
  *               are begun anew at the next use
  *   N5 place    of a limited group: counted in `live` from when it is given
@@ -25,20 +25,27 @@
 
 _Static_assert(offsetof(skua_group, kind) == offsetof(struct skuai_member_owner, kind), "a group is an owner");
 
-enum { CANCEL_BATCH = 32 }; /* untuned: members cancelled in one hold of the lock, some 10 ns each */
+#if !defined(SKUAI_GROUP_CANCEL_BATCH)
+#define SKUAI_GROUP_CANCEL_BATCH 32 /* untuned: members cancelled in one hold of the lock, some 10 ns each */
+#endif
 
 static skua_group *group_of(const skua_task *task) { return (skua_group *)(void *)skuai_member_of(task)->owner; }
-static bool has(const skua_group *group, uint32_t flag) { return (SKUAI_READ(group->flags) & flag) != 0; }
-static void set(skua_group *group, uint32_t flag) { SKUAI_WRITE(group->flags, SKUAI_READ(group->flags) | flag); }
-static void unset(skua_group *group, uint32_t flag) { SKUAI_WRITE(group->flags, SKUAI_READ(group->flags) & ~flag); }
-static bool is_empty(const skua_group *group) { return SKUAI_READ(group->live) == 0; }
+static bool group_has(const skua_group *group, uint32_t flag) { return (SKUAI_READ(group->state) & flag) != 0; }
+static void group_set(skua_group *group, uint32_t flag) { SKUAI_WRITE(group->state, SKUAI_READ(group->state) | flag); }
+static void group_unset(skua_group *group, uint32_t flag)
+{
+    SKUAI_WRITE(group->state, SKUAI_READ(group->state) & ~flag);
+}
+static bool keeps_going(const skua_group *group) { return (group->options & SKUA_GROUP_KEEP_GOING) != 0; }
+static bool collects(const skua_group *group) { return (group->options & SKUA_GROUP_COLLECT) != 0; }
+static bool group_is_empty(const skua_group *group) { return SKUAI_READ(group->live) == 0; }
 
 /* After a wait. */
 static void begin_use_locked(skua_group *group)
 {
-    if (SKUAI_LIKELY(!has(group, SKUAI_GROUP_WAITED)))
+    if (SKUAI_LIKELY(!group_has(group, SKUAI_GROUP_WAITED)))
         return;
-    unset(group, SKUAI_GROUP_WAITED);
+    group_unset(group, SKUAI_GROUP_WAITED);
     group->started = group->failed = group->canceled = 0;
     SKUAI_WRITE(group->error, 0);
 }
@@ -73,7 +80,7 @@ static void drop_chain(skua_task *task)
     }
 }
 
-static void tell(skua_group_op *op, const skua_task *task, int64_t result)
+static void tell_result(skua_group_op *op, const skua_task *task, int64_t result)
 {
     SKUAI_WRITE(op->value, result);
     SKUAI_WRITE(op->tag, SKUAI_READ(skuai_member_of(task)->tag[0]));
@@ -84,11 +91,11 @@ static void tell(skua_group_op *op, const skua_task *task, int64_t result)
 /* Nobody is alive, and somebody is told so. Gives what was kept, to be dropped. */
 static int64_t finish_locked(skua_group *group, skua_task **kept)
 {
-    int64_t outcome = has(group, SKUAI_GROUP_WAITED) ? 0 : SKUAI_READ(group->error);
-    if (outcome == 0 && has(group, SKUAI_GROUP_CANCELED))
+    int64_t outcome = group_has(group, SKUAI_GROUP_WAITED) ? 0 : SKUAI_READ(group->error);
+    if (outcome == 0 && group_has(group, SKUAI_GROUP_CANCELED))
         outcome = -ECANCELED;
-    set(group, SKUAI_GROUP_WAITED);
-    unset(group, SKUAI_GROUP_CANCELED);
+    group_set(group, SKUAI_GROUP_WAITED);
+    group_unset(group, SKUAI_GROUP_CANCELED);
     *kept = SKUAI_READ(group->ended_first);
     SKUAI_WRITE(group->ended_first, NULL);
     return outcome;
@@ -119,7 +126,7 @@ static void leave_place_locked(skua_group *group, struct skuai_fires *fires, sku
         return;
     }
     SKUAI_WRITE(group->live, SKUAI_READ(group->live) - 1);
-    if (is_empty(group))
+    if (group_is_empty(group))
         tell_empty_locked(group, fires, kept);
 }
 
@@ -127,7 +134,7 @@ bool skuai_group_try_finish(skua_group *group, int64_t *outcome)
 {
     skua_task *kept = NULL;
     skuai_lock_acquire(skuai_group_lock(group)); /* its last holder's last access to the group is over */
-    bool finished = is_empty(group);
+    bool finished = group_is_empty(group);
     if (finished)
         *outcome = finish_locked(group, &kept);
     skuai_lock_release(skuai_group_lock(group));
@@ -140,7 +147,7 @@ bool skuai_group_try_finish(skua_group *group, int64_t *outcome)
 static void set_canceled_locked(skua_group *group, struct skuai_fires *fires)
 {
     skua_op *op;
-    set(group, SKUAI_GROUP_CANCELED);
+    group_set(group, SKUAI_GROUP_CANCELED);
     while ((op = skuai_waiters_claim(&group->spawners)) != NULL)
         skuai_fires_add(fires, op, -ECANCELED);
 }
@@ -149,7 +156,7 @@ static void set_canceled_locked(skua_group *group, struct skuai_fires *fires)
 static skua_task *cancel_some_locked(skua_group *group)
 {
     skua_task *task, *first = NULL, *last = NULL;
-    for (int i = 0; i < CANCEL_BATCH && (task = SKUAI_READ(group->members)) != NULL; i++) {
+    for (int i = 0; i < SKUAI_GROUP_CANCEL_BATCH && (task = SKUAI_READ(group->members)) != NULL; i++) {
         skuai_members_unlink(task);
         skuai_members_link(&group->canceled_members, task);
         if (skuai_task_word_cancel(&task->word) != SKUAI_TASK_ENQUEUE)
@@ -205,7 +212,7 @@ void skuai_group_cancel_living(skua_group *group)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     skuai_lock_acquire(skuai_group_lock(group));
-    bool lives = !is_empty(group);
+    bool lives = !group_is_empty(group);
     if (lives)
         set_canceled_locked(group, &fires);
     skuai_lock_release(skuai_group_lock(group));
@@ -221,7 +228,7 @@ int skuai_group_admit(struct skuai_joining *joining, skua_task *task)
     struct skuai_group_entry *entry = (struct skuai_group_entry *)(void *)joining;
     skua_group *group = (skua_group *)(void *)joining->owner;
     skuai_lock_acquire(skuai_group_lock(group));
-    bool is_canceled = has(group, SKUAI_GROUP_CANCELED);
+    bool is_canceled = group_has(group, SKUAI_GROUP_CANCELED);
     if (SKUAI_LIKELY(!is_canceled)) {
         begin_use_locked(group);
         skuai_members_link(&group->members, task);
@@ -240,14 +247,14 @@ static bool judge_locked(skua_group *group, int64_t result)
 {
     if (SKUAI_LIKELY(result >= 0))
         return false;
-    if (result == -ECANCELED && has(group, SKUAI_GROUP_CANCELED)) {
+    if (result == -ECANCELED && group_has(group, SKUAI_GROUP_CANCELED)) {
         group->canceled++;
         return false;
     }
     group->failed++;
     if (SKUAI_READ(group->error) == 0)
         SKUAI_WRITE(group->error, result);
-    return !has(group, SKUA_GROUP_KEEP_GOING | SKUAI_GROUP_CANCELED);
+    return !keeps_going(group) && !group_has(group, SKUAI_GROUP_CANCELED);
 }
 
 /* A member that has failed is still counted while it cancels the others. */
@@ -267,7 +274,7 @@ static bool collect_locked(skua_group *group, skua_task *task, int64_t result, s
         keep_locked(group, task);
         return false;
     }
-    tell((skua_group_op *)(void *)taker, task, result);
+    tell_result((skua_group_op *)(void *)taker, task, result);
     skuai_fires_add(fires, taker, 1);
     return true;
 }
@@ -282,7 +289,7 @@ static void member_ended(skua_task *task, int64_t result)
     if (SKUAI_UNLIKELY(judge_locked(group, result)))
         fail_locked(group, &fires);
     skuai_members_unlink(task);
-    if (SKUAI_UNLIKELY(has(group, SKUA_GROUP_COLLECT)))
+    if (SKUAI_UNLIKELY(collects(group)))
         is_dropped = collect_locked(group, task, result, &fires);
     leave_place_locked(group, &fires, &kept);
     skuai_lock_release(skuai_group_lock(group));
@@ -333,7 +340,7 @@ void skuai_group_entry_init(struct skuai_group_entry *entry, skua_group *group, 
 {
     *entry = (struct skuai_group_entry){
         .joining = { .owner = (struct skuai_member_owner *)(void *)group, .admit = skuai_group_admit,
-                     .keeps = (group->flags & SKUA_GROUP_COLLECT) != 0 } /* fixed */
+                     .keeps = collects(group) }
     };
     if (attr != NULL) {
         entry->has_tag = (attr->flags & SKUA_MEMBER_TAGGED) != 0;
@@ -346,7 +353,7 @@ void skuai_group_entry_init(struct skuai_group_entry *entry, skua_group *group, 
 /* 0, -ECANCELED, or -EAGAIN. Those who wait come first. */
 static int place_state_locked(skua_group *group)
 {
-    if (has(group, SKUAI_GROUP_CANCELED))
+    if (group_has(group, SKUAI_GROUP_CANCELED))
         return -ECANCELED;
     return SKUAI_READ(group->live) < group->limit ? 0 : -EAGAIN;
 }
@@ -417,10 +424,10 @@ static void start_idle(struct skuai_worker *worker, skua_op *op, bool may_wait)
     if (refuses(worker, op, may_wait, is_own_member(worker, group) ? -EDEADLK : 0))
         return;
     skuai_lock_acquire(skuai_group_lock(group));
-    bool is_done = is_empty(group) && skuai_op_claim_own(op);
+    bool is_done = group_is_empty(group) && skuai_op_claim_own(op);
     if (is_done)
         ((skua_group_op *)(void *)op)->value = finish_locked(group, &kept);
-    else if (!is_empty(group) && may_wait)
+    else if (!group_is_empty(group) && may_wait)
         wait_for(worker, op, &group->waiters);
     skuai_lock_release(skuai_group_lock(group));
     if (is_done)
@@ -433,10 +440,10 @@ static void start_next(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     skua_group *group = op->owner;
     skua_task *task = NULL;
-    if (refuses(worker, op, may_wait, group->flags & SKUA_GROUP_COLLECT ? 0 : -EINVAL)) /* that flag is fixed */
+    if (refuses(worker, op, may_wait, collects(group) ? 0 : -EINVAL))
         return;
     skuai_lock_acquire(skuai_group_lock(group));
-    bool is_ready = SKUAI_READ(group->ended_first) != NULL || is_empty(group);
+    bool is_ready = SKUAI_READ(group->ended_first) != NULL || group_is_empty(group);
     bool is_done = is_ready && skuai_op_claim_own(op);
     if (is_done)
         task = take_kept_locked(group);
@@ -446,7 +453,7 @@ static void start_next(struct skuai_worker *worker, skua_op *op, bool may_wait)
     if (!is_done)
         return;
     if (task != NULL) {
-        tell((skua_group_op *)(void *)op, task, SKUAI_READ(task->result));
+        tell_result((skua_group_op *)(void *)op, task, SKUAI_READ(task->result));
         skua_detach(task);
     }
     skuai_op_set_done(op, task != NULL);
@@ -478,15 +485,18 @@ static const struct skuai_op_kind next_kind = { .name = "skua_group_next", .star
 static const struct skuai_op_kind reserve_kind = { .name = "skua_group_reserve", .start = start_reserve,
                                                    .withdraw = withdraw_reserve };
 
-static skua_op *prepare(skua_group_op *op, const struct skuai_op_kind *kind, skua_group *group)
+static skua_op *prepare_op(skua_group_op *op, const struct skuai_op_kind *kind, skua_group *group)
 {
     op->value = 0;
     op->tag = 0;
     return skuai_op_prepare(&op->op, kind, group);
 }
-skua_op *skua_group_idle_prepare(skua_group_op *op, skua_group *group) { return prepare(op, &idle_kind, group); }
-skua_op *skua_group_next_prepare(skua_group_op *op, skua_group *group) { return prepare(op, &next_kind, group); }
-skua_op *skua_group_reserve_prepare(skua_group_op *op, skua_group *group) { return prepare(op, &reserve_kind, group); }
+skua_op *skua_group_idle_prepare(skua_group_op *op, skua_group *group) { return prepare_op(op, &idle_kind, group); }
+skua_op *skua_group_next_prepare(skua_group_op *op, skua_group *group) { return prepare_op(op, &next_kind, group); }
+skua_op *skua_group_reserve_prepare(skua_group_op *op, skua_group *group)
+{
+    return prepare_op(op, &reserve_kind, group);
+}
 
 void skua_group_init_with(skua_group *group, const skua_group_attr *attr)
 {
@@ -495,5 +505,5 @@ void skua_group_init_with(skua_group *group, const skua_group_attr *attr)
         return;
     group->runtime = attr->runtime;
     group->limit = attr->limit;
-    group->flags = attr->flags & (SKUA_GROUP_KEEP_GOING | SKUA_GROUP_COLLECT);
+    group->options = attr->flags;
 }

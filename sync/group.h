@@ -7,9 +7,10 @@
 #include "sched/waiters.h"
 #include "skua/group.h"
 
+/* Of group->state. */
 enum {
-    SKUAI_GROUP_CANCELED = 1 << 8, /* nobody is admitted; members have been cancelled, or somebody is about to */
-    SKUAI_GROUP_WAITED = 1 << 9    /* a wait has returned: the next use begins with clean accounts */
+    SKUAI_GROUP_CANCELED = 1, /* nobody is admitted; members have been cancelled, or somebody is about to */
+    SKUAI_GROUP_WAITED = 2    /* a wait has returned: the next use begins with clean accounts */
 };
 
 struct skuai_group_entry {

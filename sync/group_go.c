@@ -19,7 +19,7 @@ static int take_place(skua_group *group, bool may_wait)
 }
 
 /* 0: *entry may be spawned, and then left. */
-static int enter(struct skuai_group_entry *entry, skua_group *group, const skua_member_attr *attr)
+static int enter_group(struct skuai_group_entry *entry, skua_group *group, const skua_member_attr *attr)
 {
     skuai_group_entry_init(entry, group, attr);
     uint32_t flags = attr != NULL ? attr->flags : 0;
@@ -30,7 +30,7 @@ static int enter(struct skuai_group_entry *entry, skua_group *group, const skua_
 }
 
 /* A place that the start has taken is given back if it fails; a reserved one stays the caller's. */
-static int leave(const struct skuai_group_entry *entry, skua_group *group, const skua_member_attr *attr, int rc)
+static int leave_group(const struct skuai_group_entry *entry, skua_group *group, const skua_member_attr *attr, int rc)
 {
     if (SKUAI_UNLIKELY(rc < 0) && entry->has_place && !(attr != NULL && (attr->flags & SKUA_MEMBER_RESERVED)))
         skuai_group_give_place(group);
@@ -52,10 +52,11 @@ int skua_group_go_with(skua_group *group, const skua_member_attr *attr, skua_fib
 {
     struct skuai_group_entry entry;
     skua_spawn_attr room;
-    int rc = enter(&entry, group, attr);
+    int rc = enter_group(&entry, group, attr);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
-    return leave(&entry, group, attr, skuai_spawn_member(&entry.joining, spawn_attr(group, attr, &room), fn, arg));
+    rc = skuai_spawn_member(&entry.joining, spawn_attr(group, attr, &room), fn, arg);
+    return leave_group(&entry, group, attr, rc);
 }
 
 int skua_group_go(skua_group *group, skua_fiber_fn *fn, void *arg) { return skua_group_go_with(group, NULL, fn, arg); }
@@ -71,11 +72,11 @@ int skua_group_go_frame(skua_group *group, const skua_member_attr *attr, skua_po
 {
     struct skuai_group_entry entry;
     skua_spawn_attr room;
-    int rc = enter(&entry, group, attr);
+    int rc = enter_group(&entry, group, attr);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
     rc = skuai_spawn_frame_member(&entry.joining, spawn_attr(group, attr, &room), poll, size, in_offset, in, in_size);
-    return leave(&entry, group, attr, rc);
+    return leave_group(&entry, group, attr, rc);
 }
 
 skua_op *skua_group_reserve_start(skua_group_op *op, skua_group *group)

@@ -181,6 +181,6 @@ void skua_group_count(skua_group *group, skua_group_counts *counts)
     skuai_lock_acquire(skuai_group_lock(group));
     *counts = (skua_group_counts){ .started = group->started, .failed = group->failed, .canceled = group->canceled,
                                    .error = group->error, .live = group->live,
-                                   .is_canceled = (group->flags & SKUAI_GROUP_CANCELED) != 0 };
+                                   .is_canceled = (group->state & SKUAI_GROUP_CANCELED) != 0 };
     skuai_lock_release(skuai_group_lock(group));
 }

@@ -4,18 +4,18 @@
  *   LOCKED    somebody holds it
  *   QUEUED    somebody waits in the list. Changes under the short lock
  *   TURN      a waiter was taken out of the list and told to come (op.h, O6). Nobody else is told before he has come
- *   RESERVED  LOCKED, for him: others have had it more than OVERTAKES times since he was told. Their count lies above
+ *   RESERVED  LOCKED, for him: others have had it OVERTAKES times since he was told. Their count lies above
  *
  *   M1 lock    whoever finds it free takes it (barging), and is counted if it is somebody's turn. Acquire: pairs with
  *              M3's release. Else, under the short lock, QUEUED is set while it is LOCKED, so that the holder's M3 sees
  *              it, and the op is linked
- *   M2 come    the waiter whose turn it is: takes it if it is free or reserved, which ends the turn. Else he is the first
- *              of the list again, and is owed: the end of his turn and QUEUED are one exchange while it is LOCKED
+ *   M2 come    the waiter whose turn it is: takes it if it is free or reserved, which ends the turn. Else he is the
+ *              first of the list again, and is owed: the end of his turn and QUEUED are one exchange while it is LOCKED
  *   M3 unlock  nobody waits: one exchange. It is somebody's turn: free, or reserved for him. Else (M4)
  *   M4 pass on under the short lock, still LOCKED, so that the word is the holder's: the oldest waiter is claimed. One
  *              who is owed, or an arm of a select, holds it now. Another one gets the turn, and it is free
- *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn he passes that on: if it is free and others
- *              wait, or it is reserved for him, he takes it and unlocks it
+ *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn he passes that on: if it is free and
+ *              others wait, or it is reserved for him, he takes it and unlocks it
  *
  * So it is never free with QUEUED and without TURN, and a waiter who is told and comes in vain is overtaken no more.
  * Model: tests/model/model_mutex.c.
@@ -23,10 +23,12 @@
 #include "skua/mutex.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "sched/scheduler.h"
 #include "sched/wait.h"
 #include "sched/waiters.h"
+#include "sync/lock_debug.h"
 
 enum { LOCKED = 1, QUEUED = 2, TURN = 4, RESERVED = 8, OVERTAKEN = 16 };
 
@@ -53,9 +55,12 @@ bool skua_mutex_is_locked(const skua_mutex *mutex)
 void skua_mutex_fini(skua_mutex *mutex)
 {
     uint32_t state = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* a look: nobody should be there */
-    if (state != 0)
-        skuai_misuse("skua_mutex_fini", "was given a mutex that somebody holds or waits for",
-                     "destroy it when all who use it have ended");
+    char text[256], where[SKUAI_WHERE_BYTES];
+    if (state == 0)
+        return;
+    snprintf(text, sizeof text, "was given a mutex that somebody holds or waits for%s",
+             skuai_lock_debug_where(&mutex->identity, where));
+    skuai_misuse("skua_mutex_fini", text, "destroy it when all who use it have ended");
 }
 
 /* ---- locking --------------------------------------------------------------------------------------------------- */
@@ -94,13 +99,32 @@ static bool take_or_queue(skua_mutex *mutex, bool has_turn, bool may_wait)
     }
 }
 
+static void unlock(skua_mutex *mutex);
+
+/* An error without having waited. */
+static void refuse_lock(skua_op *op, int error)
+{
+    if (skuai_op_claim_own(op))
+        skuai_op_set_done(op, error);
+}
+
 static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     skua_mutex *mutex = op->owner;
     bool has_turn = !is_arm(op) && op->arm == HAS_TURN && skuai_op_state(op) == SKUAI_OP_AGAIN;
+    skuai_place place = op->result;
+    int rc = may_wait && !has_turn
+                 ? skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place)
+                 : 0;
+    if (rc < 0) {
+        refuse_lock(op, rc);
+        return;
+    }
     skuai_lock_acquire(mutex_lock_of(mutex));
     bool takes = take_or_queue(mutex, has_turn, may_wait);
     if (!takes && may_wait) {
+        if (!has_turn)
+            skuai_lock_debug_waits(op, &mutex->identity, SKUAI_LOCK_EXCLUSIVE);
         skuai_op_arm_here(worker, op);
         if (has_turn) {
             op->arm = OWED;
@@ -112,10 +136,16 @@ static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
     skuai_lock_release(mutex_lock_of(mutex));
     if (!takes)
         return;
-    if (SKUAI_LIKELY(skuai_op_claim_own(op)))
-        skuai_op_set_done(op, 0);
-    else /* another arm was decided meanwhile, and nobody can have seen more than a mutex that is locked */
-        skua_mutex_unlock(mutex);
+    if (SKUAI_UNLIKELY(!skuai_op_claim_own(op))) {
+        /* Another arm was decided meanwhile, and nobody can have seen more than a mutex that is locked. */
+        unlock(mutex);
+        return;
+    }
+    if (has_turn)
+        skuai_lock_debug_granted(op);
+    else
+        skuai_lock_debug_acquired(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, place);
+    skuai_op_set_done(op, 0);
 }
 
 /* ---- unlocking ------------------------------------------------------------------------------------------------- */
@@ -130,6 +160,8 @@ static bool pass_on(skua_mutex *mutex)
     uint32_t left = gives || op == NULL ? LOCKED : TURN;
     if (SKUAI_READ(mutex->waiters.first) != NULL)
         left |= QUEUED;
+    if (gives)
+        skuai_lock_debug_granted(op);
     if (left & TURN)
         SKUAI_WRITE(op->arm, HAS_TURN);
     /* Release: M1. A store: while it is LOCKED without TURN, others change it under the short lock only. */
@@ -163,12 +195,20 @@ static __attribute__((noinline)) void unlock_waited(skua_mutex *mutex, uint32_t 
     }
 }
 
-void skua_mutex_unlock(skua_mutex *mutex)
+SKUAI_INLINE void unlock_inline(skua_mutex *mutex)
 {
     uint32_t seen = LOCKED;
     /* The last access, here and in all that follows: whoever locks it next may be the last to need its memory. */
     if (SKUAI_UNLIKELY(!skuai_cas_32(&mutex->state, &seen, 0, SKUAI_RELEASE))) /* pairs with M1's acquire */
         unlock_waited(mutex, seen);
+}
+
+static __attribute__((noinline)) void unlock(skua_mutex *mutex) { unlock_inline(mutex); }
+
+void skua_mutex_unlock(skua_mutex *mutex)
+{
+    if (skuai_lock_debug_releases(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_unlock"))
+        unlock_inline(mutex);
 }
 
 /* M5, under the short lock. True: the caller holds it now and must unlock it. */
@@ -191,73 +231,98 @@ static bool withdraw_lock(skua_op *op)
     enum skuai_op_state state = skuai_op_state(op);
     if (skuai_waiters_has(&mutex->waiters, op)) {
         skuai_waiters_remove(&mutex->waiters, op);
+        /* The list is the lock's. No model test needs the step: an unlock that finds an empty list clears it, too. */
         if (SKUAI_READ(mutex->waiters.first) == NULL)
-            skuai_and_32(&mutex->state, ~(uint32_t)QUEUED, SKUAI_RELAXED); /* the list is the lock's */
+            skuai_and_32(&mutex->state, ~(uint32_t)QUEUED, SKUAI_RELAXED);
     } else if (state == SKUAI_OP_AGAIN) {
         holds = op->arm == HAS_TURN && give_turn_back(mutex);
     } else {
         withdrawn = state == SKUAI_OP_ARMED;
     }
+    if (withdrawn && (state != SKUAI_OP_AGAIN || op->arm == HAS_TURN))
+        skuai_lock_debug_gave_up(op);
     skuai_lock_release(mutex_lock_of(mutex));
     if (holds)
-        skua_mutex_unlock(mutex);
+        unlock(mutex);
     return withdrawn;
 }
 
 /* ---- the public calls ------------------------------------------------------------------------------------------ */
 
-static const struct skuai_op_kind lock_kind = { .name = "skua_mutex_lock", .start = start_lock, .withdraw = withdraw_lock,
-                                           .holds = true };
+static const struct skuai_op_kind lock_kind = { .name = "skua_mutex_lock", .start = start_lock,
+                                                .withdraw = withdraw_lock, .holds = true };
 
-skua_op *skua_mutex_lock_prepare(skua_op *op, skua_mutex *mutex) { return skuai_op_prepare(op, &lock_kind, mutex); }
+static skua_op *prepare_lock(skua_op *op, skua_mutex *mutex, skuai_place place)
+{
+    skuai_op_prepare(op, &lock_kind, mutex)->result = place;
+    return op;
+}
+
+skua_op *skua_mutex_lock_prepare(skua_op *op, skua_mutex *mutex) { return prepare_lock(op, mutex, SKUAI_LOCK_PLACE()); }
 
 skua_op *skua_mutex_lock_start(skua_op *op, skua_mutex *mutex)
 {
-    return skuai_op_start(skua_mutex_lock_prepare(op, mutex));
+    return skuai_op_start(prepare_lock(op, mutex, SKUAI_LOCK_PLACE()));
 }
 
-int skua_mutex_try_lock(skua_mutex *mutex) { return try_take(mutex) ? 0 : -EAGAIN; }
+int skua_mutex_try_lock(skua_mutex *mutex)
+{
+    skuai_place place = SKUAI_LOCK_PLACE();
+    if (!try_take(mutex))
+        return -EAGAIN;
+    skuai_lock_debug_acquired(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, place);
+    return 0;
+}
 
 /* 0: it is locked. -EAGAIN: it could not be had at once. The task's budget is asked first: it must not yield with the
  * lock. */
-SKUAI_INLINE int lock_at_once(skua_mutex *mutex)
+SKUAI_INLINE int lock_at_once(skua_mutex *mutex, skuai_place place)
 {
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_call_begin(worker, "skua_mutex_lock");
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
+    rc = skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place);
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
     (void)skuai_call_end(worker, 0);
-    return try_take(mutex) ? 0 : -EAGAIN;
+    if (!try_take(mutex))
+        return -EAGAIN;
+    skuai_lock_debug_acquired(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, place);
+    return 0;
 }
 
 int skua_mutex_lock(skua_mutex *mutex)
 {
     skua_op op;
-    int rc = lock_at_once(mutex);
-    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(skua_mutex_lock_prepare(&op, mutex));
+    skuai_place place = SKUAI_LOCK_PLACE();
+    int rc = lock_at_once(mutex, place);
+    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(prepare_lock(&op, mutex, place));
 }
 
 int skua_mutex_lock_until(skua_mutex *mutex, uint64_t instant_ns)
 {
     skua_op op;
-    int rc = lock_at_once(mutex);
-    return rc != -EAGAIN ? rc : (int)skuai_call_until(skua_mutex_lock_prepare(&op, mutex), instant_ns);
+    skuai_place place = SKUAI_LOCK_PLACE();
+    int rc = lock_at_once(mutex, place);
+    return rc != -EAGAIN ? rc : (int)skuai_call_until(prepare_lock(&op, mutex, place), instant_ns);
 }
 
 void skua_mutex_lock_shielded(skua_mutex *mutex)
 {
     skua_op op;
     skua_scope shield;
-    if (lock_at_once(mutex) == 0)
+    skuai_place place = SKUAI_LOCK_PLACE();
+    int rc = lock_at_once(mutex, place);
+    if (rc == 0 || rc == -EDEADLK || rc == -EPERM) /* the last two have been reported */
         return;
     skua_shield_enter(&shield);
-    (void)skuai_call(skua_mutex_lock_prepare(&op, mutex));
+    (void)skuai_call(prepare_lock(&op, mutex, place));
     skua_scope_leave(&shield);
 }
 
 void skua_mutex_assert_held(const skua_mutex *mutex)
 {
-    if (!skua_mutex_is_locked(mutex))
-        skuai_misuse("skua_mutex_assert_held", "was given a mutex that nobody holds", "lock it first");
+    if (!skua_mutex_is_locked(mutex) || !skuai_lock_debug_holds(&mutex->identity, SKUAI_LOCK_EXCLUSIVE))
+        skuai_misuse("skua_mutex_assert_held", "was given a mutex that the caller does not hold", "lock it first");
 }
-void skuai_lock_place(const char *place) { (void)place; }

@@ -8,8 +8,9 @@
  *
  *   H1 send     under the lock: claims the receiver that waits, and copies to where it wants the value; else the value
  *               goes to its place
- *   H2 receive  without the lock if the state says that it need not wait (acquire: pairs with H1's release), once whoever
- *               has changed it has left the lock: then the oneshot may go (skuai_lock_pass()). Else it is linked
+ *   H2 receive  without the lock if the state says that it need not wait (acquire: pairs with H1's release), once
+ *               whoever has changed it has left the lock: then the oneshot may go (skuai_lock_pass()). Else it is
+ *               linked
  *   H3 ends     on the heap, under the lock: who uses up the second end frees it, when it has left the lock. A receiver
  *               that waits still has its end, so neither a withdrawal nor the sender's way out meets freed memory
  * Model: tests/model/model_oneshot.c.

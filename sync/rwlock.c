@@ -1,11 +1,12 @@
-/* Read-write locks. One word: how many readers hold it, or that a writer does, and whether anybody waits. The short lock
- * guards the two lists of waiters; while anybody waits nobody takes it but by a pass.
+/* Read-write locks. One word: how many readers hold it, or that a writer does, and whether anybody waits. The short
+ * lock guards the two lists of waiters; while anybody waits nobody takes it but by a pass.
  *
- *   L1 take    readers while nobody writes or waits; a writer when it is free. Acquire: pairs with L2's and L3's release.
- *              Else, under the short lock, QUEUED is set while it is held, so that L2 sees it, and the op is linked
+ *   L1 take    readers while nobody writes or waits; a writer when it is free. Acquire: pairs with L2's and L3's
+ *              release. Else, under the short lock, QUEUED is set while it is held, so that L2 sees it, and the op is
+ *              linked
  *   L2 leave   not the last one, or nobody waits: one exchange. Else
- *   L3 pass    under the short lock, still holding it, so that the word is the leaver's: after a writer all readers that
- *              wait have it; after readers, or if no reader waits, the oldest writer
+ *   L3 pass    under the short lock, still holding it, so that the word is the leaver's: after a writer all readers
+ *              that wait have it; after readers, or if no reader waits, the oldest writer
  *   L4 give up a waiter who is interrupted unlinks his op. If he was the last writer to wait, and readers are inside,
  *              those that wait come in
  *
@@ -16,12 +17,16 @@
 #include "skua/rwlock.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "sched/scheduler.h"
 #include "sched/wait.h"
 #include "sched/waiters.h"
+#include "sync/lock_debug.h"
 
 enum { WRITER = 1, RW_QUEUED = 2, READER = 4 };
+
+static enum skuai_lock_mode mode_of(uint32_t unit) { return unit == READER ? SKUAI_LOCK_SHARED : SKUAI_LOCK_EXCLUSIVE; }
 
 static struct skuai_lock *rwlock_lock_of(skua_rwlock *rwlock) { return skuai_lock_at(&rwlock->lock); }
 
@@ -39,9 +44,12 @@ bool skua_rwlock_is_locked(const skua_rwlock *rwlock)
 
 void skua_rwlock_fini(skua_rwlock *rwlock)
 {
-    if (skua_rwlock_is_locked(rwlock))
-        skuai_misuse("skua_rwlock_fini", "was given a lock that somebody holds or waits for",
-                     "destroy it when all who use it have ended");
+    char text[256], where[SKUAI_WHERE_BYTES];
+    if (!skua_rwlock_is_locked(rwlock))
+        return;
+    snprintf(text, sizeof text, "was given a lock that somebody holds or waits for%s",
+             skuai_lock_debug_where(&rwlock->identity, where));
+    skuai_misuse("skua_rwlock_fini", text, "destroy it when all who use it have ended");
 }
 
 static bool anybody_waits(const skua_rwlock *rwlock)
@@ -82,22 +90,35 @@ static bool take_or_wait(skua_rwlock *rwlock, uint32_t unit, bool may_wait)
 
 static void leave(skua_rwlock *rwlock, uint32_t unit);
 
+static const struct skuai_op_kind reader_kind, writer_kind;
+static const char *name_of(uint32_t unit) { return unit == READER ? reader_kind.name : writer_kind.name; }
+
 static void start_rwlock(struct skuai_worker *worker, skua_op *op, bool may_wait, uint32_t unit)
 {
     skua_rwlock *rwlock = op->owner;
-    skuai_lock_acquire(rwlock_lock_of(rwlock));
-    bool takes = take_or_wait(rwlock, unit, may_wait);
-    if (!takes && may_wait) {
-        skuai_op_arm_here(worker, op);
-        skuai_waiters_append(unit == READER ? &rwlock->readers : &rwlock->writers, op);
+    skuai_place place = op->result;
+    int rc = may_wait ? skuai_lock_debug_wants(&rwlock->identity, mode_of(unit), name_of(unit), place) : 0;
+    bool takes = rc < 0;
+    if (rc == 0) {
+        skuai_lock_acquire(rwlock_lock_of(rwlock));
+        takes = take_or_wait(rwlock, unit, may_wait);
+        if (!takes && may_wait) {
+            skuai_lock_debug_waits(op, &rwlock->identity, mode_of(unit));
+            skuai_op_arm_here(worker, op);
+            skuai_waiters_append(unit == READER ? &rwlock->readers : &rwlock->writers, op);
+        }
+        skuai_lock_release(rwlock_lock_of(rwlock));
     }
-    skuai_lock_release(rwlock_lock_of(rwlock));
     if (!takes)
         return;
-    if (SKUAI_LIKELY(skuai_op_claim_own(op)))
-        skuai_op_set_done(op, 0);
-    else /* another arm was decided meanwhile: it was locked for a moment */
-        leave(rwlock, unit);
+    if (SKUAI_UNLIKELY(!skuai_op_claim_own(op))) {
+        if (rc == 0) /* another arm was decided meanwhile: it was locked for a moment */
+            leave(rwlock, unit);
+        return;
+    }
+    if (rc == 0)
+        skuai_lock_debug_acquired(&rwlock->identity, mode_of(unit), place);
+    skuai_op_set_done(op, rc);
 }
 
 /* ---- leaving --------------------------------------------------------------------------------------------------- */
@@ -106,17 +127,21 @@ static void start_rwlock(struct skuai_worker *worker, skua_op *op, bool may_wait
 static uint32_t claim_readers(skua_rwlock *rwlock, struct skuai_fires *fires)
 {
     uint32_t count = 0;
-    for (skua_op *op; (op = skuai_waiters_claim(&rwlock->readers)) != NULL; count++)
+    for (skua_op *op; (op = skuai_waiters_claim(&rwlock->readers)) != NULL; count++) {
+        skuai_lock_debug_granted(op);
         skuai_fires_add(fires, op, 0);
+    }
     return count;
 }
 
 static bool claim_writer(skua_rwlock *rwlock, struct skuai_fires *fires)
 {
     skua_op *op = skuai_waiters_claim(&rwlock->writers);
-    if (op != NULL)
-        skuai_fires_add(fires, op, 0);
-    return op != NULL;
+    if (op == NULL)
+        return false;
+    skuai_lock_debug_granted(op);
+    skuai_fires_add(fires, op, 0);
+    return true;
 }
 
 /* L3. False: it was not passed, and the caller, who still holds it, is to look at it anew. */
@@ -164,24 +189,25 @@ SKUAI_INLINE void leave_inline(skua_rwlock *rwlock, uint32_t unit)
 
 static __attribute__((noinline)) void leave(skua_rwlock *rwlock, uint32_t unit) { leave_inline(rwlock, unit); }
 
-static bool is_held_by(skua_rwlock *rwlock, uint32_t unit, const char *call)
+/* Whether the caller may leave it so. */
+static bool may_leave(skua_rwlock *rwlock, uint32_t unit, const char *call)
 {
     uint32_t state = skuai_load_32(&rwlock->state, SKUAI_RELAXED); /* the caller's share of it does not change */
     if (SKUAI_LIKELY(unit == WRITER ? (state & WRITER) != 0 : state >= READER))
-        return true;
+        return skuai_lock_debug_releases(&rwlock->identity, mode_of(unit), call);
     skuai_misuse(call, "was given a lock that nobody holds so", "unlock once for each lock, as it was locked");
     return false;
 }
 
 void skua_rwlock_read_unlock(skua_rwlock *rwlock)
 {
-    if (is_held_by(rwlock, READER, "skua_rwlock_read_unlock"))
+    if (may_leave(rwlock, READER, "skua_rwlock_read_unlock"))
         leave_inline(rwlock, READER);
 }
 
 void skua_rwlock_write_unlock(skua_rwlock *rwlock)
 {
-    if (is_held_by(rwlock, WRITER, "skua_rwlock_write_unlock"))
+    if (may_leave(rwlock, WRITER, "skua_rwlock_write_unlock"))
         leave_inline(rwlock, WRITER);
 }
 
@@ -191,17 +217,20 @@ static void admit_readers(skua_rwlock *rwlock, struct skuai_fires *fires, uint32
     uint32_t count = claim_readers(rwlock, fires);
     uint32_t queued = anybody_waits(rwlock) ? RW_QUEUED : 0;
     uint32_t seen = skuai_load_32(&rwlock->state, SKUAI_RELAXED); /* the exchange decides */
-    /* Acquire: who is let in has what the writer before them did. Release: likewise, if that is us. */
+    /* Release: who comes while it is open has what we wrote, if we are the writer. Those that wait have it from us, or
+     * came when readers were inside, by an acquire that saw the writer before those. */
     while (!skuai_cas_32(&rwlock->state, &seen, ((seen - from + to + count * READER) & ~(uint32_t)RW_QUEUED) | queued,
-                         SKUAI_ACQ_REL))
+                         SKUAI_RELEASE))
         ;
 }
 
 void skua_rwlock_downgrade(skua_rwlock *rwlock)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
-    if (!is_held_by(rwlock, WRITER, "skua_rwlock_downgrade"))
+    skuai_place place = SKUAI_LOCK_PLACE();
+    if (!may_leave(rwlock, WRITER, "skua_rwlock_downgrade"))
         return;
+    skuai_lock_debug_acquired(&rwlock->identity, SKUAI_LOCK_SHARED, place);
     skuai_lock_acquire(rwlock_lock_of(rwlock));
     admit_readers(rwlock, &fires, WRITER, READER);
     skuai_lock_release(rwlock_lock_of(rwlock));
@@ -225,6 +254,8 @@ static bool withdraw_from(skua_op *op, bool reads)
         else if (SKUAI_READ(rwlock->writers.first) == NULL && !skua_rwlock_is_write_locked(rwlock))
             admit_readers(rwlock, &fires, 0, 0);
     }
+    if (withdrawn && skuai_op_state(op) == SKUAI_OP_ARMED)
+        skuai_lock_debug_gave_up(op);
     skuai_lock_release(rwlock_lock_of(rwlock));
     skuai_fires_finish(&fires);
     return withdrawn;
@@ -248,90 +279,99 @@ static const struct skuai_op_kind reader_kind = { .name = "skua_rwlock_read_lock
 static const struct skuai_op_kind writer_kind = { .name = "skua_rwlock_write_lock", .start = start_writer,
                                                   .withdraw = withdraw_writer, .holds = true };
 
+static skua_op *prepare(skua_op *op, skua_rwlock *rwlock, uint32_t unit, skuai_place place)
+{
+    skuai_op_prepare(op, unit == READER ? &reader_kind : &writer_kind, rwlock)->result = place;
+    return op;
+}
+
 skua_op *skua_rwlock_read_lock_prepare(skua_op *op, skua_rwlock *rwlock)
 {
-    return skuai_op_prepare(op, &reader_kind, rwlock);
+    return prepare(op, rwlock, READER, SKUAI_LOCK_PLACE());
 }
 skua_op *skua_rwlock_write_lock_prepare(skua_op *op, skua_rwlock *rwlock)
 {
-    return skuai_op_prepare(op, &writer_kind, rwlock);
+    return prepare(op, rwlock, WRITER, SKUAI_LOCK_PLACE());
 }
 skua_op *skua_rwlock_read_lock_start(skua_op *op, skua_rwlock *rwlock)
 {
-    return skuai_op_start(skua_rwlock_read_lock_prepare(op, rwlock));
+    return skuai_op_start(prepare(op, rwlock, READER, SKUAI_LOCK_PLACE()));
 }
 skua_op *skua_rwlock_write_lock_start(skua_op *op, skua_rwlock *rwlock)
 {
-    return skuai_op_start(skua_rwlock_write_lock_prepare(op, rwlock));
+    return skuai_op_start(prepare(op, rwlock, WRITER, SKUAI_LOCK_PLACE()));
 }
 
-int skua_rwlock_try_read_lock(skua_rwlock *rwlock) { return take(rwlock, READER) ? 0 : -EAGAIN; }
-int skua_rwlock_try_write_lock(skua_rwlock *rwlock) { return take(rwlock, WRITER) ? 0 : -EAGAIN; }
+SKUAI_INLINE int try_lock(skua_rwlock *rwlock, uint32_t unit, skuai_place place)
+{
+    if (!take(rwlock, unit))
+        return -EAGAIN;
+    skuai_lock_debug_acquired(&rwlock->identity, mode_of(unit), place);
+    return 0;
+}
+int skua_rwlock_try_read_lock(skua_rwlock *rwlock) { return try_lock(rwlock, READER, SKUAI_LOCK_PLACE()); }
+int skua_rwlock_try_write_lock(skua_rwlock *rwlock) { return try_lock(rwlock, WRITER, SKUAI_LOCK_PLACE()); }
 
 /* As lock_at_once() in mutex.c. */
-SKUAI_INLINE int take_at_once(skua_rwlock *rwlock, uint32_t unit, const struct skuai_op_kind *kind)
+SKUAI_INLINE int take_at_once(skua_rwlock *rwlock, uint32_t unit, skuai_place place)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    int rc = skuai_call_begin(worker, kind->name);
+    int rc = skuai_call_begin(worker, name_of(unit));
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    rc = skuai_lock_debug_wants(&rwlock->identity, mode_of(unit), name_of(unit), place);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
     (void)skuai_call_end(worker, 0);
-    return take(rwlock, unit) ? 0 : -EAGAIN;
+    return try_lock(rwlock, unit, place);
 }
 
-int skua_rwlock_read_lock(skua_rwlock *rwlock)
+SKUAI_INLINE int lock(skua_rwlock *rwlock, uint32_t unit, skuai_place place)
 {
     skua_op op;
-    int rc = take_at_once(rwlock, READER, &reader_kind);
-    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(skua_rwlock_read_lock_prepare(&op, rwlock));
+    int rc = take_at_once(rwlock, unit, place);
+    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(prepare(&op, rwlock, unit, place));
 }
-int skua_rwlock_write_lock(skua_rwlock *rwlock)
+int skua_rwlock_read_lock(skua_rwlock *rwlock) { return lock(rwlock, READER, SKUAI_LOCK_PLACE()); }
+int skua_rwlock_write_lock(skua_rwlock *rwlock) { return lock(rwlock, WRITER, SKUAI_LOCK_PLACE()); }
+
+static int lock_until(skua_rwlock *rwlock, uint32_t unit, skuai_place place, uint64_t instant_ns)
 {
     skua_op op;
-    int rc = take_at_once(rwlock, WRITER, &writer_kind);
-    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(skua_rwlock_write_lock_prepare(&op, rwlock));
+    int rc = take_at_once(rwlock, unit, place);
+    return rc != -EAGAIN ? rc : (int)skuai_call_until(prepare(&op, rwlock, unit, place), instant_ns);
 }
 int skua_rwlock_read_lock_until(skua_rwlock *rwlock, uint64_t instant_ns)
 {
-    skua_op op;
-    int rc = take_at_once(rwlock, READER, &reader_kind);
-    return rc != -EAGAIN ? rc : (int)skuai_call_until(skua_rwlock_read_lock_prepare(&op, rwlock), instant_ns);
+    return lock_until(rwlock, READER, SKUAI_LOCK_PLACE(), instant_ns);
 }
 int skua_rwlock_write_lock_until(skua_rwlock *rwlock, uint64_t instant_ns)
 {
-    skua_op op;
-    int rc = take_at_once(rwlock, WRITER, &writer_kind);
-    return rc != -EAGAIN ? rc : (int)skuai_call_until(skua_rwlock_write_lock_prepare(&op, rwlock), instant_ns);
+    return lock_until(rwlock, WRITER, SKUAI_LOCK_PLACE(), instant_ns);
 }
 
-static void call_shielded(skua_op *prepared)
+static void lock_shielded(skua_rwlock *rwlock, uint32_t unit, skuai_place place)
 {
+    skua_op op;
     skua_scope shield;
+    int rc = take_at_once(rwlock, unit, place);
+    if (rc == 0 || rc == -EDEADLK || rc == -EPERM) /* the last two have been reported */
+        return;
     skua_shield_enter(&shield);
-    (void)skuai_call(prepared);
+    (void)skuai_call(prepare(&op, rwlock, unit, place));
     skua_scope_leave(&shield);
 }
-
-void skua_rwlock_read_lock_shielded(skua_rwlock *rwlock)
-{
-    skua_op op;
-    if (take_at_once(rwlock, READER, &reader_kind) != 0)
-        call_shielded(skua_rwlock_read_lock_prepare(&op, rwlock));
-}
-void skua_rwlock_write_lock_shielded(skua_rwlock *rwlock)
-{
-    skua_op op;
-    if (take_at_once(rwlock, WRITER, &writer_kind) != 0)
-        call_shielded(skua_rwlock_write_lock_prepare(&op, rwlock));
-}
+void skua_rwlock_read_lock_shielded(skua_rwlock *rwlock) { lock_shielded(rwlock, READER, SKUAI_LOCK_PLACE()); }
+void skua_rwlock_write_lock_shielded(skua_rwlock *rwlock) { lock_shielded(rwlock, WRITER, SKUAI_LOCK_PLACE()); }
 
 void skua_rwlock_assert_read_held(const skua_rwlock *rwlock)
 {
-    if (!skua_rwlock_is_locked(rwlock))
-        skuai_misuse("skua_rwlock_assert_read_held", "was given a lock that nobody holds", "lock it first");
+    if (!skua_rwlock_is_locked(rwlock) || !skuai_lock_debug_holds(&rwlock->identity, SKUAI_LOCK_SHARED))
+        skuai_misuse("skua_rwlock_assert_read_held", "was given a lock that the caller does not hold", "lock it first");
 }
 void skua_rwlock_assert_write_held(const skua_rwlock *rwlock)
 {
-    if (!skua_rwlock_is_write_locked(rwlock))
-        skuai_misuse("skua_rwlock_assert_write_held", "was given a lock that nobody writes under", "lock it first");
+    if (!skua_rwlock_is_write_locked(rwlock) || !skuai_lock_debug_holds(&rwlock->identity, SKUAI_LOCK_EXCLUSIVE))
+        skuai_misuse("skua_rwlock_assert_write_held", "was given a lock that the caller does not write under",
+                     "lock it first");
 }

@@ -3,12 +3,12 @@
  *     permits << 2 | CLOSED | QUEUED
  *
  *   P1 fast   without QUEUED anybody takes and gives permits by compare-and-swap
- *   P2 slow   with QUEUED the word changes under the lock only. Who comes under the lock sets it first (hold), and at the
- *             end leaves it set if somebody waits (settle). So what is decided under the lock stays true until then
+ *   P2 slow   with QUEUED the word changes under the lock only. Who comes under the lock sets it first (hold), and at
+ *             the end leaves it set if somebody waits (settle). So what is decided under the lock stays true until then
  *   P3 serve  under the lock: the oldest waiter is claimed as long as there is enough for him; if there is not, nobody
  *             behind him is. Whoever changes what is enough serves: a release, and a withdrawal of the oldest
- *   P4 leave  who has taken permits without the lock lets its holder leave before he goes on, so that a semaphore can be
- *             freed by who has taken all that will ever be released: see skuai_lock_pass()
+ *   P4 leave  who has taken permits without the lock lets its holder leave before he goes on, so that a semaphore can
+ *             be freed by who has taken all that will ever be released: see skuai_lock_pass()
  * Model: tests/model/model_semaphore.c.
  */
 #include "skua/semaphore.h"
@@ -48,7 +48,8 @@ static bool take_fast(skua_semaphore *semaphore, uint64_t permits)
     do {
         if ((word & (QUEUED | CLOSED)) != 0 || permits_in(word) < permits)
             return false;
-    } while (!skuai_cas_64(&semaphore->word, &word, word - (permits << SHIFT), SKUAI_ACQUIRE)); /* give_fast's release */
+        /* Acquire: pairs with give_fast's release, and settle's. */
+    } while (!skuai_cas_64(&semaphore->word, &word, word - (permits << SHIFT), SKUAI_ACQUIRE));
     skuai_lock_pass(lock_of(semaphore)); /* P4 */
     return true;
 }

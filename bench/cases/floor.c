@@ -1,6 +1,7 @@
 /* The floors: what no runtime does without, done bare on one thread. They have no scheduler, no stealing, no wakes, no
  * cancellation and no handles; nobody is meant to reach them.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,12 +232,42 @@ static int64_t fiber_yield_many(void)
 
 #endif
 
+/* ---- a lock that nobody else wants ------------------------------------------------------------------------------ */
+
+static void *wait_for_it(void *mutex)
+{
+    pthread_mutex_lock(mutex);
+    pthread_mutex_unlock(mutex);
+    return NULL;
+}
+
+/* With a second thread, which sleeps: as long as there is only one, glibc locks without atomic instructions. */
+static int64_t mutex_uncontended(void)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER, held = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t other;
+    int64_t counter = 0;
+    pthread_mutex_lock(&held);
+    if (pthread_create(&other, NULL, wait_for_it, &held) != 0)
+        work_die("mutex_uncontended", "no thread");
+    for (int i = 0; i < UNCONTENDED; i++) {
+        pthread_mutex_lock(&mutex);
+        __atomic_store_n(&counter, counter + 1, __ATOMIC_RELAXED); /* in each turn */
+        pthread_mutex_unlock(&mutex);
+    }
+    work_check("counter", counter, UNCONTENDED);
+    pthread_mutex_unlock(&held);
+    pthread_join(other, NULL);
+    return UNCONTENDED;
+}
+
 const struct work work_of_floor[] = {
     { "spawn_many", spawn_many },
     { "spawn_many_cold", spawn_many },
     { "spawn_await", spawn_await },
     { "chained_spawn", chained_spawn },
     { "yield_many", yield_many },
+    { "mutex_uncontended", mutex_uncontended },
 #if BENCH_HAVE_FLOOR_SWITCH
     { "fiber_switch", fiber_switch },
     { "fiber_switch_modes", fiber_switch_modes },

@@ -68,7 +68,8 @@ static const struct work *find_in(const struct work *works, const char *name)
 
 static const struct work *find(const char *name)
 {
-    const struct work *const lists[] = { work_of_spawn, work_of_yield, work_of_wake, work_of_switch, work_of_group };
+    const struct work *const lists[] = { work_of_spawn,  work_of_yield, work_of_wake, work_of_switch,
+                                         work_of_group,  work_of_channel, work_of_lock, work_of_signal };
     const struct work *found = NULL;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0] && found == NULL; i++)
         found = find_in(lists[i], name);

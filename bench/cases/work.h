@@ -25,6 +25,25 @@ enum {
     PARKED = 1000000
 };
 
+/* Of channels, locks and groups: peers/go/sync.go and peers/tokio/src/sync.rs repeat them. */
+enum {
+    PAIRS = 1000,
+    PAIR_TRIPS = 500,
+    CAPACITY = 128,
+    SENDERS = 4,
+    MESSAGES = 2000000,
+    SELECTED = 1000000,
+    FOREIGN = 500000,
+    ONESHOTS = 500000,
+    LOCKERS = 100,
+    LOCKS = 10000,
+    PERMITS = 10,
+    ACQUIRES = 2000,
+    UNCONTENDED = 10000000,
+    LISTENERS = 64,
+    BROADCASTS = 100 /* rounds of CAPACITY */
+};
+
 /* One benchmark: an iteration, which returns how many operations it was. In a fiber; of the floors: on a thread. */
 struct work {
     const char *name;
@@ -33,7 +52,8 @@ struct work {
 
 /* Each ends with a NULL name. */
 extern const struct work work_of_spawn[], work_of_yield[], work_of_wake[], work_of_switch[];
-extern const struct work work_of_floor[], work_of_group[];
+extern const struct work work_of_group[], work_of_channel[], work_of_lock[], work_of_signal[];
+extern const struct work work_of_floor[];
 
 /* Whole measurements, in a fiber; they print their figures themselves. */
 struct memory_work {

@@ -10,8 +10,8 @@
  *     …                                             // from any thread:
  *     skua_cancel_token_cancel(&stop);
  *
- * skua_cancel() and skua_group_cancel() ask one task or one group to end; a token is for what belongs together otherwise:
- * all that works for one connection, one request, one shutdown, wherever it runs. What answers to a token:
+ * skua_cancel() and skua_group_cancel() ask one task or one group to end; a token is for what belongs together
+ * otherwise: all that works for one connection, one request, one shutdown, wherever it runs. What answers to a token:
  *   scopes     awaits inside return -ECANCELED, as if the task were cancelled, but only up to the scope's end. Shields
  *              mask it, and it outranks deadlines (scope.h)
  *   tokens     a child is cancelled with its parent, and may be cancelled alone

@@ -17,8 +17,8 @@ SKUA_BEGIN_DECLS
 
 enum skua_event_kind { SKUA_EVENT_MANUAL, SKUA_EVENT_AUTO };
 
-/* In the caller's memory, which must stay until nobody uses it. Who has got 0 from a wait may free it if nobody else will
- * call: the set that let him go on is over as far as this memory is concerned. Fields belong to the runtime. */
+/* In the caller's memory, which must stay until nobody uses it. Who has got 0 from a wait may free it if nobody else
+ * will call: the set that let him go on is over as far as this memory is concerned. Fields belong to the runtime. */
 typedef struct skua_event {
     skua_word32 lock;
     skua_word32 is_set;
@@ -36,7 +36,8 @@ SKUA_API void skua_event_init(skua_event *event, enum skua_event_kind kind);
 SKUA_API void skua_event_set(skua_event *event);
 /* Takes back what was set and has not been waited for. Threads: any. Blocks: never. Returns whether it was set. */
 SKUA_API bool skua_event_reset(skua_event *event);
-/* Whether it is set at the moment. It may be, and the call that has set it be under way. Threads: any. Blocks: never. */
+/* Whether it is set at the moment. It may be, and the call that has set it be under way. Threads: any. Blocks:
+ * never. */
 SKUA_API bool skua_event_is_set(const skua_event *event);
 
 /* Waits until it is set, and if it is automatic resets it. Waiters of an automatic one are served in order.

@@ -115,7 +115,22 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
     return skuai_await_op(frame, (skua_op *)frame->awaited);
 }
 
+/* Where a future is defined, for reports (place.h): a list that the linker puts together. */
+struct skuai_future_info {
+    skua_poll_fn *poll;
+    const char *name, *file;
+};
+
 #ifndef __cplusplus
+
+#if defined(SKUA_DEBUG) && defined(__ELF__)
+#define SKUAI_FUTURE_INFO(name)                                                                              \
+    static const struct skuai_future_info skuai_info_of_##name = { name##_poll, #name, __FILE__ };           \
+    static const struct skuai_future_info *const skuai_info_at_##name                                        \
+        __attribute__((used, section("skua_futures"))) = &skuai_info_of_##name;
+#else
+#define SKUAI_FUTURE_INFO(name)
+#endif
 
 /* Defines the body of the future `struct name`. The function is static; SKUA_ASYNC_EXTERN makes it visible to
  * other files, which declare it with SKUA_ASYNC_DECLARE (with `static` before it: for mutual recursion in one file). */
@@ -130,6 +145,7 @@ struct skuai_verdict { /* not a number: so that `return 0;` in a future does not
     {                                                                                                              \
         return skuai_run_##name((struct name *)(void *)frame).poll;                                                \
     }                                                                                                              \
+    SKUAI_FUTURE_INFO(name)                                                                                        \
     static struct skuai_verdict skuai_run_##name(struct name *self)
 #define SKUA_ASYNC(name) SKUA_ASYNC_BODY(name, static)
 #define SKUA_ASYNC_EXTERN(name) \

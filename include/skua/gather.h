@@ -5,8 +5,8 @@
  *         calls[i] = (skua_call){ fetch, &urls[i] };
  *     rc = skua_gather(calls, n, NULL);             // 0, or the first error; calls[i].result
  *
- * Each runs as a fiber of its own, on whichever worker; when the call returns all have ended. So what they are given may
- * lie on the caller's stack. For a fixed number of futures, which cost no task each, the sets of combine.h do the same.
+ * Each runs as a fiber of its own, on whichever worker; when the call returns all have ended, so what they are given
+ * may lie on the caller's stack. For a fixed number of futures the sets of combine.h do the same, without a task each.
  *
  * If the caller is cancelled, or a deadline around passes, they are cancelled, waited for all the same, and the call
  * returns that. A limit says how many run at a time; the others have not begun then, and when the outcome is decided do

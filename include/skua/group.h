@@ -18,16 +18,17 @@
  * A cancelled wait, or one whose deadline has passed, cancels the members, still waits for all of them, and only then
  * returns -ECANCELED or -ETIMEDOUT. So a cancellation goes down a tree of groups, and comes up again when all is over.
  *
- * A *collecting* group (SKUA_GROUP_COLLECT) keeps the results, which skua_group_next() gives in the order of the ends. A
- * *limited* one has so many members at a time, and starting one more waits for a place.
+ * A *collecting* group (SKUA_GROUP_COLLECT) keeps the results, which skua_group_next() gives in the order of the
+ * ends. A *limited* one has so many members at a time, and starting one more waits for a place.
  *
  * A member costs no more memory than another task: nothing is allocated for its membership. Members have no handles;
  * skua_self(), wakers, names and task-locals are theirs as any task's. What a member does is nobody's business before
  * the wait, so what it is given may lie on the waiter's stack.
  *
  * At a runtime's shutdown members are cancelled like all tasks. Those that a shutdown gives up fail with -ESHUTDOWN.
- * Results that a collecting group keeps lie in the runtime's memory: take them before that is destroyed. A thread outside
- * of a simulation cannot wait for members in it, as it is what runs them (-EPERM): skua_block_on() a fiber that does.
+ * Results that a collecting group keeps lie in the runtime's memory: take them before that is destroyed. A thread
+ * outside of a simulation cannot wait for members in it, as it is what runs them (-EPERM):
+ * skua_block_on() a fiber that does.
  */
 #ifndef SKUA_GROUP_H
 #define SKUA_GROUP_H
@@ -54,11 +55,15 @@ typedef struct skua_group_attr {
 
 /* In the caller's memory, which must stay as long as it has members, or anybody waits. Fields belong to the runtime. */
 typedef struct skua_group {
+    /* fixed but for the lock, which guards all else */
     const void *kind;
-    skua_word32 lock;
-    uint32_t flags;
-    uint32_t live;
     uint32_t limit;
+    uint32_t options;
+    skua_runtime *runtime;
+    skua_word32 lock;
+    uint32_t state;
+    uint32_t live;
+    uint32_t reserved32;
     skua_task *members;
     uint64_t started;
     int64_t error;
@@ -66,7 +71,6 @@ typedef struct skua_group {
     uint64_t failed, canceled;
     skua_task *ended_first, *ended_last;
     skua_waiters waiters, takers, spawners;
-    skua_runtime *runtime;
     void *reserved[4];
 } skua_group;
 
@@ -135,7 +139,8 @@ SKUA_API int64_t skua_group_try_wait(skua_group *group);
 
 /* For skua_select() (select.h), and for who wants to be told of the end without being responsible for it: cancelling
  * this wait, or another arm's taking effect, cancels no members. `result` is 0 or the interruption, `value` what
- * skua_group_wait() returns. Also for skua_group_next() (`result` 1, `value`, `tag`; or 0) and for places (`result`). */
+ * skua_group_wait() returns. Also for skua_group_next() (`result` 1, `value`, `tag`; or 0), and places
+ * (`result`). */
 typedef struct skua_group_op {
     SKUA_OP_HEADER;
     int64_t value;
@@ -166,7 +171,7 @@ typedef struct skua_group_result {
  * then does about failures is as ever: they cancel the others, which end in turn and are given here, too.)
  * Threads: as skua_event_wait() (event.h). Each result is given to one taker.
  * Cancel: at -ECANCELED or -ETIMEDOUT nothing was taken, and no member was cancelled.
- * Returns: 1; 0 (no member is left, and all was taken); -ECANCELED; -ETIMEDOUT; -EINVAL (the group collects nothing). */
+ * Returns: 1; 0 (no member is left, and all was taken); -ECANCELED; -ETIMEDOUT; -EINVAL (it collects nothing). */
 SKUA_API int skua_group_next(skua_group *group, skua_group_result *result);
 SKUA_API int skua_group_next_until(skua_group *group, skua_group_result *result, uint64_t instant_ns);
 /* Without waiting: -EAGAIN. Also where nothing may wait. */
@@ -176,8 +181,8 @@ SKUA_API skua_op *skua_group_next_prepare(skua_group_op *op, skua_group *group);
 
 /* ---- places in a limited group --------------------------------------------------------------------------------- */
 
-/* Waits for a place, which is the caller's from then on, and counts as a member: use it with SKUA_MEMBER_RESERVED or give
- * it back. Places are given in the order of asking.
+/* Waits for a place, which is the caller's from then on, and counts as a member: use it with SKUA_MEMBER_RESERVED or
+ * give it back. Places are given in the order of asking.
  * Cancel: at -ECANCELED or -ETIMEDOUT there is no place.
  * Its result: 0; -ECANCELED (also: the group is cancelled); -ETIMEDOUT; -EINVAL (the group has no limit). */
 SKUA_API skua_op *skua_group_reserve_start(skua_group_op *op, skua_group *group);
@@ -210,10 +215,10 @@ SKUA_API void skuai_group_leave(skua_group *group); /* what SKUA_GROUP ends with
                         __extension__ &(__typeof__(((struct name *)0)->in)){ __VA_ARGS__ },            \
                         sizeof(((struct name *)0)->in))
 
-/* Declares a group for the rest of the block, in a fiber, a job or a plain thread. At the block's end, if it has not been
- * waited for, its members are cancelled and waited for, whether or not the caller is cancelled: so end the block with
- * skua_group_wait(), and leave it early when the members are to be given up. In a future, where a block's variables do
- * not survive an await, it is a compile error: make a skua_group a member, and wait on all ways out. */
+/* Declares a group for the rest of the block, in a fiber, a job or a plain thread. At the block's end, if it has not
+ * been waited for, its members are cancelled and waited for, whether or not the caller is cancelled: so end the block
+ * with skua_group_wait(), and leave it early when the members are to be given up. In a future, where a block's
+ * variables do not survive an await, it is a compile error: make a skua_group a member, and wait on all ways out. */
 #define SKUA_GROUP(name) SKUA_GROUP_WITH(name, NULL)
 #define SKUA_GROUP_WITH(name, attr)                                                                  \
     __attribute__((cleanup(skuai_group_leave))) skua_group name;                                      \

@@ -16,7 +16,7 @@
  * locks. Waiters are woken in order. Selects wait in the same order and always get it from an unlock.
  *
  * A mutex may be unlocked by another thread than it was locked on, as fibers move, but belongs to the task (the child
- * of a set, the thread) that locked it. Built with SKUA_DEBUG the library checks this and more: docs in lock_debug.h.
+ * of a set, the thread) that locked it. Built with SKUA_DEBUG the library checks this and more: lock_debug.h.
  */
 #ifndef SKUA_MUTEX_H
 #define SKUA_MUTEX_H
@@ -53,7 +53,8 @@ SKUA_API SKUA_NODISCARD int skua_mutex_lock(skua_mutex *mutex) SKUA_ACQUIRES_TRY
 SKUA_API SKUA_NODISCARD int skua_mutex_lock_until(skua_mutex *mutex, uint64_t instant_ns) SKUA_ACQUIRES_TRY(*mutex);
 /* Locks it whether or not the caller is cancelled, as in a shield. For short sections that must be run. */
 SKUA_API void skua_mutex_lock_shielded(skua_mutex *mutex) SKUA_ACQUIRES(*mutex);
-/* Without waiting: 0, or -EAGAIN: somebody holds it. Also where nothing may wait, and in a cancelled task. */
+/* Without waiting: 0, or -EAGAIN: somebody holds it, or it is on its way to somebody who waits for it. Also where nothing
+ * may wait, and in a cancelled task. */
 SKUA_API SKUA_NODISCARD int skua_mutex_try_lock(skua_mutex *mutex) SKUA_ACQUIRES_TRY(*mutex);
 /* For SKUA_AWAIT and select. The result is as of skua_mutex_lock(). As long as the op is not awaited others may have to
  * wait for it: await it at once. */

@@ -7,9 +7,9 @@
  *             break;
  *     }
  *
- * skua_notify_one() is for one waiter; if nobody waits it is kept for the next who comes, but two of them are still one.
- * One that a waiter has got is his: a select takes it only with the arm that takes effect, and a wait that ends with an
- * error has left it to others. skua_notify_all() is for all who wait at that moment, and for nobody later.
+ * skua_notify_one() is for one waiter; if nobody waits it is kept for the next who comes, but two of them are still
+ * one. One that a waiter has got is his: a select takes it only with the arm that takes effect, and a wait that ends
+ * with an error has left it to others. skua_notify_all() is for all who wait at that moment, and for nobody later.
  *
  * A wait counts from its start. So nothing is missed by who starts one, then looks, and then awaits it:
  *

@@ -6,10 +6,10 @@
  *     if (skua_oneshot_receive(&answer, &reply) == 1)
  *         …
  *
- * In the caller's memory, like this, or on the heap (skua_oneshot_create). There are two ends. The sender's is used up by
- * sending, and by closing; the receiver's by closing. On the heap each end is to be used up once, in any order, and the
- * later one frees it. In the caller's memory nothing needs closing: it may go when the receiver has got 1 or 0, or when
- * it has closed and the sender has been told.
+ * In the caller's memory, like this, or on the heap (skua_oneshot_create). There are two ends. The sender's is used up
+ * by sending, and by closing; the receiver's by closing. On the heap each end is to be used up once, in any order, and
+ * the later one frees it. In the caller's memory nothing needs closing: it may go when the receiver has got 1 or 0, or
+ * when it has closed and the sender has been told.
  *
  * A value that was sent is never lost: it is received, or handed over by the receiver's close. One that was not sent,
  * because the receiver has gone, is still the sender's.
@@ -49,8 +49,8 @@ SKUA_API SKUA_NODISCARD int skua_oneshot_create(skua_oneshot **oneshot, size_t s
 SKUA_API int skua_oneshot_send(skua_oneshot *oneshot, const void *value);
 /* Uses up the sender's end without sending: the receiver gets 0. Threads, blocks, cancel: as sending. */
 SKUA_API void skua_oneshot_close_sender(skua_oneshot *oneshot);
-/* Waits until the receiver has closed: nobody wants the value any more. By the sender, as long as it has its end. One call
- * at a time.
+/* Waits until the receiver has closed: nobody wants the value any more. By the sender, as long as it has its end. One
+ * call at a time.
  * Threads: as skua_oneshot_receive(). Cancel: at -ECANCELED or -ETIMEDOUT nothing has happened.
  * Returns: 0; -ECANCELED; -ETIMEDOUT; -EBUSY (another call waits); without waiting also -EAGAIN. */
 SKUA_API int skua_oneshot_unwanted(skua_oneshot *oneshot);

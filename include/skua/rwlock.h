@@ -8,9 +8,9 @@
  *     skua_rwlock_read_unlock(&table_lock);
  *
  * Phase-fair: while a writer waits, readers who come wait too, and when a writer leaves all readers who wait by then go
- * before the next writer. So a writer waits for the readers that are inside and, per writer ahead of him, for one lot of
- * readers more; a reader waits for one writer at most after those inside have left. Nobody overtakes who waits. (A lock
- * that is mostly written wants a mutex, which passes through fewer hands.)
+ * before the next writer. So a writer waits for the readers that are inside and, per writer ahead of him, for one lot
+ * of readers more; a reader waits for one writer at most after those inside have left. Nobody overtakes who waits. (A
+ * lock that is mostly written wants a mutex, which passes through fewer hands.)
  *
  * For fibers, jobs, futures and threads alike. A reader who reads again while a writer waits, waits for the writer, who
  * waits for him: take it once.
@@ -70,8 +70,8 @@ SKUA_API skua_op *skua_rwlock_write_lock_prepare(skua_op *op, skua_rwlock *rwloc
 SKUA_API void skua_rwlock_read_unlock(skua_rwlock *rwlock) SKUA_RELEASES_SHARED(*rwlock);
 SKUA_API void skua_rwlock_write_unlock(skua_rwlock *rwlock) SKUA_RELEASES(*rwlock);
 /* From writer to reader, with nobody in between; readers who wait come in, too. Threads and Blocks: as unlocking.
- * (clang's analysis cannot say this: it goes on to take the caller for a writer. Leave by read_unlock, in a function that
- * is marked SKUA_NO_THREAD_SAFETY.) */
+ * (clang's analysis cannot say this: it goes on to take the caller for a writer. Leave by read_unlock, in a function
+ * that is marked SKUA_NO_THREAD_SAFETY.) */
 SKUA_API void skua_rwlock_downgrade(skua_rwlock *rwlock);
 
 /* Whether somebody writes, or anybody holds it, at the moment. For assertions. */

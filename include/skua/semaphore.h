@@ -43,8 +43,8 @@ SKUA_API void skua_semaphore_init(skua_semaphore *semaphore, uint64_t permits);
  * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); in futures the _start form.
  * Cancel: at -ECANCELED or -ETIMEDOUT nothing has happened: no permit was taken, and the place in the line is given up,
  *   so that who waits behind it goes on if there is enough for him.
- * Returns: 0; -ECANCELED; -ETIMEDOUT (by the instant, or a deadline around it); -EPIPE (closed); -EINVAL (more than there
- *   can be). */
+ * Returns: 0; -ECANCELED; -ETIMEDOUT (by the instant, or a deadline around it); -EPIPE (closed); -EINVAL (more than
+ *   there can be). */
 SKUA_API SKUA_NODISCARD int skua_semaphore_acquire(skua_semaphore *semaphore, uint64_t permits);
 SKUA_API SKUA_NODISCARD int skua_semaphore_acquire_until(skua_semaphore *semaphore, uint64_t permits,
                                                          uint64_t instant_ns);

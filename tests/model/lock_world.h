@@ -1,5 +1,6 @@
 /* A stand-in for the runtime around the locks of sync/: each of the checker's threads is a plain thread that waits on
- * its op's own word, and may be interrupted whenever it looks. Included by one file of a model test.
+ * its op's own word, and may be interrupted whenever it looks. Included by one file of a model test, which defines
+ * SKUAI_MODEL_FRESH.
  */
 #ifndef SKUA_MODEL_LOCK_WORLD_H
 #define SKUA_MODEL_LOCK_WORLD_H
@@ -14,15 +15,15 @@
 #include "sched/scope.h"
 #include "sched/wait.h"
 
-static bool world_canceled[MC_THREADS]; /* by number: it may be interrupted in its waits, once */
+/* By number: from some moment on it is cancelled. */
+enum { WORLD_NEVER, WORLD_MAY_BE, WORLD_IS };
+static int world_canceled[MC_THREADS];
 static unsigned world_shields[MC_THREADS];
-static unsigned world_agains; /* how often somebody started an op anew */
 
 void skuai_sink_fire(uintptr_t sink) { mc_futex_wake((skua_word32 *)(sink - SKUAI_SINK_THREAD), 1); }
 void *skuai_sink_hold(uintptr_t sink) { (void)sink; return NULL; }
 void skuai_sink_unhold(void *held) { (void)held; }
 struct skuai_worker *skuai_worker_self(void) { return NULL; }
-int skuai_call_begin(struct skuai_worker *worker, const char *call) { (void)worker; (void)call; return 0; }
 int64_t skuai_call_end(struct skuai_worker *worker, int64_t result) { (void)worker; return result; }
 int skuai_misuse(const char *call, const char *what, const char *instead)
 {
@@ -45,18 +46,38 @@ void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op)
     skuai_op_arm(op, (uintptr_t)world_word(op) | SKUAI_SINK_THREAD);
 }
 
-skua_op *skuai_op_start(skua_op *op)
+static bool world_interrupted(void)
 {
-    world_kind(op)->start(NULL, op, true);
-    return op;
+    int *canceled = &world_canceled[mc.current];
+    if (world_shields[mc.current] != 0)
+        return false;
+    if (*canceled == WORLD_MAY_BE && mc_choose(2) == 1)
+        *canceled = WORLD_IS;
+    return *canceled == WORLD_IS;
 }
 
-static bool world_interrupts(void)
+/* Until the word changes, or it is cancelled in its sleep. */
+static void world_sleep(skua_word32 *word, uint32_t value)
 {
-    if (!world_canceled[mc.current] || world_shields[mc.current] != 0 || mc_choose(2) == 0)
-        return false;
-    world_canceled[mc.current] = false;
-    return true;
+    if (world_canceled[mc.current] != WORLD_MAY_BE || world_shields[mc.current] != 0)
+        mc_futex_wait(word, value);
+    else if (!mc_futex_wait_timed(word, value))
+        world_canceled[mc.current] = WORLD_IS;
+}
+
+int skuai_call_begin(struct skuai_worker *worker, const char *call)
+{
+    (void)worker;
+    (void)call;
+    return world_interrupted() ? -ECANCELED : 0;
+}
+
+skua_op *skuai_op_start(skua_op *op)
+{
+    if (world_interrupted())
+        return skuai_op_set_done(op, -ECANCELED);
+    world_kind(op)->start(NULL, op, true);
+    return op;
 }
 
 /* As wait_as_thread() in sched/wait.c. */
@@ -64,18 +85,23 @@ int64_t skua_await(skua_op *op)
 {
     enum skuai_op_state state;
     while ((state = skuai_op_state(op)) != SKUAI_OP_DONE) {
-        if (world_interrupts() && world_kind(op)->withdraw(op))
+        bool interrupted = world_interrupted();
+        if (interrupted && world_kind(op)->withdraw(op))
             skuai_op_set_done(op, -ECANCELED);
-        else if (state == SKUAI_OP_AGAIN) {
-            world_agains++;
+        else if (interrupted || state != SKUAI_OP_AGAIN)
+            world_sleep(&op->state, (uint32_t)state);
+        else
             world_kind(op)->start(NULL, op, true);
-        } else
-            mc_futex_wait(&op->state, (uint32_t)state);
     }
     return SKUAI_READ(op->result);
 }
 
-int64_t skuai_call(skua_op *op) { return skua_await(skuai_op_start(op)); }
+int64_t skuai_call(skua_op *op)
+{
+    int64_t result = skua_await(skuai_op_start(op));
+    mc_free(op, sizeof *op); /* whoever touches it now has come too late */
+    return result;
+}
 
 int64_t skuai_call_until(skua_op *op, uint64_t instant_ns)
 {
@@ -86,7 +112,6 @@ int64_t skuai_call_until(skua_op *op, uint64_t instant_ns)
 /* A select of one arm, whose owner may close it. True: the arm took effect. */
 static __attribute__((unused)) bool world_select(skua_op *op, struct skuai_select *word)
 {
-    mc_alloc(op, sizeof *op);
     mc_alloc(word, sizeof *word);
     skuai_store_32(&word->decided, SKUAI_SELECT_OPEN, SKUAI_RELAXED);
     op->select = word;
@@ -96,10 +121,10 @@ static __attribute__((unused)) bool world_select(skua_op *op, struct skuai_selec
     bool closed = false;
     while (skuai_select_decided(word) < 0 && !closed) {
         if (skuai_load_32(&word->decided, SKUAI_RELAXED) == SKUAI_SELECT_CLOSED ||
-            (world_interrupts() && skuai_select_close(word)))
+            (world_interrupted() && skuai_select_close(word)))
             closed = true;
         else if (skuai_select_decided(word) < 0)
-            mc_futex_wait(&word->decided, SKUAI_SELECT_OPEN);
+            world_sleep(&word->decided, SKUAI_SELECT_OPEN);
     }
     if (closed && skuai_op_state(op) != SKUAI_OP_LOST)
         mc_assert(world_kind(op)->withdraw(op), "an arm of a closed select was claimed");
@@ -114,7 +139,6 @@ static __attribute__((unused)) void world_reset(void)
 {
     memset(world_canceled, 0, sizeof world_canceled);
     memset(world_shields, 0, sizeof world_shields);
-    world_agains = 0;
 }
 
 #endif

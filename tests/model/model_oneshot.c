@@ -172,7 +172,8 @@ static void heap_watched_finish(void)
     watched_finish();
     mc_assert(frees == 1, "not freed");
 }
-MC_TEST(heap_unwanted, .setup = heap_watched_setup, .finish = heap_watched_finish, .bound = 5, .max_executions = 400000);
+MC_TEST(heap_unwanted, .setup = heap_watched_setup, .finish = heap_watched_finish, .bound = 5,
+        .max_executions = 400000);
 
 /* An arm of a select whose other arm is another oneshot: the value stays if the arm does not take effect. */
 static skua_oneshot other;

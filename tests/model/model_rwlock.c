@@ -1,6 +1,7 @@
 /* The read-write lock (sync/rwlock.c, L1 … L4): writers alone, readers together; who waits is not forgotten, whoever
  * leaves meanwhile; each sees what those before did. */
 /* model-sources: sched/op.c sync/rwlock.c */
+/* model-defines: SKUAI_MODEL_FRESH=1 */
 #include "skua/rwlock.h"
 
 #include "model/lock_world.h"
@@ -31,10 +32,8 @@ static bool lock(bool reads)
     skua_op *op = &ops[mc.current];
     if ((reads ? skua_rwlock_try_read_lock(&rwlock) : skua_rwlock_try_write_lock(&rwlock)) == 0)
         return true;
-    mc_alloc(op, sizeof *op);
     int64_t rc = skuai_call(reads ? skua_rwlock_read_lock_prepare(op, &rwlock)
                                   : skua_rwlock_write_lock_prepare(op, &rwlock));
-    mc_free(op, sizeof *op); /* whoever touches it now has come too late */
     canceled += rc == -ECANCELED;
     mc_assert(rc == 0 || rc == -ECANCELED, "another result");
     return rc == 0;
@@ -118,12 +117,12 @@ static void finish(void)
 MODEL(readers_and_a_writer, reads, reads, writes);
 MODEL(writers_and_a_reader, writes, writes, reads);
 MODEL(three_writers, writes, writes, writes);
-MODEL(a_writer_gives_up, reads, reads, writes, world_canceled[3] = true);
-MODEL(all_give_up, reads, writes, writes, memset(world_canceled, 1, sizeof world_canceled));
+MODEL(a_writer_gives_up, reads, reads, writes, world_canceled[3] = WORLD_MAY_BE);
+MODEL(all_give_up, reads, writes, writes, world_canceled[1] = world_canceled[2] = world_canceled[3] = WORLD_MAY_BE);
 MODEL(downgrading, writes_and_reads, writes, reads);
-MODEL(downgrading_interrupted, writes_and_reads, writes, reads, world_canceled[2] = world_canceled[3] = true);
-MODEL(selecting_to_write, reads, writes, selects_to_write, world_canceled[3] = true);
-MODEL(selecting_to_read, writes, reads, selects_to_read, world_canceled[3] = true);
+MODEL(downgrading_interrupted, writes_and_reads, writes, reads, world_canceled[2] = world_canceled[3] = WORLD_MAY_BE);
+MODEL(selecting_to_write, reads, writes, selects_to_write, world_canceled[3] = WORLD_MAY_BE);
+MODEL(selecting_to_read, writes, reads, selects_to_read, world_canceled[3] = WORLD_MAY_BE);
 
 /* Those that wait behind a writer come in when he gives up, though nobody leaves: they meet those that are inside. */
 static skua_word32 gate;
@@ -179,8 +178,8 @@ static void last_frees(void *arg)
         section(true);
         skua_rwlock_read_unlock(&rwlock);
     }
-    while (!lock(false))
-        ;
+    if (!lock(false))
+        skua_rwlock_write_lock_shielded(&rwlock);
     bool last = --users == 0;
     skua_rwlock_write_unlock(&rwlock);
     if (last)
@@ -192,7 +191,7 @@ static void freed_setup(void)
     users = 2;
     mc_thread(last_frees, NULL);
     mc_thread(last_frees, NULL);
-    world_canceled[2] = true;
+    world_canceled[2] = WORLD_MAY_BE;
 }
 MC_TEST(the_last_one_frees, .setup = freed_setup, .stale = 1, .max_executions = 300000);
 

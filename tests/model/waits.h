@@ -104,7 +104,10 @@ static inline int64_t waits_select(struct skuai_select *word, skua_op **arms, ui
     }
     bool canceled = how == WAITS_OR_IS_CANCELED && mc_choose(2) == 1 && skuai_select_close(word);
     while ((winner = skuai_select_decided(word)) < 0 && !canceled)
-        mc_futex_wait(&word->decided, SKUAI_SELECT_OPEN);
+        if (skuai_load_32(&word->decided, SKUAI_RELAXED) == SKUAI_SELECT_TENTATIVE)
+            skuai_pause();
+        else
+            mc_futex_wait(&word->decided, SKUAI_SELECT_OPEN);
     for (uint32_t i = 0; i < started; i++)
         if ((int64_t)i != winner && skuai_op_state(arms[i]) != SKUAI_OP_LOST)
             mc_assert(waits_kind_of(arms[i])->withdraw(arms[i]), "two arms of one select were claimed");

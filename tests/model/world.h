@@ -85,6 +85,12 @@ bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
 
 /* A worker that finds a gap in the injection queue, or its lock held, comes again and again until whoever is in there
  * goes on: after some rounds it lets all others go first. If it comes in vain after that, what it sees is nobody's. */
+void skuai_sim_run_point(struct skuai_sim *sim, skua_word64 *task_word)
+{
+    (void)task_word;
+    skuai_sim_point(sim, SKUAI_POINT_RUN);
+}
+
 void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
 {
     (void)sim;

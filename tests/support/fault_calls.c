@@ -572,6 +572,8 @@ INSTEAD(long, syscall, (long number, ...))
         unsigned flags = va_arg(args, unsigned);
         rc = way >= 0 ? error_of((int[]){ ENOSYS, EPERM, EINVAL }, way) :
                         syscall(number, command, flags, va_arg(args, int));
+    } else if (number == SYS_gettid) {
+        rc = syscall(number); /* cannot fail */
     } else {
         CHECK_EQ(number, SYS_uname);
         void *where = va_arg(args, void *);

@@ -186,6 +186,7 @@ static inline int random_root(void *arg)
     struct random_task *root = arg;
     for (int i = 0; i < 6 * root->depth; i++)
         random_step(root);
+    SKUA_SHIELD(); /* or a root that is cancelled would look without ever waiting */
     while (__atomic_load_n(&root->all->ended, __ATOMIC_ACQUIRE) !=
            __atomic_load_n(&root->all->spawned, __ATOMIC_ACQUIRE))
         skua_sleep(10000);

@@ -118,6 +118,8 @@ void test_add(struct test_case *test)
 #define ONE_ROUND 1e-9
 static uint64_t at_seed;
 static bool at_seed_set;
+static const char *at_trial;
+static uint64_t at_trial_number;
 
 void test_at_seed(uint64_t seed)
 {
@@ -125,7 +127,17 @@ void test_at_seed(uint64_t seed)
     at_seed_set = true;
 }
 
-void test_at_no_seed(void) { at_seed_set = false; }
+void test_at_no_seed(void)
+{
+    at_seed_set = false;
+    at_trial = NULL;
+}
+
+void test_at_trial(const char *what, uint64_t number)
+{
+    at_trial = what;
+    at_trial_number = number;
+}
 
 void test_fail(const char *file, int line, const char *format, ...)
 {
@@ -136,9 +148,12 @@ void test_fail(const char *file, int line, const char *format, ...)
     va_end(args);
     const char *name = running != NULL ? running->name : "?";
     fflush(stdout);
-    fprintf(stderr, "FAILED %s\n  %s:%d: %s\n  again: SKUA_TEST_SEED=%llu SKUA_TEST_SCALE=%g %s %s\n", name, file, line,
-            what, (unsigned long long)(at_seed_set ? at_seed : test_seed()), at_seed_set ? ONE_ROUND : test_scale(),
-            program, name);
+    fprintf(stderr, "FAILED %s\n  %s:%d: %s\n", name, file, line, what);
+    if (at_trial != NULL)
+        fprintf(stderr, "  when: %s %llu\n", at_trial, (unsigned long long)at_trial_number);
+    fprintf(stderr, "  again: SKUA_TEST_SEED=%llu SKUA_TEST_SCALE=%g %s %s\n",
+            (unsigned long long)(at_seed_set ? at_seed : test_seed()), at_seed_set ? ONE_ROUND : test_scale(), program,
+            name);
     fflush(stderr);
     _exit(1); /* other threads may be running, so nothing of theirs is torn down */
 }

@@ -72,6 +72,9 @@ uint64_t test_seed(void);
 void test_at_seed(uint64_t seed);
 void test_at_no_seed(void);
 
+/* A failure also says what was being tried and which of many it was, until test_at_no_seed(). `what` must stay. */
+void test_at_trial(const char *what, uint64_t number);
+
 /* By how much to multiply the rounds of a test that repeats something: SKUA_TEST_SCALE, or 1; a quarter under
  * sanitizers and under Valgrind. */
 double test_scale(void);

@@ -482,8 +482,10 @@ struct crowd {
 static struct crowd crowd;
 static int crowds(void *arg)
 {
-    int now = __atomic_add_fetch(&crowd.now, 1, __ATOMIC_RELAXED), most = __atomic_load_n(&crowd.most, __ATOMIC_RELAXED);
-    while (now > most && !__atomic_compare_exchange_n(&crowd.most, &most, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    int now = __atomic_add_fetch(&crowd.now, 1, __ATOMIC_RELAXED);
+    int most = __atomic_load_n(&crowd.most, __ATOMIC_RELAXED);
+    while (now > most && !__atomic_compare_exchange_n(&crowd.most, &most, now, false, __ATOMIC_RELAXED,
+                                                      __ATOMIC_RELAXED))
         ;
     if ((intptr_t)arg % 2 == 0)
         (void)skua_sleep(20 * SKUA_US);

@@ -34,39 +34,46 @@ static int forms(void *arg)
 }
 TEST(each_form) { run_everywhere(forms, NULL); }
 
+struct late {
+    skua_mutex mutex;
+    int in_time; /* __atomic: it has been late in all ways */
+};
+
 static int takes_late(void *arg)
 {
-    skua_mutex *mutex = arg;
-    CHECK_EQ(skua_mutex_lock_until(mutex, skua_after(SKUA_MS)), -ETIMEDOUT);
+    struct late *late = arg;
+    CHECK_EQ(skua_mutex_lock_until(&late->mutex, skua_after(SKUA_MS)), -ETIMEDOUT);
     {
         SKUA_DEADLINE(1000);
-        CHECK_EQ(skua_mutex_lock(mutex), -ETIMEDOUT);
+        CHECK_EQ(skua_mutex_lock(&late->mutex), -ETIMEDOUT);
     }
-    return skua_mutex_lock(mutex); /* until it is cancelled */
+    __atomic_store_n(&late->in_time, 1, __ATOMIC_RELEASE);
+    return skua_mutex_lock(&late->mutex); /* until it is cancelled */
 }
 
 static int when_interrupted(void *arg)
 {
     (void)arg;
-    skua_mutex mutex = SKUA_MUTEX_INIT;
+    struct late late = { .mutex = SKUA_MUTEX_INIT };
     skua_task *task;
     int64_t result;
-    CHECK_EQ(skua_mutex_lock(&mutex), 0);
-    CHECK_OK(skua_spawn(&task, takes_late, &mutex));
-    CHECK_OK(skua_sleep(3 * SKUA_MS));
+    CHECK_EQ(skua_mutex_lock(&late.mutex), 0);
+    CHECK_OK(skua_spawn(&task, takes_late, &late));
+    while (!__atomic_load_n(&late.in_time, __ATOMIC_ACQUIRE))
+        CHECK_OK(skua_sleep(100000));
     skua_cancel(task);
     CHECK_OK(skua_join(task, &result));
     CHECK_EQ(result, -ECANCELED);
-    CHECK(mutex.waiters.first == NULL);
+    CHECK(late.mutex.waiters.first == NULL);
     skua_cancel(skua_self());
-    skua_mutex_unlock(&mutex); /* never fails */
-    CHECK_EQ(skua_mutex_lock(&mutex), -ECANCELED);
-    CHECK(!skua_mutex_is_locked(&mutex));
-    CHECK_EQ(skua_mutex_try_lock(&mutex), 0);
-    skua_mutex_unlock(&mutex);
-    skua_mutex_lock_shielded(&mutex);
-    skua_mutex_unlock(&mutex);
-    skua_mutex_fini(&mutex);
+    skua_mutex_unlock(&late.mutex); /* never fails */
+    CHECK_EQ(skua_mutex_lock(&late.mutex), -ECANCELED);
+    CHECK(!skua_mutex_is_locked(&late.mutex));
+    CHECK_EQ(skua_mutex_try_lock(&late.mutex), 0);
+    skua_mutex_unlock(&late.mutex);
+    skua_mutex_lock_shielded(&late.mutex);
+    skua_mutex_unlock(&late.mutex);
+    skua_mutex_fini(&late.mutex);
     return 0;
 }
 TEST(cancelled_and_late) { run_everywhere(when_interrupted, NULL); }
@@ -246,7 +253,7 @@ static int jobs(void *arg)
 }
 TEST(in_jobs) { run_everywhere(jobs, NULL); }
 
-/* ---- plain threads ------------------------------------------------------------------------------------------------ */
+/* ---- plain threads ----------------------------------------------------------------------------------------------- */
 
 static void *counts_as_thread(void *arg)
 {
@@ -283,7 +290,7 @@ TEST(threads_and_tasks_at_one_mutex)
     CHECK_EQ(s.mutex.state.raw, 0);
 }
 
-/* ---- fairness, counted -------------------------------------------------------------------------------------------- */
+/* ---- fairness, counted ------------------------------------------------------------------------------------------- */
 
 struct race {
     skua_mutex mutex;
@@ -395,7 +402,7 @@ static int greedy_in_future(void *arg)
 }
 TEST(no_future_yields_with_the_lock) { CHECK_EQ(run_on(1, greedy_in_future, NULL), 0); }
 
-/* ---- misuse ------------------------------------------------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------------------------------------------------ */
 
 static void unlocks_too_often(void *arg)
 {

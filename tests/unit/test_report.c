@@ -416,6 +416,8 @@ TEST(the_main_function_says_why_it_failed)
     test_expect_abort(main_returns, (void *)256, "skua: main: ");
     test_expect_abort(main_returns, (void *)-ECANCELED, "skua: main: the task was cancelled (-125)\n");
     test_expect_abort(main_deadlocks, NULL, "skua: simulation, seed 3: every task waits and nothing can wake one\n"
+                                            "skua: deadlock: nothing can wake any of 1 tasks and 0 threads that wait\n"
+                                            "skua: deadlock: task 0, a fiber, waits in skua_sleep\n"
                                             "skua: main: the wait could never end (-35)\n");
     test_expect_abort(main_does_not_start, NULL, "skua: main: Invalid argument (-22)\n");
 }

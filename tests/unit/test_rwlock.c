@@ -51,11 +51,13 @@ static int forms(void *arg)
 }
 TEST(each_form) { run_everywhere(forms, NULL); }
 
+static int was_late; /* __atomic */
 static int takes_late(void *arg)
 {
     skua_rwlock *rwlock = arg;
     CHECK_EQ(skua_rwlock_read_lock_until(rwlock, skua_after(SKUA_MS)), -ETIMEDOUT);
     CHECK_EQ(skua_rwlock_write_lock_until(rwlock, skua_after(SKUA_MS)), -ETIMEDOUT);
+    __atomic_store_n(&was_late, 1, __ATOMIC_RELEASE);
     return skua_rwlock_write_lock(rwlock); /* until it is cancelled */
 }
 
@@ -72,9 +74,11 @@ static int when_interrupted(void *arg)
     skua_rwlock rwlock = SKUA_RWLOCK_INIT;
     skua_task *writer, *reader;
     int64_t result;
+    __atomic_store_n(&was_late, 0, __ATOMIC_RELAXED);
     CHECK_EQ(skua_rwlock_write_lock(&rwlock), 0);
     CHECK_OK(skua_spawn(&writer, takes_late, &rwlock));
-    CHECK_OK(skua_sleep(5 * SKUA_MS));
+    while (!__atomic_load_n(&was_late, __ATOMIC_ACQUIRE))
+        CHECK_OK(skua_sleep(100000));
     skua_rwlock_downgrade(&rwlock);
     while (skua_rwlock_try_read_lock(&rwlock) == 0) { /* the writer waits */
         skua_rwlock_read_unlock(&rwlock);
@@ -195,9 +199,9 @@ static int selects(void *arg)
     skua_op read, write;
     skua_sleep_op nap;
     for (uint64_t i = 0; i < s->rounds; i++) {
-        skua_op *arms[] = { skua_rwlock_read_lock_prepare(&read, &s->rwlock),
-                            skua_rwlock_write_lock_prepare(&write, &s->rwlock), skua_sleep_prepare(&nap, i % 3 * 1000) };
-        switch (skua_select(arms, 3)) {
+        switch (SKUA_SELECT(skua_rwlock_read_lock_prepare(&read, &s->rwlock),
+                            skua_rwlock_write_lock_prepare(&write, &s->rwlock),
+                            skua_sleep_prepare(&nap, i % 3 * 1000))) {
         case 0:
             reads(s, i % 8 == 0);
             skua_rwlock_read_unlock(&s->rwlock);
@@ -259,7 +263,7 @@ TEST(threads_and_tasks_at_one_lock)
     CHECK_EQ(s.rwlock.state.raw, 0);
 }
 
-/* ---- fairness, counted -------------------------------------------------------------------------------------------- */
+/* ---- fairness, counted ------------------------------------------------------------------------------------------- */
 
 struct race {
     skua_rwlock rwlock;
@@ -327,8 +331,8 @@ static int starving(void *arg)
     __atomic_store_n(&race.stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < 2 * STREAMS; i++)
         CHECK_OK(skua_join(tasks[i], NULL));
-    /* A writer: those that are inside, and a lot of readers for each writer ahead. A reader: one writer may be inside, and
-     * one ahead; but whoever has had it counts it a moment later. */
+    /* A writer: those that are inside, and a lot of readers for each writer ahead. A reader: one writer may be inside,
+     * and one ahead; but whoever has had it counts it a moment later. */
     CHECK(race.worst_of_writer <= 2 * STREAMS * (2 * STREAMS + 2));
     CHECK(race.worst_of_reader <= 4);
     return 0;

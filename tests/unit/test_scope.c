@@ -153,6 +153,38 @@ static int in_futures(void *arg)
 }
 TEST(deadlines_in_futures_and_sets) { run_everywhere(in_futures, NULL); }
 
+/* On one worker, a loop of awaits that are over before they begin to wait starves nobody. */
+static int sets(void *arg)
+{
+    skua_event_set(arg);
+    return 0;
+}
+static int impatient(void *arg)
+{
+    (void)arg;
+    skua_event never = SKUA_EVENT_INIT(SKUA_EVENT_MANUAL), soon = SKUA_EVENT_INIT(SKUA_EVENT_MANUAL);
+    skua_op op;
+    for (int way = 0; way < 4; way++) {
+        (void)skua_event_reset(&soon);
+        CHECK_OK(skua_go(sets, &soon));
+        while (!skua_event_is_set(&soon)) {
+            skua_op *arm = skua_event_wait_prepare(&op, &never);
+            CHECK(way == 0   ? skua_event_wait_until(&never, 1) == -ETIMEDOUT
+                  : way == 1 ? skua_select_until(&arm, 1, 1) == -ETIMEDOUT
+                  : way == 2 ? skua_event_wait(&never) == -ECANCELED
+                             : skua_select(&arm, 1) == -ECANCELED);
+        }
+        if (way == 1)
+            skua_cancel(skua_self());
+    }
+    return 0;
+}
+TEST(awaits_that_are_over_starve_nobody)
+{
+    CHECK_EQ(run_on(1, impatient, NULL), 0);
+    CHECK_EQ(run_seeded(test_seed(), 1, impatient, NULL), 0);
+}
+
 TEST(deadlines_of_a_plain_thread)
 {
     skua_sleep_op op;

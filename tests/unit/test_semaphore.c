@@ -133,7 +133,8 @@ static int arms(void *arg)
     (void)arg;
     skua_semaphore a = SKUA_SEMAPHORE_INIT(0), b = SKUA_SEMAPHORE_INIT(0);
     skua_semaphore_op take_a, take_b;
-    skua_op *both[] = { skua_semaphore_acquire_prepare(&take_a, &a, 2), skua_semaphore_acquire_prepare(&take_b, &b, 1) };
+    skua_op *both[] = { skua_semaphore_acquire_prepare(&take_a, &a, 2),
+                        skua_semaphore_acquire_prepare(&take_b, &b, 1) };
     CHECK_EQ(skua_select_try(both, 2), -EAGAIN);
     skua_semaphore_release(&a, 1); /* not enough */
     skua_semaphore_release(&b, 1);
@@ -220,7 +221,8 @@ static int take(struct crowd *c, uint64_t permits, uint64_t *random)
     case 2: return skua_semaphore_try_acquire(&c->s, permits);
     case 3: return (int)skua_await(skua_op_cancel(skua_semaphore_acquire_start(ops, &c->s, permits)));
     default: return SKUA_SELECT(skua_semaphore_acquire_prepare(ops, &c->s, permits),
-                                skua_sleep_prepare(&nap, test_rand(random) % 20000)) == 0 ? (int)ops[0].result : -ETIMEDOUT;
+                                skua_sleep_prepare(&nap, test_rand(random) % 20000)) == 0 ? (int)ops[0].result
+                                                                                          : -ETIMEDOUT;
     }
 }
 

@@ -174,8 +174,11 @@ func iterate(name string) int64 {
 	case "sleepers":
 		return sleepers()
 	}
-	fail("no benchmark %s", name)
-	return 0
+	ops := iterateSync(name)
+	if ops == 0 {
+		fail("no benchmark %s", name)
+	}
+	return ops
 }
 
 // ---- measuring ---------------------------------------------------------------------------------------------------

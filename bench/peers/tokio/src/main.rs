@@ -2,6 +2,8 @@
 //!
 //! Prints a line `FIGURE VALUE UNIT` for each figure ("-" is the benchmark's main one), nothing else, and exits with 0
 //! only if every count was right. WORKERS = 1 is the current-thread scheduler, tokio's faster one.
+mod sync;
+
 use std::env;
 use std::fs;
 use std::future::Future;
@@ -46,6 +48,11 @@ impl Count {
     /// Leaked, so that tasks share it by a plain pointer, as the other runtimes' do, and not by a counted one.
     fn of(left: i64) -> &'static Count {
         Box::leak(Box::new(Count { left: AtomicI64::new(left), done: Notify::new() }))
+    }
+
+    /// When it is zero, and nobody counts.
+    fn again(&self, left: i64) {
+        self.left.store(left, Ordering::Release);
     }
 
     fn down(&self) {
@@ -172,10 +179,10 @@ async fn iterate(name: &str) -> i64 {
         "fiber_yield_two" => yielding(2, TURNS).await,
         "pingpong" | "fiber_pingpong" => pingpong().await,
         "sleepers" => sleepers().await,
-        _ => {
+        _ => sync::iterate(name).await.unwrap_or_else(|| {
             eprintln!("tokio-peer: no benchmark {name}");
             exit(2);
-        }
+        }),
     }
 }
 

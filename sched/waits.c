@@ -1,0 +1,282 @@
+/* What tasks wait for, in words:
+ *
+ *     task 12 (acceptor), a fiber, waits in skua_event_wait of object 1 at server.c:41
+ *     task 13, the future fetch, waits in skua_select of 2 at fetch.c:88
+ *       arm 0: skua_event_wait of object 1
+ *       arm 1: skua_join of task 12
+ *     task 14, a fiber, waits in skua_race for 2 of 3 children at main.c:20
+ *       child 0: the future fetch, in skua_event_wait of object 2 at fetch.c:90
+ *       child 2: task 13
+ *
+ * All of it comes from the op protocol's own structures, so each primitive's waits are shown by its kind's name.
+ * Objects are numbered as they come, so that who waits for the same one is seen and the text depends on no address.
+ * Places are known of what was compiled with -DSKUA_DEBUG (skua/place.h).
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "sched/awaited.h"
+#include "sched/combine.h"
+#include "sched/deadlock.h"
+#include "sched/select.h"
+#include "sched/spawn.h"
+
+enum { TEXT_BYTES = 400, PARTS_MAX = 16, DEPTH_MAX = 4 };
+
+struct text {
+    size_t length;
+    char bytes[TEXT_BYTES];
+};
+
+static __attribute__((format(printf, 2, 3))) void add(struct text *text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text->bytes + text->length, TEXT_BYTES - text->length, format, args);
+    va_end(args);
+    if (length > 0)
+        text->length += (size_t)length < TEXT_BYTES - text->length ? (size_t)length : TEXT_BYTES - text->length - 1;
+}
+
+static void add_place(struct text *text, const char *place)
+{
+    if (place != NULL)
+        add(text, " at %s", place);
+}
+
+/* ---- futures ------------------------------------------------------------------------------------------------- */
+
+#if defined(__ELF__)
+/* The linker's: where the list of skua/future.h begins and ends. */
+extern const struct skuai_future_info *const __start_skua_futures[] __attribute__((weak, visibility("hidden")));
+extern const struct skuai_future_info *const __stop_skua_futures[] __attribute__((weak, visibility("hidden")));
+#define FUTURES_BEGIN __start_skua_futures
+#define FUTURES_END __stop_skua_futures
+#else
+#define FUTURES_BEGIN ((const struct skuai_future_info *const *)NULL)
+#define FUTURES_END FUTURES_BEGIN
+#endif
+
+static const struct skuai_future_info *info_of(const skua_frame *frame)
+{
+    for (const struct skuai_future_info *const *info = FUTURES_BEGIN; info != FUTURES_END; info++)
+        if ((*info)->poll == frame->poll)
+            return *info;
+    return NULL;
+}
+
+static void add_future(struct text *text, const skua_frame *frame)
+{
+    const struct skuai_future_info *info = info_of(frame);
+    if (info != NULL)
+        add(text, "the future %s", info->name);
+    else
+        add(text, "a future");
+}
+
+/* Where the innermost frame stands that is known; `top` is the outermost one, or NULL. */
+static void add_place_of_frame(struct text *text, const skua_frame *leaf, const skua_frame *top, const char *otherwise)
+{
+    for (const skua_frame *frame = leaf; frame != NULL; frame = frame != top ? frame->parent : NULL) {
+        const struct skuai_future_info *info = info_of(frame);
+        if (info == NULL)
+            continue;
+        add(text, " at %s:%u", info->file, frame->resume);
+        return;
+    }
+    add_place(text, otherwise);
+}
+
+/* ---- ops ----------------------------------------------------------------------------------------------------- */
+
+static uint32_t number_of(struct skuai_waits *waits, const void *object)
+{
+    for (uint32_t i = 0; i < waits->count; i++)
+        if (waits->objects[i] == object)
+            return i + 1;
+    if (waits->count == sizeof waits->objects / sizeof waits->objects[0])
+        return 0;
+    waits->objects[waits->count] = object;
+    return ++waits->count;
+}
+
+static void add_op(struct skuai_waits *waits, struct text *text, const skua_op *op)
+{
+    const struct skuai_op_kind *kind = op->kind;
+    const skua_task *target = skuai_join_target(op);
+    add(text, "%s", kind != NULL ? kind->name : "skua_await");
+    uint32_t number = target == NULL && op->owner != NULL ? number_of(waits, op->owner) : 0;
+    if (target != NULL)
+        add(text, " of task %llu", (unsigned long long)skuai_task_id(target));
+    else if (number != 0)
+        add(text, " of object %u", number);
+}
+
+/* ---- frames -------------------------------------------------------------------------------------------------- */
+
+/* A part of a wait, which gets a line of its own. */
+struct parts {
+    struct skuai_waits *waits;
+    int depth;
+    uint32_t count;
+};
+
+static void say(struct skuai_waits *waits, const struct text *text) { waits->say(waits, text->bytes); }
+
+static bool begin_part(struct parts *parts, struct text *text, const char *what, uint32_t number)
+{
+    *text = (struct text){ .length = 0 };
+    if (parts->count++ >= PARTS_MAX)
+        return false;
+    add(text, "%*s%s %u: ", 2 * parts->depth, "", what, number);
+    return true;
+}
+
+static void say_rest(struct parts *parts)
+{
+    struct text text = { .length = 0 };
+    if (parts->count <= PARTS_MAX)
+        return;
+    add(&text, "%*sand %u more", 2 * parts->depth, "", parts->count - PARTS_MAX);
+    say(parts->waits, &text);
+}
+
+static void say_arm(void *context, skua_op *op)
+{
+    struct parts *parts = context;
+    struct text text;
+    if (!begin_part(parts, &text, "arm", op->arm))
+        return;
+    add_op(parts->waits, &text, op);
+    say(parts->waits, &text);
+}
+
+static void say_leaf(struct skuai_waits *waits, struct text *text, skua_frame *leaf, const skua_frame *top,
+                     const char *place, int depth);
+
+static void say_child(struct parts *parts, skua_child *child, uint32_t index)
+{
+    struct text text;
+    if (child->ended || !begin_part(parts, &text, "child", index))
+        return;
+    if (child->task != NULL) {
+        add(&text, "task %llu", (unsigned long long)skuai_task_id(child->task));
+        say(parts->waits, &text);
+        return;
+    }
+    add_future(&text, child->future);
+    add(&text, ", in ");
+    say_leaf(parts->waits, &text, child->leaf, child->future, NULL, parts->depth);
+}
+
+static void say_set(struct skuai_waits *waits, struct text *text, const skua_set *set, const skua_frame *top,
+                    const char *place, int depth)
+{
+    struct parts parts = { .waits = waits, .depth = depth + 1 };
+    add(text, "%s for %u of %u children", skuai_set_call(set), set->left, set->count);
+    add_place_of_frame(text, &set->frame, top, place);
+    say(waits, text);
+    for (uint32_t i = 0; depth < DEPTH_MAX && i < set->count; i++)
+        say_child(&parts, &set->children[i], i);
+    say_rest(&parts);
+}
+
+static void say_select(struct skuai_waits *waits, struct text *text, const skua_selection *selection,
+                       const skua_frame *top, const char *place, int depth)
+{
+    struct parts parts = { .waits = waits, .depth = depth + 1 };
+    add(text, "skua_select of %u", selection->count);
+    add_place_of_frame(text, &selection->frame, top, place);
+    say(waits, text);
+    skuai_select_each_arm(selection, say_arm, &parts);
+    say_rest(&parts);
+}
+
+/* Finishes a line, with what the innermost frame waits for. */
+static void say_leaf(struct skuai_waits *waits, struct text *text, skua_frame *leaf, const skua_frame *top,
+                     const char *place, int depth)
+{
+    if (leaf->poll == skuai_set_poll && leaf->resume != 0) {
+        say_set(waits, text, (skua_set *)(void *)leaf, top, place, depth);
+        return;
+    }
+    if (leaf->poll == skuai_select_poll) {
+        say_select(waits, text, (skua_selection *)(void *)leaf, top, place, depth);
+        return;
+    }
+    if (leaf->awaited != 0 && !(leaf->awaited & 1u))
+        add_op(waits, text, (const skua_op *)leaf->awaited);
+    else
+        add(text, "SKUA_PARK");
+    add_place_of_frame(text, leaf, top, place);
+    say(waits, text);
+}
+
+/* ---- tasks and threads --------------------------------------------------------------------------------------- */
+
+static void begin_task(struct skuai_waits *waits, struct text *text, skua_task *task)
+{
+    char name[32];
+    skua_frame *root = skuai_task_root(task);
+    skuai_task_name_from_outside(waits->sched, task, name, sizeof name);
+    add(text, "task %llu", (unsigned long long)skuai_task_id(task));
+    if (name[0] != '\0')
+        add(text, " (%s)", name);
+    add(text, ", ");
+    if (root != NULL)
+        add_future(text, root);
+    else
+        add(text, "a fiber");
+}
+
+/* A fiber that waits for something that is no op. */
+static void add_other_wait(struct text *text, const struct skuai_fiber *fiber)
+{
+    add(text, "%s", fiber->started && fiber->strand != NULL ? "SKUA_JOIN, of a job that another worker has taken"
+                                                            : "skua_park");
+}
+
+void skuai_waits_of_task(struct skuai_waits *waits, skua_task *task)
+{
+    struct text text = { .length = 0 };
+    uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* nothing runs */
+    if (word & SKUAI_TASK_ENDED) /* it is there for its handle's sake */
+        return;
+    begin_task(waits, &text, task);
+    if (word & SKUAI_TASK_RUNNING) {
+        add(&text, ", is ready");
+        say(waits, &text);
+        return;
+    }
+    add(&text, ", waits in ");
+    skua_frame *root = skuai_task_root(task);
+    const struct skuai_fiber *fiber = root == NULL ? SKUAI_TASK_BODY(task) : NULL;
+    const char *place = fiber != NULL && fiber->started ? fiber->place : NULL;
+    uintptr_t awaits = skuai_task_awaits(task);
+    if (awaits & 1u) {
+        say_leaf(waits, &text, (skua_frame *)(awaits & ~(uintptr_t)1), root, place, 0);
+        return;
+    }
+    if (awaits != 0)
+        add_op(waits, &text, (const skua_op *)awaits);
+    else
+        add_other_wait(&text, fiber);
+    add_place(&text, place);
+    say(waits, &text);
+}
+
+void skuai_waits_of_thread(struct skuai_waits *waits, const struct skuai_rest *rest)
+{
+    struct text text = { .length = 0 };
+    add(&text, "thread %ld waits in ", rest->thread);
+    if (rest->selection != NULL) {
+        say_select(waits, &text, rest->selection, NULL, rest->place, 0);
+        return;
+    }
+    if (rest->op != NULL)
+        add_op(waits, &text, rest->op);
+    else
+        add(&text, "skua_runtime_shutdown");
+    add_place(&text, rest->place);
+    say(waits, &text);
+}

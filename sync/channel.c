@@ -1,0 +1,408 @@
+/* Channels: sending, receiving, closing. The store is channel.h's.
+ *
+ *   H1 send     under put_lock: if there is room, and nobody waits to receive, the value is put into the store. Else
+ *               under both locks: closed, it fails; a receiver that waits gets the value; else it is put into the
+ *               store; else, full, the sender is linked
+ *   H2 receive  under take_lock: if something is stored, and nobody waits to send, the oldest value is taken. Else under
+ *               both locks: the oldest value, whose place the oldest waiting sender's value takes at once; without a
+ *               store, the oldest sender's value; else, closed, the end; else the receiver is linked
+ *   H3 close    under both locks: no more sends; who waits to send is told, and, as then nothing is stored, who waits
+ *               to receive
+ *   H4 order    so receivers that can be claimed wait only while nothing is stored and nobody waits to send, senders
+ *               only while the store is full: nobody waits in vain, and nobody overtakes. The exceptions are arms of
+ *               one select at both ends, which do not meet, and arms of decided selects, which nobody can claim
+ *   H5 claim    whoever completes an op of another's claims it before anything moves (op.h, O2), and its own, if it is
+ *               an arm of a select, too: both or neither
+ *   H6 flags    whoever is linked, or closes, holds both locks and says so in a flag on the other end's line, which the
+ *               other end reads under its own lock: there is no moment at which one does not know of the other. It is
+ *               cleared by who finds none
+ *   H7 leave    after the locks a call that takes effect does not touch the channel; who destroys it waits for them
+ * Model: tests/model/model_channel.c.
+ */
+#include <errno.h>
+
+#include "sched/wait.h"
+#include "skua/scope.h"
+#include "sync/channel.h"
+
+enum outcome {
+    TOOK_EFFECT,
+    MUST_WAIT,
+    MUST_GROW, /* the store: without locks */
+    LOST       /* an arm of a select that has been decided: its op says so */
+};
+
+struct move {
+    int64_t result; /* if it took effect */
+    skua_op *met;   /* who has been completed by it, or NULL; to be finished without locks, with what it is told */
+};
+
+/* H5. `own` is the caller's op, or NULL. */
+SKUAI_INLINE bool claim_own(skua_op *own) { return own == NULL || skuai_op_claim_own(own); }
+
+/* H5, H6: the oldest of the waiters that own can meet. */
+static enum skuai_meet meet(skua_waiters *waiters, skua_word32 *flags, uint32_t flag, skua_op *own, skua_op **met)
+{
+    enum skuai_meet how = SKUAI_MEET_NOBODY;
+    if (own->select != NULL)
+        how = skuai_waiters_meet(waiters, own, met);
+    else if ((*met = skuai_waiters_claim(waiters)) != NULL)
+        how = SKUAI_MEET_MET;
+    if (SKUAI_READ(waiters->first) == NULL)
+        skuai_channel_flag(flags, 0, flag);
+    return how;
+}
+
+static void link_locked(struct skuai_worker *worker, skua_waiters *waiters, skua_word32 *flags, uint32_t flag,
+                        skua_op *op)
+{
+    skuai_op_arm_here(worker, op);
+    skuai_waiters_append(waiters, op);
+    skuai_channel_flag(flags, flag, 0); /* H6 */
+}
+
+/* Without locks: H7. */
+SKUAI_INLINE void tell_met(struct move *move, int64_t result)
+{
+    if (SKUAI_UNLIKELY(move->met != NULL))
+        skuai_op_finish(move->met, result);
+}
+
+/* ---- sending --------------------------------------------------------------------------------------------------- */
+
+/* H1, under put_lock. MUST_WAIT: it takes both to tell. */
+SKUAI_INLINE enum outcome put_here(skua_channel *channel, skua_op *own, const void *value)
+{
+    if (SKUAI_UNLIKELY(skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED | SKUAI_CHANNEL_RECEIVERS)) ||
+        SKUAI_UNLIKELY(!skuai_channel_has_room(channel)))
+        return MUST_WAIT;
+    if (!skuai_channel_has_place(channel))
+        return MUST_GROW;
+    if (!claim_own(own))
+        return LOST;
+    skuai_channel_put(channel, value);
+    return TOOK_EFFECT;
+}
+
+/* H1, under both locks. */
+static enum outcome send_locked(skua_channel *channel, skua_op *own, const void *value, struct move *move)
+{
+    if (skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED)) {
+        move->result = -EPIPE;
+        return claim_own(own) ? TOOK_EFFECT : LOST;
+    }
+    switch (meet(&channel->receivers, &channel->put_flags, SKUAI_CHANNEL_RECEIVERS, own, &move->met)) {
+    case SKUAI_MEET_MET:
+        skuai_channel_copy(skuai_channel_value_of(move->met), value, channel->value_size);
+        return TOOK_EFFECT;
+    case SKUAI_MEET_LOST:
+        return LOST;
+    case SKUAI_MEET_NOBODY:
+        break;
+    }
+    if (!skuai_channel_has_room(channel))
+        return MUST_WAIT;
+    if (!skuai_channel_has_place(channel))
+        return MUST_GROW;
+    if (!claim_own(own))
+        return LOST;
+    skuai_channel_put(channel, value);
+    return TOOK_EFFECT;
+}
+
+/* A send that is not done under put_lock alone. Comes with that, and leaves it. */
+static __attribute__((noinline)) enum outcome send_further(struct skuai_worker *worker, skua_channel *channel,
+                                                           skua_op *op, bool may_wait, struct move *move)
+{
+    skuai_channel_lock_other(channel);
+    enum outcome outcome = send_locked(channel, op, skuai_channel_value_of(op), move);
+    if (outcome == MUST_WAIT && may_wait)
+        link_locked(worker, &channel->senders, &channel->take_flags, SKUAI_CHANNEL_SENDERS, op);
+    skuai_channel_unlock_both(channel);
+    return outcome;
+}
+
+static void start_send(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    skua_channel *channel = op->owner;
+    struct move move;
+    enum outcome outcome;
+    do {
+        move = (struct move){ .result = 0 };
+        skuai_channel_lock(&channel->put_lock);
+        outcome = put_here(channel, op, skuai_channel_value_of(op));
+        if (outcome == MUST_WAIT)
+            outcome = send_further(worker, channel, op, may_wait, &move);
+        else
+            skuai_lock_release(&channel->put_lock);
+        if (outcome == MUST_GROW && skuai_channel_grow(channel) < 0) {
+            move.result = -ENOMEM;
+            outcome = skuai_op_claim_own(op) ? TOOK_EFFECT : LOST;
+        }
+    } while (outcome == MUST_GROW);
+    if (outcome == TOOK_EFFECT) {
+        skuai_op_set_done(op, move.result);
+        tell_met(&move, 1);
+    }
+}
+
+static bool withdraw_from(skua_channel *channel, skua_waiters *waiters, skua_op *op)
+{
+    if (!skuai_channel_has_store(channel))
+        return skuai_waiters_withdraw(&channel->put_lock, waiters, op);
+    skuai_channel_lock(&channel->put_lock);
+    bool withdrawn = skuai_waiters_withdraw(&channel->take_lock, waiters, op);
+    skuai_lock_release(&channel->put_lock);
+    return withdrawn;
+}
+
+static bool withdraw_sender(skua_op *op)
+{
+    skua_channel *channel = op->owner;
+    return withdraw_from(channel, &channel->senders, op);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------------------------- */
+
+/* H2, under take_lock. MUST_WAIT: it takes both to tell. */
+SKUAI_INLINE enum outcome take_here(skua_channel *channel, skua_op *own, void *value)
+{
+    if (SKUAI_UNLIKELY(skuai_channel_has(&channel->take_flags, SKUAI_CHANNEL_SENDERS)) ||
+        SKUAI_UNLIKELY(!skuai_channel_has_value(channel)))
+        return MUST_WAIT;
+    if (!claim_own(own))
+        return LOST;
+    skuai_channel_take(channel, value);
+    return TOOK_EFFECT;
+}
+
+/* H2: the place that was taken from is the oldest sender's. */
+static void refill_store(skua_channel *channel, struct move *move)
+{
+    move->met = skuai_waiters_claim(&channel->senders);
+    if (SKUAI_READ(channel->senders.first) == NULL)
+        skuai_channel_flag(&channel->take_flags, 0, SKUAI_CHANNEL_SENDERS); /* H6 */
+    if (move->met == NULL)
+        return;
+    (void)skuai_channel_has_place(channel); /* an unbounded one has no waiting senders */
+    skuai_channel_put(channel, skuai_channel_value_of(move->met));
+}
+
+/* H2, under both locks. */
+static enum outcome receive_locked(skua_channel *channel, skua_op *own, void *value, struct move *move)
+{
+    if (skuai_channel_has_value(channel)) {
+        if (!claim_own(own))
+            return LOST;
+        skuai_channel_take(channel, value);
+        refill_store(channel, move);
+        move->result = 1;
+        return TOOK_EFFECT;
+    }
+    switch (meet(&channel->senders, &channel->take_flags, SKUAI_CHANNEL_SENDERS, own, &move->met)) {
+    case SKUAI_MEET_MET:
+        skuai_channel_copy(value, skuai_channel_value_of(move->met), channel->value_size);
+        move->result = 1;
+        return TOOK_EFFECT;
+    case SKUAI_MEET_LOST:
+        return LOST;
+    case SKUAI_MEET_NOBODY:
+        break;
+    }
+    if (!skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED))
+        return MUST_WAIT;
+    move->result = 0;
+    return claim_own(own) ? TOOK_EFFECT : LOST;
+}
+
+/* A receive that is not done under take_lock alone. Comes with that, and leaves it. */
+static __attribute__((noinline)) enum outcome receive_further(struct skuai_worker *worker, skua_channel *channel,
+                                                              skua_op *op, bool may_wait, struct move *move)
+{
+    if (!skuai_channel_has_store(channel) || !skuai_lock_try(&channel->put_lock)) {
+        skuai_lock_release(&channel->take_lock); /* put_lock comes first */
+        skuai_channel_lock_both(channel);
+    }
+    enum outcome outcome = receive_locked(channel, op, skuai_channel_value_of(op), move);
+    if (outcome == MUST_WAIT && may_wait)
+        link_locked(worker, &channel->receivers, &channel->put_flags, SKUAI_CHANNEL_RECEIVERS, op);
+    struct skuai_channel_segment *drained = skuai_channel_take_drained(channel);
+    skuai_channel_unlock_both(channel);
+    skuai_channel_free_drained(drained);
+    return outcome;
+}
+
+/* Leaves take_lock. */
+SKUAI_INLINE void unlock_taken(skua_channel *channel)
+{
+    struct skuai_channel_segment *drained = skuai_channel_take_drained(channel);
+    skuai_lock_release(&channel->take_lock);
+    skuai_channel_free_drained(drained);
+}
+
+static void start_receive(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    skua_channel *channel = op->owner;
+    struct move move = { .result = 1 };
+    skuai_channel_lock(&channel->take_lock);
+    enum outcome outcome = take_here(channel, op, skuai_channel_value_of(op));
+    if (outcome == MUST_WAIT)
+        outcome = receive_further(worker, channel, op, may_wait, &move);
+    else
+        unlock_taken(channel);
+    if (outcome == TOOK_EFFECT) {
+        skuai_op_set_done(op, move.result);
+        tell_met(&move, 0);
+    }
+}
+
+static bool withdraw_receiver(skua_op *op)
+{
+    skua_channel *channel = op->owner;
+    return withdraw_from(channel, &channel->receivers, op);
+}
+
+/* ---- ops ------------------------------------------------------------------------------------------------------- */
+
+static const struct skuai_op_kind send_kind = { .name = "skua_send", .start = start_send, .withdraw = withdraw_sender };
+static const struct skuai_op_kind receive_kind = { .name = "skua_receive", .start = start_receive,
+                                                   .withdraw = withdraw_receiver };
+
+static skua_op *prepare_op(skua_channel_op *op, const struct skuai_op_kind *kind, skua_channel *channel, void *value)
+{
+    op->value = value;
+    return skuai_op_prepare(&op->op, kind, channel);
+}
+
+skua_op *skua_send_prepare(skua_channel_op *op, skua_channel *channel, const void *value)
+{
+    return prepare_op(op, &send_kind, channel, (void *)(uintptr_t)value); /* a sender's is only read */
+}
+
+skua_op *skua_receive_prepare(skua_channel_op *op, skua_channel *channel, void *value)
+{
+    return prepare_op(op, &receive_kind, channel, value);
+}
+
+skua_op *skua_send_start(skua_channel_op *op, skua_channel *channel, const void *value)
+{
+    return skuai_op_start(skua_send_prepare(op, channel, value));
+}
+
+skua_op *skua_receive_start(skua_channel_op *op, skua_channel *channel, void *value)
+{
+    return skuai_op_start(skua_receive_prepare(op, channel, value));
+}
+
+/* ---- straight-line calls --------------------------------------------------------------------------------------- */
+
+static int64_t await_here(skua_op *op, uint64_t instant_ns)
+{
+    return instant_ns == SKUA_NEVER ? skua_await(op) : skua_await_until(op, instant_ns);
+}
+
+/* With put_lock, which it leaves: put_here() has not done it. */
+static __attribute__((noinline)) int64_t send_slowly(struct skuai_worker *worker, skua_channel *channel,
+                                                     const void *value, enum outcome outcome, uint64_t instant_ns)
+{
+    skua_channel_op op;
+    struct move move = { .result = 0 };
+    skua_send_prepare(&op, channel, value);
+    if (outcome == MUST_WAIT)
+        outcome = send_further(worker, channel, &op.op, true, &move);
+    else
+        skuai_lock_release(&channel->put_lock);
+    if (outcome == TOOK_EFFECT) {
+        tell_met(&move, 1);
+        return skuai_call_end(worker, move.result);
+    }
+    if (outcome == MUST_GROW)
+        start_send(worker, &op.op, true);
+    return await_here(&op.op, instant_ns);
+}
+
+SKUAI_INLINE int64_t send_here(skua_channel *channel, const void *value, uint64_t instant_ns)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = skuai_call_begin(worker, "skua_send");
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    skuai_channel_lock(&channel->put_lock);
+    enum outcome outcome = put_here(channel, NULL, value);
+    if (SKUAI_UNLIKELY(outcome != TOOK_EFFECT))
+        return send_slowly(worker, channel, value, outcome, instant_ns);
+    skuai_lock_release(&channel->put_lock);
+    return skuai_call_end_short(worker, 0);
+}
+
+/* With take_lock, which it leaves: take_here() has not done it. */
+static __attribute__((noinline)) int64_t receive_slowly(struct skuai_worker *worker, skua_channel *channel, void *value,
+                                                        uint64_t instant_ns)
+{
+    skua_channel_op op;
+    struct move move = { .result = 1 };
+    skua_receive_prepare(&op, channel, value);
+    if (receive_further(worker, channel, &op.op, true, &move) == MUST_WAIT)
+        return await_here(&op.op, instant_ns);
+    tell_met(&move, 0);
+    return skuai_call_end(worker, move.result);
+}
+
+SKUAI_INLINE int64_t receive_here(skua_channel *channel, void *value, uint64_t instant_ns)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = skuai_call_begin(worker, "skua_receive");
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
+    skuai_channel_lock(&channel->take_lock);
+    if (SKUAI_UNLIKELY(take_here(channel, NULL, value) != TOOK_EFFECT))
+        return receive_slowly(worker, channel, value, instant_ns);
+    unlock_taken(channel);
+    return skuai_call_end_short(worker, 1);
+}
+
+int skua_send(skua_channel *channel, const void *value) { return (int)send_here(channel, value, SKUA_NEVER); }
+int skua_send_until(skua_channel *channel, const void *value, uint64_t instant_ns)
+{
+    return (int)send_here(channel, value, instant_ns);
+}
+
+int skua_receive(skua_channel *channel, void *value) { return (int)receive_here(channel, value, SKUA_NEVER); }
+int skua_receive_until(skua_channel *channel, void *value, uint64_t instant_ns)
+{
+    return (int)receive_here(channel, value, instant_ns);
+}
+
+/* What was started and may not wait is over, or has had no effect. */
+static int result_of(const skua_op *op) { return skuai_op_is_done(op) ? (int)op->result : -EAGAIN; }
+
+int skua_try_send(skua_channel *channel, const void *value)
+{
+    skua_channel_op op;
+    start_send(NULL, skua_send_prepare(&op, channel, value), false);
+    return result_of(&op.op);
+}
+
+int skua_try_receive(skua_channel *channel, void *value)
+{
+    skua_channel_op op;
+    start_receive(NULL, skua_receive_prepare(&op, channel, value), false);
+    return result_of(&op.op);
+}
+
+/* ---- closing --------------------------------------------------------------------------------------------------- */
+
+void skua_channel_close(skua_channel *channel)
+{
+    struct skuai_fires fires = SKUAI_FIRES_NONE;
+    skua_op *op;
+    skuai_channel_lock_both(channel);
+    skuai_channel_flag(&channel->put_flags, SKUAI_CHANNEL_CLOSED, SKUAI_CHANNEL_RECEIVERS);
+    skuai_channel_flag(&channel->take_flags, 0, SKUAI_CHANNEL_SENDERS);
+    while ((op = skuai_waiters_claim(&channel->senders)) != NULL)
+        skuai_fires_add(&fires, op, -EPIPE);
+    while ((op = skuai_waiters_claim(&channel->receivers)) != NULL) /* H4: nothing is stored */
+        skuai_fires_add(&fires, op, 0);
+    skuai_channel_unlock_both(channel);
+    skuai_fires_finish(&fires);
+}

@@ -20,16 +20,19 @@ struct copying {
     uint64_t limit, copied;
 };
 
-static int wait_for(skua_stream *stream, enum skuai_direction direction)
+static int wait_for(skua_stream *stream, enum skuai_direction direction, uint32_t life)
 {
     skua_op op;
-    return (int)skuai_call(skuai_source_wait_prepare(&op, skuai_stream_source(stream), direction));
+    return (int)skuai_call(skuai_source_wait_in_prepare(&op, skuai_stream_source(stream), direction, life));
 }
 
 /* One splice between a stream and the pipe, once it does not have to wait. 0: the end, of reading. */
 static ssize_t splice_when_ready(skua_stream *stream, enum skuai_direction direction, int pipe_fd, size_t size)
 {
     struct skuai_source *source = skuai_stream_source(stream);
+    uint32_t life;
+    if (!skuai_source_begin(source, &life))
+        return -EBADF;
     for (;;) {
         int rc = skuai_call_begin(skuai_worker_self(), "skua_copy");
         if (rc < 0)
@@ -37,8 +40,8 @@ static ssize_t splice_when_ready(skua_stream *stream, enum skuai_direction direc
         uint64_t seen = skuai_source_readiness(source);
         ssize_t n = -EAGAIN;
         if (skuai_readiness_has(seen, direction)) {
-            if (!skuai_source_enter(source))
-                return -EBADF;
+            if (!skuai_source_enter(source, life))
+                return -ECANCELED;
             do
                 n = direction == SKUAI_READING
                         ? splice(source->fd, NULL, pipe_fd, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE)
@@ -50,7 +53,7 @@ static ssize_t splice_when_ready(skua_stream *stream, enum skuai_direction direc
         }
         if (n != -EAGAIN)
             return (ssize_t)skuai_call_end(skuai_worker_self(), n);
-        rc = wait_for(stream, direction);
+        rc = wait_for(stream, direction, life);
         if (rc < 0)
             return rc;
     }

@@ -50,7 +50,8 @@ int skua_fd_poll(skua_fd *watch, uint32_t events)
     struct skuai_source *source = source_of_watch(watch);
     if (asked(events) == 0)
         return -EINVAL;
-    if (!skuai_source_enter(source))
+    uint32_t life;
+    if (!skuai_source_begin(source, &life) || !skuai_source_enter(source, life))
         return -EBADF;
     struct pollfd poller = { .fd = source->fd, .events = asked(events) };
     int rc;

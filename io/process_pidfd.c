@@ -220,7 +220,8 @@ int64_t skua_process_id(const skua_process *process) { return process->pid; }
 
 int skua_process_kill(skua_process *process, int signal_number)
 {
-    if (!skuai_source_enter(process->ended))
+    uint32_t life;
+    if (!skuai_source_begin(process->ended, &life) || !skuai_source_enter(process->ended, life))
         return -ESRCH;
     int rc = syscall(SYS_pidfd_send_signal, process->ended->fd, signal_number, NULL, 0) == 0 ? 0 : -skua_errno();
     skuai_source_leave(process->ended);

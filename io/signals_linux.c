@@ -217,9 +217,11 @@ static int take_pending(struct watch_slot *slot)
 /* N3. */
 static int take_signal(struct skuai_source *source, struct watch_slot *slot)
 {
-    uint64_t seen = skuai_source_readiness(source), rings;
-    if (!skuai_source_enter(source))
+    uint64_t rings;
+    uint32_t life;
+    if (!skuai_source_begin(source, &life) || !skuai_source_enter(source, life))
         return -EBADF;
+    uint64_t seen = skuai_source_readiness(source);
     bool rang = read(source->fd, &rings, sizeof rings) == (ssize_t)sizeof rings;
     if (!rang)
         skuai_source_drained(source, seen, SKUAI_READING);

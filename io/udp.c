@@ -63,7 +63,8 @@ typedef int socket_call(int fd, void *arg);
 static int with_fd(skua_udp *socket, socket_call *call, void *arg)
 {
     struct skuai_source *source = source_of_udp(socket);
-    if (!skuai_source_enter(source))
+    uint32_t life;
+    if (!skuai_source_begin(source, &life) || !skuai_source_enter(source, life))
         return -EBADF;
     int rc = call(source->fd, arg) == 0 ? 0 : -skua_errno();
     skuai_source_leave(source);
@@ -131,15 +132,16 @@ struct batch {
     enum skuai_direction direction;
     skua_datagram *datagrams; /* sending: only read */
     int count;
+    uint32_t life;
 };
 
 static int try_batch(struct skuai_source *source, const struct batch *batch)
 {
-    uint64_t seen = skuai_source_readiness(source);
-    if (!skuai_readiness_has(seen, batch->direction))
+    if (!skuai_readiness_has(skuai_source_readiness(source), batch->direction))
         return -EAGAIN;
-    if (!skuai_source_enter(source))
-        return -EBADF;
+    if (!skuai_source_enter(source, batch->life))
+        return -ECANCELED;
+    uint64_t seen = skuai_source_readiness(source);
     int n;
     do
         n = batch->direction == SKUAI_READING
@@ -152,10 +154,12 @@ static int try_batch(struct skuai_source *source, const struct batch *batch)
     return n == -EWOULDBLOCK ? -EAGAIN : n;
 }
 
-static int move_batch(const char *call, skua_udp *socket, const struct batch *batch)
+static int move_batch(const char *call, skua_udp *socket, struct batch *batch)
 {
     struct skuai_source *source = source_of_udp(socket);
     struct skuai_worker *worker = skuai_worker_self();
+    if (!skuai_source_begin(source, &batch->life))
+        return -EBADF;
     int n = skuai_call_begin(worker, call);
     if (n < 0)
         return n;
@@ -164,14 +168,14 @@ static int move_batch(const char *call, skua_udp *socket, const struct batch *ba
         return (int)skuai_call_end(worker, n);
     do {
         skua_op op;
-        n = (int)skuai_call(skuai_source_wait_prepare(&op, source, batch->direction));
+        n = (int)skuai_call(skuai_source_wait_in_prepare(&op, source, batch->direction, batch->life));
     } while (n >= 0 && (n = try_batch(source, batch)) == -EAGAIN);
     return n;
 }
 
 int skua_udp_receive_many(skua_udp *socket, skua_datagram *datagrams, int count)
 {
-    struct batch batch = { SKUAI_READING, datagrams, count };
+    struct batch batch = { SKUAI_READING, datagrams, count, 0 };
     return count > 0 ? move_batch("skua_udp_receive", socket, &batch) : -EINVAL;
 }
 
@@ -179,7 +183,7 @@ int skua_udp_send_many(skua_udp *socket, const skua_datagram *datagrams, int cou
 {
     int sent = 0, n = count > 0 ? 0 : -EINVAL;
     while (n >= 0 && sent < count) {
-        struct batch batch = { SKUAI_WRITING, (skua_datagram *)(uintptr_t)datagrams + sent, count - sent };
+        struct batch batch = { SKUAI_WRITING, (skua_datagram *)(uintptr_t)datagrams + sent, count - sent, 0 };
         n = move_batch("skua_udp_send", socket, &batch);
         sent += n > 0 ? n : 0;
     }

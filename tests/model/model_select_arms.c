@@ -53,6 +53,7 @@ void skuai_sink_unhold(void *held) { (void)held; }
 /* Only tasks come to these. */
 int skuai_interruption(struct skuai_worker *worker) { (void)worker; mc_fail("no task runs"); }
 int skuai_call_begin(struct skuai_worker *worker, const char *call) { (void)worker; mc_fail(call); }
+int64_t skuai_call_end(struct skuai_worker *worker, int64_t result) { (void)worker; (void)result; mc_fail("no task"); }
 int64_t skuai_call(skua_op *op) { (void)op; mc_fail("no straight-line call"); }
 int64_t skuai_call_until(skua_op *op, uint64_t until) { (void)op; (void)until; mc_fail("no straight-line call"); }
 skua_op *skuai_op_start(skua_op *op) { (void)op; mc_fail("no lone op"); }

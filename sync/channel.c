@@ -3,9 +3,9 @@
  *   H1 send     under put_lock: if there is room, and nobody waits to receive, the value is put into the store. Else
  *               under both locks: closed, it fails; a receiver that waits gets the value; else it is put into the
  *               store; else, full, the sender is linked
- *   H2 receive  under take_lock: if something is stored, and nobody waits to send, the oldest value is taken. Else under
- *               both locks: the oldest value, whose place the oldest waiting sender's value takes at once; without a
- *               store, the oldest sender's value; else, closed, the end; else the receiver is linked
+ *   H2 receive  under take_lock: if something is stored, and nobody waits to send, the oldest value is taken. Else
+ *               under both locks: the oldest value, whose place the oldest waiting sender's value takes at once;
+ *               without a store, the oldest sender's value; else, closed, the end; else the receiver is linked
  *   H3 close    under both locks: no more sends; who waits to send is told, and, as then nothing is stored, who waits
  *               to receive
  *   H4 order    so receivers that can be claimed wait only while nothing is stored and nobody waits to send, senders
@@ -68,7 +68,7 @@ SKUAI_INLINE void tell_met(struct move *move, int64_t result)
         skuai_op_finish(move->met, result);
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 /* H1, under put_lock. MUST_WAIT: it takes both to tell. */
 SKUAI_INLINE enum outcome put_here(skua_channel *channel, skua_op *own, const void *value)
@@ -162,12 +162,12 @@ static bool withdraw_sender(skua_op *op)
     return withdraw_from(channel, &channel->senders, op);
 }
 
-/* ---- receiving ------------------------------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
 
 /* H2, under take_lock. MUST_WAIT: it takes both to tell. */
 SKUAI_INLINE enum outcome take_here(skua_channel *channel, skua_op *own, void *value)
 {
-    if (SKUAI_UNLIKELY(skuai_channel_has(&channel->take_flags, SKUAI_CHANNEL_SENDERS)) ||
+    if (SKUAI_UNLIKELY(skuai_channel_has(&channel->take_flags, SKUAI_CHANNEL_SENDERS | SKUAI_CHANNEL_MEETS)) ||
         SKUAI_UNLIKELY(!skuai_channel_has_value(channel)))
         return MUST_WAIT;
     if (!claim_own(own))
@@ -262,7 +262,7 @@ static bool withdraw_receiver(skua_op *op)
     return withdraw_from(channel, &channel->receivers, op);
 }
 
-/* ---- ops ------------------------------------------------------------------------------------------------------- */
+/* ---- ops --------------------------------------------------------------------------------------------------------- */
 
 static const struct skuai_op_kind send_kind = { .name = "skua_send", .start = start_send, .withdraw = withdraw_sender };
 static const struct skuai_op_kind receive_kind = { .name = "skua_receive", .start = start_receive,
@@ -294,7 +294,7 @@ skua_op *skua_receive_start(skua_channel_op *op, skua_channel *channel, void *va
     return skuai_op_start(skua_receive_prepare(op, channel, value));
 }
 
-/* ---- straight-line calls --------------------------------------------------------------------------------------- */
+/* ---- straight-line calls ----------------------------------------------------------------------------------------- */
 
 static int64_t await_here(skua_op *op, uint64_t instant_ns)
 {
@@ -390,7 +390,7 @@ int skua_try_receive(skua_channel *channel, void *value)
     return result_of(&op.op);
 }
 
-/* ---- closing --------------------------------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 void skua_channel_close(skua_channel *channel)
 {

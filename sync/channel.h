@@ -6,8 +6,8 @@
  * pair of pointers, and only at a segment's end do the two kinds differ: no division and no multiplication per value.
  *
  * Each end has a lock and a line of memory of its own, and looks at the other end's count only when by what it last saw
- * there the store is full, or empty: so ends on two processors work side by side, and a count crosses over once for many
- * values.
+ * there the store is full, or empty: so ends on two processors work side by side, and a count crosses over once for
+ * many values.
  */
 #ifndef SKUAI_CHANNEL_H
 #define SKUAI_CHANNEL_H
@@ -28,7 +28,7 @@ enum skuai_channel_flag {
     SKUAI_CHANNEL_CLOSED = 1,    /* senders: it is */
     SKUAI_CHANNEL_RECEIVERS = 2, /* senders: there may be receivers that wait; never clear while there are */
     SKUAI_CHANNEL_SENDERS = 4,   /* receivers: likewise, senders */
-    SKUAI_CHANNEL_MEETS = 8      /* receivers: fixed: it has no store */
+    SKUAI_CHANNEL_MEETS = 8      /* receivers: fixed: it has no store, and nothing here is theirs alone */
 };
 
 struct skua_channel {
@@ -56,11 +56,12 @@ struct skua_channel {
     skua_wordptr spare; /* a segment in reserve, or NULL: who exchanges it has it */
 };
 
-/* ---- the locks ----------------------------------------------------------------------------------------------------- */
+/* ---- the locks --------------------------------------------------------------------------------------------------- */
 
-/* Between two looks at a lock that is held. Long, because each look takes the holder's line away: undisturbed it is done
- * with a hundred values in the time that a few take otherwise, and the waiter has its turn after that. The first is half
- * a µs, where a pause takes 29 ns (sync/DESIGN.md, "Channels"). A model's pauses last until something changes. */
+/* Between two looks at a lock that is held. Long, because each look takes the holder's line away: undisturbed it is
+ * done with a hundred values in the time that a few take otherwise, and the waiter has its turn after that. The first
+ * is half a µs, where a pause takes 29 ns (sync/DESIGN.md, "Channels"). A model's pauses last until something changes.
+ */
 #if defined(SKUAI_MODEL)
 enum { SKUAI_CHANNEL_PAUSES_MIN = 1, SKUAI_CHANNEL_PAUSES_MAX = 1 };
 #else
@@ -112,7 +113,7 @@ SKUAI_INLINE void skuai_channel_unlock_both(skua_channel *channel)
     skuai_lock_release(&channel->put_lock);
 }
 
-/* ---- values: bytes of any alignment and type ------------------------------------------------------------------------ */
+/* ---- values: bytes of any alignment and type --------------------------------------------------------------------- */
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) skuai_any64;
 typedef uint32_t __attribute__((may_alias, aligned(1))) skuai_any32;
@@ -137,7 +138,7 @@ SKUAI_INLINE void *skuai_channel_value_of(const skua_op *op)
     return ((const skua_channel_op *)(const void *)op)->value;
 }
 
-/* ---- the senders' end of the store, under put_lock ------------------------------------------------------------------ */
+/* ---- the senders' end of the store, under put_lock --------------------------------------------------------------- */
 
 /* channel_store.c: the cursor has come to the end of its segment. False: there is no memory in reserve. */
 bool skuai_channel_next_put(skua_channel *channel);
@@ -148,10 +149,10 @@ int skuai_channel_grow(skua_channel *channel);
 SKUAI_INLINE bool skuai_channel_has_room(skua_channel *channel)
 {
     uint64_t sent = skuai_load_64(&channel->sent, SKUAI_RELAXED); /* the lock orders it */
-    if (SKUAI_LIKELY(sent - channel->received_seen < channel->capacity))
+    if (SKUAI_LIKELY(sent - SKUAI_READ(channel->received_seen) < channel->capacity))
         return true;
     /* Acquire: pairs with take's release: the receiver has read what we are going to write over. */
-    channel->received_seen = skuai_load_64(&channel->received, SKUAI_ACQUIRE);
+    SKUAI_WRITE(channel->received_seen, skuai_load_64(&channel->received, SKUAI_ACQUIRE));
     return sent - channel->received_seen < channel->capacity;
 }
 
@@ -176,7 +177,7 @@ SKUAI_INLINE void skuai_channel_put(skua_channel *channel, const void *value)
     skuai_channel_count_sent(channel, size, 1);
 }
 
-/* ---- the receivers' end, under take_lock ----------------------------------------------------------------------------- */
+/* ---- the receivers' end, under take_lock ------------------------------------------------------------------------- */
 
 void skuai_channel_next_take(skua_channel *channel);
 void skuai_channel_free_segments(struct skuai_channel_segment *first);
@@ -184,9 +185,10 @@ void skuai_channel_free_segments(struct skuai_channel_segment *first);
 SKUAI_INLINE bool skuai_channel_has_value(skua_channel *channel)
 {
     uint64_t received = skuai_load_64(&channel->received, SKUAI_RELAXED); /* the lock orders it */
-    if (SKUAI_LIKELY(received < channel->sent_seen))
+    if (SKUAI_LIKELY(received < SKUAI_READ(channel->sent_seen)))
         return true;
-    channel->sent_seen = skuai_load_64(&channel->sent, SKUAI_ACQUIRE); /* pairs with count_sent()'s release */
+    /* Acquire: pairs with count_sent()'s release. */
+    SKUAI_WRITE(channel->sent_seen, skuai_load_64(&channel->sent, SKUAI_ACQUIRE));
     return received < channel->sent_seen;
 }
 
@@ -233,7 +235,7 @@ SKUAI_INLINE uint64_t skuai_channel_length(const skua_channel *channel)
     return skuai_load_64(&channel->sent, SKUAI_RELAXED) - skuai_load_64(&channel->received, SKUAI_RELAXED);
 }
 
-/* ---- the flags: under both locks; each read under its end's ---------------------------------------------------------- */
+/* ---- the flags: under both locks; each read under its end's ------------------------------------------------------ */
 
 /* No order anywhere: the locks order them; who reads them without gets nothing with them. */
 SKUAI_INLINE bool skuai_channel_has(const skua_word32 *flags, uint32_t any)

@@ -1,5 +1,5 @@
-/* Channels that cannot get memory: they are not made; or an unbounded one does not grow, and the sender keeps its value.
- * What was sent before is received. */
+/* Channels that cannot get memory: they are not made; or an unbounded one does not grow, and the sender keeps its
+ * value. What was sent before is received. */
 #include "skua/channel.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* Channels (sync/channel.c, H1 … H7) between senders, receivers, who closes and who cancels, alone and in selects:
  * nobody waits in vain, each value that was sent is received once, a withdrawn or losing send keeps its value.
  *
- * Each thread here waits as a task does: it looks at its op, at its cancellation, and sleeps on a word of its own, which
- * a fire wakes. It gives its op's memory back as soon as the op is over, so whatever touches it later is found. Selects
- * are as sched/select.c has them.
+ * Each thread here waits as a task does: it looks at its op, at its cancellation, and sleeps on a word of its own,
+ * which a fire wakes. It gives its op's memory back as soon as the op is over, so whatever touches it later is found.
+ * Selects are as sched/select.c has them.
  */
 /* model-sources: sync/channel.c sync/channel_store.c sched/op.c */
 /* model-defines: malloc=model_malloc free=model_free SKUAI_CHANNEL_SEGMENT_BYTES=8 SKUAI_CHANNEL_SEGMENT_FEW=1 */
@@ -48,7 +48,7 @@ static skua_channel_op ops[4];
 static uint64_t values[4];
 static int64_t got[4]; /* what the calls returned */
 
-/* ---- what the library asks for --------------------------------------------------------------------------------------- */
+/* ---- what the library asks for ----------------------------------------------------------------------------------- */
 
 void *malloc(size_t size)
 {
@@ -69,7 +69,7 @@ void free(void *piece)
     mc_free(piece, sizeof pieces[0]);
 }
 
-/* ---- what the library asks of the runtime -------------------------------------------------------------------------- */
+/* ---- what the library asks of the runtime ------------------------------------------------------------------------ */
 
 struct skuai_worker *skuai_worker_self(void) { return (struct skuai_worker *)(void *)&waiters[mc.current]; }
 
@@ -153,7 +153,7 @@ int skuai_misuse(const char *call, const char *what, const char *instead)
     mc_fail(call);
 }
 
-/* ---- users --------------------------------------------------------------------------------------------------------- */
+/* ---- users ------------------------------------------------------------------------------------------------------- */
 
 /* Thread `i` uses ops[i], values[i] and got[i]. */
 static unsigned me(void) { return (unsigned)mc.current - 1; }
@@ -239,7 +239,7 @@ static void cancels(void *arg)
     wake(waiter);
 }
 
-/* ---- setting up ---------------------------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------------------------------------- */
 
 static void reset(size_t capacity)
 {
@@ -317,7 +317,7 @@ static void check_empty(void)
     }
 }
 
-/* ---- one sender, one receiver -------------------------------------------------------------------------------------- */
+/* ---- one sender, one receiver ------------------------------------------------------------------------------------ */
 
 static void two_values(void)
 {
@@ -361,7 +361,8 @@ static void calls_finish(void)
     mc_assert(got[1] == 1 || (got[1] == 0 && sent == 0), "neither received nor the end");
     mc_assert(seen == sent, "sent and lost, or refused and received");
 }
-MC_TEST(calls_rendezvous, .setup = calls_rendezvous_setup, .finish = calls_finish, .stale = 1, .max_executions = 100000);
+MC_TEST(calls_rendezvous, .setup = calls_rendezvous_setup, .finish = calls_finish, .stale = 1,
+        .max_executions = 100000);
 MC_TEST(calls_full, .setup = calls_full_setup, .finish = calls_finish, .stale = 1, .max_executions = 100000);
 
 /* Unbounded, a segment for each value: senders allocate, the receiver leaves one in reserve and frees the others. */
@@ -420,7 +421,7 @@ static void no_memory_finish(void)
 MC_TEST(no_memory_to_grow, .setup = no_memory_setup, .finish = no_memory_finish, .stale = 2,
         .max_executions = 100000);
 
-/* ---- more than one at an end --------------------------------------------------------------------------------------- */
+/* ---- more than one at an end ------------------------------------------------------------------------------------- */
 
 static void two_senders(size_t capacity)
 {
@@ -441,7 +442,7 @@ MC_TEST(two_receivers, .setup = two_receivers_setup, .finish = two_values, .stal
 MC_TEST(two_receivers_rendezvous, .setup = two_receivers_rendezvous_setup, .finish = two_values, .stale = 1,
         .max_executions = 100000);
 
-/* ---- closing ------------------------------------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 /* A send that has taken effect is received; one that has not, is not. */
 static void closed_finish(void)
@@ -472,7 +473,7 @@ static void close_full_finish(void)
 }
 MC_TEST(close_full, .setup = close_full_setup, .finish = close_full_finish, .stale = 2, .max_executions = 100000);
 
-/* ---- cancelling ---------------------------------------------------------------------------------------------------- */
+/* ---- cancelling -------------------------------------------------------------------------------------------------- */
 
 static void cancel_sender_setup(void)
 {
@@ -520,7 +521,7 @@ static void cancel_one_of_two_finish(void)
 MC_TEST(cancel_and_close, .setup = cancel_one_of_two_setup, .finish = cancel_one_of_two_finish, .stale = 1,
         .max_executions = 100000);
 
-/* ---- selects ------------------------------------------------------------------------------------------------------- */
+/* ---- selects ----------------------------------------------------------------------------------------------------- */
 
 /* As sched/select.c. Returns the arm, or -ECANCELED. */
 static int64_t select_two(struct whole *whole)
@@ -655,7 +656,7 @@ MC_TEST(select_at_both_ends, .setup = itself_setup, .finish = itself_or_closed_f
 static void itself_and_receiver_setup(void) { run_two(0, selects_itself, NULL, receives_one, NULL); }
 MC_TEST(select_at_both_ends_met, .setup = itself_and_receiver_setup, .finish = itself_finish, .stale = 2);
 
-/* ---- the end of a channel (H7) ------------------------------------------------------------------------------------- */
+/* ---- the end of a channel (H7) ----------------------------------------------------------------------------------- */
 
 /* Whoever has got the last value of the last sender may destroy it. As skua_channel_destroy(). */
 static void frees(void)

@@ -140,7 +140,7 @@ TEST(an_unbounded_channel_grows_and_shrinks)
     destroy(channel); /* with a value in it; and nothing stays on the heap */
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 struct ends {
     skua_channel *there, *back;
@@ -352,7 +352,7 @@ static int in_order(void *arg)
 }
 TEST(waiters_are_served_in_order) { run_everywhere(in_order, NULL); }
 
-/* ---- many ------------------------------------------------------------------------------------------------------ */
+/* ---- many -------------------------------------------------------------------------------------------------------- */
 
 struct batch {
     skua_channel *channel;
@@ -490,7 +490,7 @@ static int many_and_one(void *arg)
 }
 TEST(batches_and_single_values) { run_everywhere(many_and_one, NULL); }
 
-/* ---- futures --------------------------------------------------------------------------------------------------- */
+/* ---- futures ----------------------------------------------------------------------------------------------------- */
 
 struct doubles {
     SKUA_FRAME;
@@ -561,7 +561,7 @@ static int in_futures(void *arg)
 }
 TEST(pipeline_of_futures) { run_everywhere(in_futures, NULL); }
 
-/* ---- misuse ---------------------------------------------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------------------------------------------------ */
 
 struct receives_in_future {
     SKUA_FRAME;

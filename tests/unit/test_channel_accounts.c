@@ -37,7 +37,7 @@ static struct message message_of(uint32_t sender, uint32_t number)
     return (struct message){ sender, number, ((uint64_t)sender << 32 | number) * UINT64_C(0x9e3779b97f4a7c15) };
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static int64_t send_in_some_way(skua_channel *channel, uint32_t sender, uint32_t number, uint64_t *random)
 {
@@ -117,7 +117,7 @@ SKUA_ASYNC(sends_future)
     SKUA_END(0);
 }
 
-/* ---- receiving ------------------------------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
 
 static int64_t receive_in_some_way(skua_channel *channel, struct message *messages, uint64_t *random)
 {
@@ -201,7 +201,7 @@ SKUA_ASYNC(receives_future)
     SKUA_END(0);
 }
 
-/* ---- the books -------------------------------------------------------------------------------------------------- */
+/* ---- the books --------------------------------------------------------------------------------------------------- */
 
 /* What nobody has received lies in the channel. */
 static void balance(struct books *books)

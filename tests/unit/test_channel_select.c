@@ -67,7 +67,8 @@ static int both_ends(void *arg)
         skua_channel_op send, receive;
         skua_task *task;
         CHECK_OK(skua_spawn(&task, i % 2 ? sends_in : receives_from, channel));
-        int64_t arm = SKUA_SELECT(skua_send_prepare(&send, channel, &out), skua_receive_prepare(&receive, channel, &in));
+        int64_t arm = SKUA_SELECT(skua_send_prepare(&send, channel, &out),
+                                  skua_receive_prepare(&receive, channel, &in));
         CHECK_OK(skua_join(task, &result));
         CHECK_EQ(arm, i % 2);
         CHECK_EQ(result, i % 2 ? 0 : 9);

@@ -1,5 +1,6 @@
 /* Copying by splice(2), through a pipe that the bytes do not leave: what has been read from one descriptor lies in the
- * pipe until the other one has room. Where splice does not do (a terminal, a descriptor in append mode): through memory.
+ * pipe until the other one has room. Where splice does not do (a terminal, a descriptor in append mode): through
+ * memory.
  */
 #define _GNU_SOURCE
 #include "skua/copy.h"
@@ -78,14 +79,39 @@ static size_t next_piece(const struct copying *c, size_t most)
     return left < most ? (size_t)left : most;
 }
 
-/* -EINVAL if the first splice was refused: nothing has been copied then. */
+/* The other side takes no splice: what lies in the pipe already goes through memory. -EINVAL: the rest is to, too. */
+static int rescue(struct copying *c, int pipe_fd, size_t size)
+{
+    char *memory = malloc(size);
+    ssize_t n = memory != NULL ? 0 : -ENOMEM;
+    while (n >= 0 && size > 0) {
+        n = read(pipe_fd, memory, size);
+        n = n < 0 ? -(ssize_t)skua_errno() : n;
+        if (n == -EINTR) {
+            n = 0;
+            continue;
+        }
+        size_t written = 0;
+        ssize_t rc = n > 0 ? skua_write_all_counted(c->to, memory, (size_t)n, &written) : -EPIPE;
+        c->copied += written;
+        size -= n > 0 ? (size_t)n : 0;
+        n = n >= 0 && rc < 0 ? rc : n;
+    }
+    free(memory);
+    return n < 0 ? (int)n : -EINVAL;
+}
+
+/* -EINVAL if a splice was refused for what its descriptors are; nothing is lost then. */
 static int by_splice(struct copying *c, const int fds[2])
 {
     while (c->copied < c->limit) {
+        uint64_t before = c->copied;
         ssize_t n = splice_when_ready(c->from, SKUAI_READING, fds[1], next_piece(c, PIECE));
         if (n <= 0)
             return (int)n;
         int rc = drain_pipe(c, fds[0], (size_t)n);
+        if (rc == -EINVAL)
+            rc = rescue(c, fds[0], (size_t)n - (size_t)(c->copied - before));
         if (rc < 0)
             return rc;
     }
@@ -115,7 +141,7 @@ static int copy(struct copying *c)
     int rc = by_splice(c, fds);
     (void)close(fds[0]);
     (void)close(fds[1]);
-    return rc == -EINVAL && c->copied == 0 ? by_memory(c) : rc;
+    return rc == -EINVAL ? by_memory(c) : rc;
 }
 
 int64_t skua_copy(skua_stream *to, skua_stream *from, uint64_t limit, uint64_t *copied)

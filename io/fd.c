@@ -1,5 +1,5 @@
-/* Readiness for others' libraries. The kernel's poller tells of edges, and only a try of one's own can tell that an edge
- * has been used up (source.h, Q2); here others try. So each wait asks poll(2) first:
+/* Readiness for others' libraries. The kernel's poller tells of edges, and only a try of one's own can tell that an
+ * edge has been used up (source.h, Q2); here others try. So each wait asks poll(2) first:
  *   L1 look   the readiness is read, then poll(2) asked. What it says is the answer
  *   L2 wait   if there is nothing the readiness is taken away (Q2: unless an event has come since), and the wait is for
  *             the next event; then L1 again

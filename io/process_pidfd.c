@@ -1,5 +1,5 @@
-/* Child processes by posix_spawn(3) and pidfds. A pidfd is readable when the process has ended, and stays the process's:
- * a signal through it never hits another one.
+/* Child processes by posix_spawn(3) and pidfds. A pidfd is readable when the process has ended, and stays the
+ * process's: a signal through it never hits another one.
  */
 #define _GNU_SOURCE
 #include "skua/process.h"
@@ -41,7 +41,7 @@ struct spawning {
     int pidfd;
 };
 
-/* ---- descriptors ---------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------------ */
 
 static void close_all(int fds[3])
 {
@@ -81,7 +81,7 @@ static int open_standards(struct spawning *s)
     return 0;
 }
 
-/* ---- spawning ------------------------------------------------------------------------------------------------------- */
+/* ---- spawning --------------------------------------------------------------------------------------------------- */
 
 static int set_actions(posix_spawn_file_actions_t *actions, const struct spawning *s)
 {
@@ -199,7 +199,7 @@ int skua_process_spawn(skua_process **out, const skua_process_attr *attr)
     return rc;
 }
 
-/* ---- streams -------------------------------------------------------------------------------------------------------- */
+/* ---- streams ---------------------------------------------------------------------------------------------------- */
 
 skua_stream *skua_process_in(const skua_process *process) { return process->streams[0]; }
 skua_stream *skua_process_out(const skua_process *process) { return process->streams[1]; }
@@ -214,7 +214,7 @@ static void close_stream(skua_process *process, int which)
 
 void skua_process_close_in(skua_process *process) { close_stream(process, 0); }
 
-/* ---- its life ------------------------------------------------------------------------------------------------------- */
+/* ---- its life --------------------------------------------------------------------------------------------------- */
 
 int64_t skua_process_id(const skua_process *process) { return process->pid; }
 

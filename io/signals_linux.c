@@ -4,9 +4,10 @@
  *              mask of its signals. A signal's first watch installs the handler
  *   N2 handle  for each slot whose mask has the signal: the pending bit is set, then the eventfd written. Async-signal
  *              safe: atomics and write(2)
- *   N3 wait    the eventfd is read, then one pending bit taken; if more are left the eventfd is written again, for others
- *   N4 unwatch the last watch of a signal puts the old handler back; then the slot's mask is cleared; then it waits until
- *              no handler is inside the table, and only then is the eventfd closed
+ *   N3 wait    the eventfd is read, then one pending bit taken; if more are left the eventfd is written again, for
+ *              others
+ *   N4 unwatch the last watch of a signal puts the old handler back; then the slot's mask is cleared; then it waits
+ *              until no handler is inside the table, and only then is the eventfd closed
  * The table is process-wide, as signals are: a handler has nothing else to go by.
  */
 #define _GNU_SOURCE
@@ -201,7 +202,7 @@ void skua_signals_close(skua_signals *signals)
     free(signals);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- waiting ---------------------------------------------------------------------------------------------------- */
 
 /* The lowest of those that have come, or 0. */
 static int take_pending(struct watch_slot *slot)

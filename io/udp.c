@@ -1,5 +1,5 @@
-/* UDP over sources: try, and wait when there is nothing, as streams do (stream.c, V1 and V2). A short batch says nothing
- * about what is left, so readiness is taken away by EAGAIN alone. */
+/* UDP over sources: try, and wait when there is nothing, as streams do (stream.c, V1 and V2). A short batch says
+ * nothing about what is left, so readiness is taken away by EAGAIN alone. */
 #define _GNU_SOURCE
 #include "io/udp.h"
 

@@ -16,8 +16,8 @@
  *   O5 withdraw  the owner, under the same lock, unlinks the op if it still is linked: then nobody else knows of it.
  *                If it is not, it has been claimed: the owner goes on waiting, for DONE, as if it had not cancelled.
  *   O6 again     instead of O3 and O4, of a lone op: it tells the owner to start the op anew. It copies the sink,
- *                stores AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the completer
- *                has promised with it is the primitive's affair, and an owner who withdraws gives it back.
+ *                stores AGAIN (release), its last access to the op, and fires. The op is the owner's alone; what the
+ *                completer has promised with it is the primitive's affair, and an owner who withdraws gives it back.
  *
  * A primitive without a lock (a task's end) has its own proof of exclusion and uses LOST for the one case that the
  * lock covers elsewhere: the completer has looked at an arm whose select was decided; LOST is then its last access.

@@ -73,7 +73,7 @@ int skuai_topology_place(const struct skuai_topology *t, uint32_t nworkers, uint
 int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu);
 
 /* Lets the calling thread run on all of the topology's CPUs again. Returns as skuai_topology_bind_self(), and -ENOMEM.
- * */
+ */
 int skuai_topology_unbind_self(const struct skuai_topology *t);
 
 /* --- What topology.c needs of the operating system (topology_flat.c) --- */

@@ -33,16 +33,17 @@ enum skua_readiness {
 
 /* Watches a descriptor, which stays the caller's: it is not changed, and not closed. At most one watch of a descriptor
  * in a runtime at a time. `rt`: whose workers watch it; NULL: the calling task's.
- * Threads: any. Blocks: never. Returns: 0; -EINVAL (no runtime); -ENOTSUP (in a simulation); -ENOMEM, -EMFILE, -ENFILE. */
+ * Threads: any. Blocks: never. Returns: 0; -EINVAL (no runtime); -ENOTSUP (in a simulation); -ENOMEM, -EMFILE, -ENFILE.
+ */
 SKUA_API SKUA_NODISCARD int skua_fd_open(skua_fd **watch, skua_runtime *rt, int fd);
 
 /* Ends the watch, before the descriptor is closed. Waits in it end with -ECANCELED. Threads: any, once. */
 SKUA_API void skua_fd_close(skua_fd *watch);
 
-/* Waits until the descriptor is ready for one of the events asked for (SKUA_READABLE, SKUA_WRITABLE, SKUA_URGENT, ored).
- * A descriptor that cannot be polled, as a regular file, is always ready.
- * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); futures: skua_fd_wait_start(). Several may
- *   wait at once; all are told.
+/* Waits until the descriptor is ready for one of the events asked for (SKUA_READABLE, SKUA_WRITABLE, SKUA_URGENT,
+ * ored). A descriptor that cannot be polled, as a regular file, is always ready.
+ * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); futures: skua_fd_wait_start(). Several
+ *   may wait at once; all are told.
  * Cancel: at -ECANCELED or -ETIMEDOUT nothing was waited for in vain: the next wait looks again.
  * Returns: what it is ready for, ored, at least one; -ECANCELED (also: the watch was closed); -ETIMEDOUT; -EINVAL (no
  *   event); -EBADF (the watch is closed, or the descriptor); what else the kernel's poller says. */

@@ -33,8 +33,8 @@ typedef struct skua_interval {
 /* The first tick is due a period from now. A period of 0 counts as a nanosecond. */
 SKUA_API skua_interval skua_interval_start(uint64_t period_ns, enum skua_interval_policy policy);
 
-/* Waits for the next tick. *missed (may be NULL): how many were left out before it (SKIP, DELAY), or are still to follow
- * at once (BURST).
+/* Waits for the next tick. *missed (may be NULL): how many were left out before it (SKIP, DELAY), or are still to
+ * follow at once (BURST).
  * Threads: fibers and jobs (suspended), threads outside the runtime (blocked).
  * Cancel: -ECANCELED or -ETIMEDOUT: the tick is still to come. Returns: 0 or those. */
 SKUA_API int skua_interval_tick(skua_interval *interval, uint64_t *missed);

@@ -53,8 +53,8 @@ SKUA_API SKUA_NODISCARD int skua_mutex_lock(skua_mutex *mutex) SKUA_ACQUIRES_TRY
 SKUA_API SKUA_NODISCARD int skua_mutex_lock_until(skua_mutex *mutex, uint64_t instant_ns) SKUA_ACQUIRES_TRY(*mutex);
 /* Locks it whether or not the caller is cancelled, as in a shield. For short sections that must be run. */
 SKUA_API void skua_mutex_lock_shielded(skua_mutex *mutex) SKUA_ACQUIRES(*mutex);
-/* Without waiting: 0, or -EAGAIN: somebody holds it, or it is on its way to somebody who waits for it. Also where nothing
- * may wait, and in a cancelled task. */
+/* Without waiting: 0, or -EAGAIN: somebody holds it, or it is on its way to somebody who waits for it. Also where
+ * nothing may wait, and in a cancelled task. */
 SKUA_API SKUA_NODISCARD int skua_mutex_try_lock(skua_mutex *mutex) SKUA_ACQUIRES_TRY(*mutex);
 /* For SKUA_AWAIT and select. The result is as of skua_mutex_lock(). As long as the op is not awaited others may have to
  * wait for it: await it at once. */

@@ -40,8 +40,8 @@ SKUA_API size_t skua_reader_buffered(const skua_reader *reader, const char **dat
 SKUA_API ssize_t skua_read_until(skua_reader *reader, char delimiter, char **record);
 static inline ssize_t skua_read_line(skua_reader *reader, char **line) { return skua_read_until(reader, '\n', line); }
 
-/* Takes exactly so many bytes, at most as many as fit the buffer. Returns: count; fewer at the end; -EMSGSIZE; errors as
- * above. */
+/* Takes exactly so many bytes, at most as many as fit the buffer. Returns: count; fewer at the end; -EMSGSIZE; errors
+ * as above. */
 SKUA_API ssize_t skua_read_record(skua_reader *reader, size_t count, char **record);
 
 /* As skua_read(), what is buffered first: never waits if there is any. */

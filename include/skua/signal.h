@@ -4,9 +4,9 @@
  *     skua_signals_open(&stop, NULL, (const int[]){ SIGINT, SIGTERM }, 2);
  *     int number = skua_signal_wait(stop);                 // SIGINT or SIGTERM
  *
- * While a signal is watched it does nothing else: its handler is Skua's, and what it did before comes back when the last
- * watch of it is closed. Several watches of one signal are all told. Like the kernel's, signals of one number that come
- * before the first is waited for are one.
+ * While a signal is watched it does nothing else: its handler is Skua's, and what it did before comes back when the
+ * last watch of it is closed. Several watches of one signal are all told. Like the kernel's, signals of one number that
+ * come before the first is waited for are one.
  */
 #ifndef SKUA_SIGNAL_H
 #define SKUA_SIGNAL_H

@@ -36,7 +36,8 @@ typedef struct skua_address {
 
 /* Understands an address as above. Threads: any. Returns: 0; -EINVAL (it is not written so); -ENAMETOOLONG. */
 SKUA_API SKUA_NODISCARD int skua_address_parse(skua_address *address, const char *text);
-/* Writes it (an IP address as tcp://), cut to size - 1 bytes and terminated. Returns its whole length; -EAFNOSUPPORT. */
+/* Writes it (an IP address as tcp://), cut to size - 1 bytes and terminated. Returns its whole length; -EAFNOSUPPORT.
+ */
 SKUA_API int skua_address_format(const skua_address *address, char *text, size_t size);
 
 /* Zero is what is usual. */

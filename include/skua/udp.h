@@ -51,8 +51,8 @@ typedef struct skua_datagram {
 /* Receives as many as are there, up to `count`, and waits only if there is none: one system call for up to 64.
  * Returns: how many, at least one; errors as skua_udp_receive(). */
 SKUA_API int skua_udp_receive_many(skua_udp *socket, skua_datagram *datagrams, int count);
-/* Sends all. Returns: count; fewer, if a later one met an error, which the next call will tell; errors as skua_udp_send()
- * if the first did. At -ECANCELED or -ETIMEDOUT none was sent; if some were it returns how many. */
+/* Sends all. Returns: count; fewer, if a later one met an error, which the next call will tell; errors as
+ * skua_udp_send() if the first did. At -ECANCELED or -ETIMEDOUT none was sent; if some were it returns how many. */
 SKUA_API int skua_udp_send_many(skua_udp *socket, const skua_datagram *datagrams, int count);
 
 /* As an arm of a select: that a receive will not wait, as far as is known. */

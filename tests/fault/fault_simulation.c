@@ -1,6 +1,6 @@
 /* A simulation without memory for stacks, for task memory, for the driver's signal stack, and one that may set no
  * signal stack: what was spawned runs before block_on returns, what was not never runs, and the runtime ends as ever.
- * */
+ */
 #include "support/faults.h"
 #include "support/test.h"
 

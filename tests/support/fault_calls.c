@@ -572,6 +572,17 @@ INSTEAD(long, syscall, (long number, ...))
         unsigned flags = va_arg(args, unsigned);
         rc = way >= 0 ? error_of((int[]){ ENOSYS, EPERM, EINVAL }, way) :
                         syscall(number, command, flags, va_arg(args, int));
+    } else if (number == SYS_pidfd_open) {
+        pid_t pid = va_arg(args, pid_t);
+        rc = way >= 0 ? error_of((int[]){ EMFILE, ENFILE, ENOMEM }, way)
+                      : opened((int)syscall(number, pid, va_arg(args, unsigned)));
+    } else if (number == SYS_pidfd_send_signal) {
+        int fd = va_arg(args, int), signal_number = va_arg(args, int);
+        rc = syscall(number, fd, signal_number, NULL, 0); /* of a child that was not reaped */
+    } else if (number == SYS_getdents64) {
+        int fd = va_arg(args, int);
+        void *to = va_arg(args, void *);
+        rc = way >= 0 ? error_of((int[]){ EIO, ENOENT, EINVAL }, way) : syscall(number, fd, to, va_arg(args, size_t));
     } else if (number == SYS_gettid) {
         rc = syscall(number); /* cannot fail */
     } else {

@@ -23,7 +23,9 @@ static int runs_late(enum skua_interval_policy policy, uint64_t ticks[6], uint64
 static int policies(void *arg)
 {
     (void)arg;
-    static const uint64_t due[3][6] = { { 10, 20, 55, 55, 55, 60 }, { 10, 20, 55, 65, 75, 85 }, { 10, 20, 55, 60, 70, 80 } };
+    static const uint64_t due[3][6] = { { 10, 20, 55, 55, 55, 60 },
+                                        { 10, 20, 55, 65, 75, 85 },
+                                        { 10, 20, 55, 60, 70, 80 } };
     static const uint64_t left[3][6] = { { 0, 0, 2, 1, 0, 0 }, { 0, 0, 2, 0, 0, 0 }, { 0, 0, 2, 0, 0, 0 } };
     for (int policy = 0; policy < 3; policy++) {
         uint64_t ticks[6], missed[6];

@@ -81,7 +81,8 @@ static int ends(void *arg)
     CHECK_EQ(status.signal, SIGKILL);
     skua_process_destroy(child);
 
-    skua_process_destroy(sh("exec sleep 1000", (skua_process_attr){ .in = SKUA_INHERIT })); /* no process outlives its handle */
+    /* no process outlives its handle */
+    skua_process_destroy(sh("exec sleep 1000", (skua_process_attr){ .in = SKUA_INHERIT }));
     return 0;
 }
 TEST(how_they_end) { run_for_real(ends); }

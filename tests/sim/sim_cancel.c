@@ -36,7 +36,7 @@ static void box_init(struct box *box)
     skua_event_set(&box->empty);
 }
 
-static int send(struct box *box, int message)
+static int send_to(struct box *box, int message)
 {
     int rc = skua_event_wait(&box->empty);
     if (rc < 0)
@@ -63,7 +63,7 @@ static int sends(void *arg)
     struct boxes *all = arg;
     int first = all->next_sender++ * MESSAGES;
     for (int i = 0; i < MESSAGES; i++) {
-        int rc = send(&all->box, first + i);
+        int rc = send_to(&all->box, first + i);
         if (rc < 0)
             return rc;
         if (all->fates[first + i] == WITH_SENDER) /* else it has been received already */

@@ -48,6 +48,10 @@ bool skuai_op_claim(skua_op *op)
     return true;
 }
 int64_t skuai_call(skua_op *op) { (void)op; mc_fail("nobody waits here"); }
+/* Nobody hastens anything: model_rate_limiter.c does. */
+void skuai_schedule_wake_one(struct skuai_scheduler *of) { (void)of; mc_fail("nobody is hastened"); }
+void skuai_sink_unhold(void *held) { (void)held; mc_fail("nobody is hastened"); }
+void skuai_word_wake_real(skua_word32 *word) { (void)word; mc_fail("nobody is hastened"); }
 void skuai_op_finish(skua_op *op, int64_t result)
 {
     unsigned i = (unsigned)((skua_sleep_op *)(void *)op - sleeps);

@@ -70,16 +70,10 @@ static inline __attribute__((unused)) int skua_try_send_owned(skua_channel *chan
 
 #ifndef __cplusplus
 
-/* 0, or does not compile. */
-#define SKUAI_MUST(condition, text)                       \
-    (0 * sizeof(struct {                                  \
-         _Static_assert(condition, text);                 \
-         int skuai_unused;                                \
-     }))
 #define SKUAI_TYPE_OF(typed) __typeof__(*(typed).skuai_typed)
-#define SKUAI_SAME(typed, value) __builtin_types_compatible_p(SKUAI_TYPE_OF(typed), __typeof__(value))
+/* The channel; a value of another type is "not compatible with any" type that _Generic has been given. */
 #define SKUAI_CHECKED(typed, value) \
-    ((void)SKUAI_MUST(SKUAI_SAME(typed, value), "the value has not the channel's type"), (typed).channel)
+    _Generic((const SKUAI_TYPE_OF(typed) *)0, const __typeof__(value) *: (typed).channel)
 #define SKUAI_TEMPORARY(typed, value) ((const SKUAI_TYPE_OF(typed)[1]){ value })
 
 /* Send a value: a variable, or any expression. */
@@ -89,8 +83,11 @@ static inline __attribute__((unused)) int skua_try_send_owned(skua_channel *chan
     skua_send_until(SKUAI_CHECKED(typed, value), SKUAI_TEMPORARY(typed, value), (instant_ns))
 
 /* Of a channel of pointers: the variable's pointer, which is NULL afterwards, if it was sent. */
-#define SKUAI_OWNED(typed, variable)                                                            \
-    ((void)SKUAI_MUST(__builtin_classify_type(variable) == 5, "only pointers have owners"), \
+#define SKUAI_OWNED(typed, variable)                                                          \
+    ((void)sizeof(struct {                                                                    \
+         _Static_assert(__builtin_classify_type(variable) == 5, "only pointers have owners"); \
+         int skuai_unused;                                                                    \
+     }),                                                                                      \
      SKUAI_CHECKED(typed, variable))
 #define SKUA_SEND_OWNED(typed, variable) skua_send_owned(SKUAI_OWNED(typed, variable), &(variable))
 #define SKUA_TRY_SEND_OWNED(typed, variable) skua_try_send_owned(SKUAI_OWNED(typed, variable), &(variable))

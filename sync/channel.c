@@ -48,6 +48,7 @@ static enum skuai_meet meet(skua_waiters *waiters, skua_word32 *flags, uint32_t 
         how = skuai_waiters_meet(waiters, own, met);
     else if ((*met = skuai_waiters_claim(waiters)) != NULL)
         how = SKUAI_MEET_MET;
+    /* No model test needs the check and step: a flag too many costs a look each time, no more. */
     if (SKUAI_READ(waiters->first) == NULL)
         skuai_channel_flag(flags, 0, flag);
     return how;
@@ -57,7 +58,7 @@ static void link_locked(struct skuai_worker *worker, skua_waiters *waiters, skua
                         skua_op *op)
 {
     skuai_op_arm_here(worker, op);
-    skuai_waiters_append(waiters, op);
+    skuai_waiters_append(waiters, op); /* no model test needs the sequence: both locks are held */
     skuai_channel_flag(flags, flag, 0); /* H6 */
 }
 
@@ -180,8 +181,9 @@ SKUAI_INLINE enum outcome take_here(skua_channel *channel, skua_op *own, void *v
 static void refill_store(skua_channel *channel, struct move *move)
 {
     move->met = skuai_waiters_claim(&channel->senders);
+    /* H6. No model test needs the check and step: as in meet(). */
     if (SKUAI_READ(channel->senders.first) == NULL)
-        skuai_channel_flag(&channel->take_flags, 0, SKUAI_CHANNEL_SENDERS); /* H6 */
+        skuai_channel_flag(&channel->take_flags, 0, SKUAI_CHANNEL_SENDERS);
     if (move->met == NULL)
         return;
     (void)skuai_channel_has_place(channel); /* an unbounded one has no waiting senders */
@@ -398,7 +400,9 @@ void skua_channel_close(skua_channel *channel)
     skua_op *op;
     skuai_channel_lock_both(channel);
     skuai_channel_flag(&channel->put_flags, SKUAI_CHANNEL_CLOSED, SKUAI_CHANNEL_RECEIVERS);
+    /* No model test needs the step: as in meet(). */
     skuai_channel_flag(&channel->take_flags, 0, SKUAI_CHANNEL_SENDERS);
+    /* No model test needs the sequence: an arm at both ends may be told by either. */
     while ((op = skuai_waiters_claim(&channel->senders)) != NULL)
         skuai_fires_add(&fires, op, -EPIPE);
     while ((op = skuai_waiters_claim(&channel->receivers)) != NULL) /* H4: nothing is stored */

@@ -69,6 +69,7 @@ enum { SKUAI_CHANNEL_PAUSES_MIN = 16, SKUAI_CHANNEL_PAUSES_MAX = 128 };
 #endif
 enum { SKUAI_CHANNEL_TURNS = 4 }; /* after so many the holder may have lost its processor */
 
+/* No model test needs the step: as above; and that a lock is tried until it is had, all of them do. */
 static __attribute__((noinline, unused)) void skuai_channel_lock_slowly(struct skuai_lock *lock)
 {
     uint32_t pauses = SKUAI_CHANNEL_PAUSES_MIN, turns = 0;
@@ -118,6 +119,7 @@ SKUAI_INLINE void skuai_channel_unlock_both(skua_channel *channel)
 typedef uint64_t __attribute__((may_alias, aligned(1))) skuai_any64;
 typedef uint32_t __attribute__((may_alias, aligned(1))) skuai_any32;
 
+/* No model test needs the step: their values have 8 bytes, and need that one. */
 SKUAI_INLINE void skuai_channel_copy(void *to, const void *from, size_t size)
 {
     if (SKUAI_LIKELY(size == 8)) {

@@ -29,8 +29,8 @@ static segment *segment_create(size_t value_size, size_t count)
         return NULL;
     segment *made = malloc(sizeof *made + bytes);
     if (made != NULL) {
-        made->next = NULL;
-        made->end = made->values + bytes;
+        SKUAI_WRITE(made->next, NULL);
+        SKUAI_WRITE(made->end, made->values + bytes);
     }
     return made;
 }
@@ -55,36 +55,38 @@ bool skuai_channel_next_put(skua_channel *channel)
     segment *next = skuai_exchange_ptr(&channel->spare, NULL, SKUAI_ACQUIRE);
     if (next == NULL)
         return false;
-    next->next = NULL;
     if (channel->last == NULL)
-        channel->first = next; /* no receiver looks before there is a value */
+        SKUAI_WRITE(channel->first, next); /* no receiver looks before there is a value */
     else
-        channel->last->next = next;
+        SKUAI_WRITE(channel->last->next, next);
     channel->last = next;
     SKUAI_WRITE(channel->put, next->values);
-    channel->put_end = next->end;
+    channel->put_end = SKUAI_READ(next->end);
     return true;
 }
 
 static void leave_segment(skua_channel *channel)
 {
     segment *left = channel->first;
-    channel->first = left->next;
-    left->next = NULL;
+    SKUAI_WRITE(channel->first, left->next);
+    SKUAI_WRITE(left->next, NULL);
     /* Release: as above. Acquire: what was there is freed by us. */
     segment *before = skuai_exchange_ptr(&channel->spare, left, SKUAI_ACQ_REL);
     if (before != NULL) {
-        before->next = channel->drained;
+        SKUAI_WRITE(before->next, channel->drained);
         channel->drained = before;
     }
 }
 
 void skuai_channel_next_take(skua_channel *channel)
 {
-    if (channel->take_end != NULL && channel->first->next != NULL)
+    segment *first = SKUAI_READ(channel->first);
+    if (channel->take_end != NULL && SKUAI_READ(first->next) != NULL) {
         leave_segment(channel); /* an unbounded one's */
-    SKUAI_WRITE(channel->take, channel->first->values);
-    channel->take_end = channel->first->end;
+        first = SKUAI_READ(channel->first);
+    }
+    SKUAI_WRITE(channel->take, first->values);
+    channel->take_end = SKUAI_READ(first->end);
 }
 
 int skuai_channel_grow(skua_channel *channel)
@@ -117,6 +119,7 @@ static bool have_ring(skua_channel *channel)
     return true;
 }
 
+/* No model test runs this: theirs are static. */
 int skua_channel_create(skua_channel **channel, size_t value_size, size_t capacity)
 {
     skua_channel *made = aligned_alloc(SKUAI_CACHE_LINE, sizeof *made);
@@ -135,7 +138,8 @@ int skua_channel_create(skua_channel **channel, size_t value_size, size_t capaci
     return 0;
 }
 
-/* The locks are waited for: a call that has taken effect may be about to leave them (H7 in channel.c). */
+/* The locks are waited for: a call that has taken effect may be about to leave them (H7 in channel.c). No model
+ * test runs this: as above; those of H7 take the locks themselves. */
 int skua_channel_destroy(skua_channel *channel)
 {
     if (channel == NULL)
@@ -154,12 +158,14 @@ int skua_channel_destroy(skua_channel *channel)
     return 0;
 }
 
+/* No model test runs this: it tells, no more. */
 bool skua_channel_is_closed(const skua_channel *channel)
 {
     return skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED);
 }
 
-/* The counts are not read at one moment, and may be old: an estimate, as any answer is when it arrives. */
+/* The counts are not read at one moment, and may be old: an estimate, as any answer is when it arrives. No
+ * model test runs this: as above. */
 size_t skua_channel_length(const skua_channel *channel)
 {
     uint64_t received = skuai_load_64(&channel->received, SKUAI_RELAXED);

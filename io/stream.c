@@ -313,10 +313,9 @@ skua_op *skua_stream_writable_prepare(skua_op *op, skua_stream *stream)
 int skuai_stream_of_fd(skua_stream **stream, skua_runtime *rt, int fd, enum skuai_stream_kind kind)
 {
     struct skuai_source *source;
-    int rc = skuai_source_open(rt, fd, false, &source);
+    int rc = skuai_source_open_as(rt, fd, false, (uint8_t)kind, &source);
     if (rc < 0)
         return rc;
-    source->stream = (uint8_t)kind;
     *stream = (skua_stream *)(void *)source;
     return 0;
 }

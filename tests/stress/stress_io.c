@@ -13,6 +13,7 @@
 #include <skua/socket.h>
 #include <skua/stream.h>
 
+#include "io/stream.h"
 #include "support/with_runtime.h"
 
 enum { PEERS = 96, THREADS = 2, CONNECTIONS = 10000, BLOCK = 1024 };
@@ -204,23 +205,44 @@ static void sends_descriptors(skua_stream *stream)
         (void)sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+struct reader_to_the_end {
+    skua_stream *stream;
+    bool ended; /* __atomic */
+};
+
 static int reads_to_the_end(void *arg)
 {
+    struct reader_to_the_end *reader = arg;
     char block[64];
     ssize_t n;
-    while ((n = skua_read(arg, block, sizeof block)) > 0)
+    while ((n = skua_read(reader->stream, block, sizeof block)) > 0)
         ;
     CHECK(n == -ECANCELED || n == -EBADF || n == -ECONNRESET || n == 0);
+    __atomic_store_n(&reader->ended, true, __ATOMIC_RELEASE);
     return 0;
+}
+
+/* A call that has not begun must not be closed under: the handle may be another stream's by then. */
+static void await_reader(struct reader_to_the_end *reader)
+{
+    struct skuai_source *source = skuai_stream_source(reader->stream);
+    bool waits = false;
+    while (!waits && !__atomic_load_n(&reader->ended, __ATOMIC_ACQUIRE)) {
+        skua_yield();
+        skuai_lock_acquire(&source->lock);
+        waits = source->waiters[SKUAI_READING].first != NULL;
+        skuai_lock_release(&source->lock);
+    }
 }
 
 /* `stream` is closed here. */
 static void is_closed_under_a_reader(skua_stream *stream, bool cancels)
 {
     skua_task *task;
-    CHECK_OK(skua_spawn(&task, reads_to_the_end, stream));
+    struct reader_to_the_end reader = { stream, false };
+    CHECK_OK(skua_spawn(&task, reads_to_the_end, &reader));
     (void)skua_write(stream, "x", 1);
-    skua_yield();
+    await_reader(&reader);
     if (cancels)
         skua_cancel(task);
     else

@@ -18,9 +18,11 @@ static bool word_has(const skua_task *task, uint64_t bits)
     return (skuai_load_64(&task->word, SKUAI_RELAXED) & bits) != 0;
 }
 
+/* Acquire: pairs with the canceller's exchange: what he did before is seen by who ends because of it. No model test
+ * runs this: one pair. */
 static bool task_is_cancelled(struct skuai_worker *worker)
 {
-    return word_has(worker->task, SKUAI_TASK_CANCEL);
+    return (skuai_load_64(&worker->task->word, SKUAI_ACQUIRE) & SKUAI_TASK_CANCEL) != 0;
 }
 
 /* A simulation that wants to know when a task asks, because it may cancel it just now. */

@@ -79,7 +79,8 @@ SKUA_API void skua_detach(skua_task *task);
 
 /* Asks a task to end: from now on each of its awaits returns -ECANCELED at once, except inside a shield. A task
  * that waits is woken for it; one that has not begun still begins, and meets it at its first await (but a fiber for
- * whose stack there is no memory ends with -ECANCELED).
+ * whose stack there is no memory ends with -ECANCELED). What was done before the call is seen by the task that meets
+ * it.
  * Threads: any, with the handle, so not in parallel with the join that uses it up (skua_waker_cancel() may be), or the
  *   task itself by skua_self(). Several times is the same as once. Blocks: never. */
 SKUA_API void skua_cancel(skua_task *task);

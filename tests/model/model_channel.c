@@ -392,18 +392,58 @@ static void two_grow_setup(void)
 MC_TEST(two_senders_grow_it, .setup = two_grow_setup, .finish = unbounded_finish, .stale = 1,
         .max_executions = 100000);
 
-/* Three values through it, so that a segment is written into again when the receiver has left it. */
+/* A segment for one value, into which the next value goes. */
+static void begin_with_a_segment(void)
+{
+    taken = 1;
+    channels[0].first = channels[0].last = &pieces[0].segment;
+    channels[0].put = channels[0].take = (char *)&pieces[0].value;
+    channels[0].put_end = channels[0].take_end = pieces[0].segment.end = (char *)(&pieces[0].value + 1);
+}
+
+/* Three values and one segment in reserve: the third value may go to where the receiver has read the first one. */
+static void sends_three_at_once(void *arg)
+{
+    (void)arg;
+    for (uintptr_t i = 0; i < 3; i++)
+        tries_to_send(arg_of(i));
+}
+static void receives_three(void *arg)
+{
+    uint64_t value = 0;
+    for (uint64_t i = 0; i < 3; i++) {
+        got[me()] = receive_value(&value);
+        mc_assert(got[me()] == 1, "a value was lost");
+        mc_assert(arg == NULL || value == i, "out of order");
+        note(value);
+    }
+}
 static void reused_setup(void)
 {
-    run_two(SKUA_UNBOUNDED, sends_at_once, arg_of(1), receives_two, arg_of(1));
+    run_two(SKUA_UNBOUNDED, sends_three_at_once, NULL, receives_three, arg_of(1));
+    begin_with_a_segment();
     taken = 3;
-    channels[0].first = channels[0].last = &pieces[0].segment;
-    channels[0].put = channels[0].take = channels[0].take_end = (char *)&pieces[0].value;
-    channels[0].put_end = channels[0].take_end = pieces[0].segment.end = (char *)(&pieces[0].value + 1);
     channels[0].spare.raw = &pieces[1];
     pieces[1].segment.end = (char *)(&pieces[1].value + 1);
 }
-MC_TEST(segments_are_used_again, .setup = reused_setup, .finish = unbounded_finish, .stale = 2,
+static void three_values(void)
+{
+    check_empty();
+    mc_assert(seen == 7, "not what was sent");
+}
+MC_TEST(segments_are_used_again, .setup = reused_setup, .finish = three_values, .stale = 2,
+        .max_executions = 100000);
+
+/* Both senders may have grown it when the receiver leaves a segment: it finds one in reserve, and frees that. */
+static void left_setup(void)
+{
+    run_three(SKUA_UNBOUNDED, tries_to_send, arg_of(1), tries_to_send, arg_of(2), receives_three, NULL);
+    begin_with_a_segment();
+    pieces[0].value = 0;
+    channels[0].sent.raw = 1;
+    channels[0].put = channels[0].put_end;
+}
+MC_TEST(segments_are_left_and_freed, .setup = left_setup, .finish = three_values, .stale = 2,
         .max_executions = 100000);
 
 /* The sender keeps its value; one that waits gets none. */

@@ -120,7 +120,7 @@ static void check_boxes(void *arg)
 
 static void boxes_everywhere(void *all)
 {
-    CHECK(cancel_everywhere(boxes, check_boxes, all) > 100);
+    CHECK(cancel_everywhere(boxes, check_boxes, all) > 50);
 }
 
 TEST(a_box_loses_no_message)

@@ -64,6 +64,6 @@ static int signals(void *arg)
 TEST(signals_are_waited_for)
 {
     if (test_under_tsan())
-        TEST_SKIP("ThreadSanitizer runs handlers when a thread comes to its interceptors, and here all sleep elsewhere");
+        TEST_SKIP("ThreadSanitizer runs handlers in its interceptors only, and here all threads sleep elsewhere");
     run_for_real(signals);
 }

@@ -27,6 +27,9 @@
 #include "sched/sim.h"
 #include "support/with_runtime.h"
 
+#ifndef CANCEL_TSAN_SEEDS
+#define CANCEL_TSAN_SEEDS 1
+#endif
 #ifndef CANCEL_SEEDS
 #define CANCEL_SEEDS 12
 #endif
@@ -110,7 +113,7 @@ static inline uint64_t cancel_everywhere(skua_fiber_fn *body, void (*check)(void
 {
     struct cancel_program program = { body, check, arg };
     /* All is one thread, so ThreadSanitizer has little to see, and it makes each run slow. */
-    uint64_t runs = 0, end = test_seed() + (test_under_tsan() ? 1 : test_scaled(CANCEL_SEEDS));
+    uint64_t runs = 0, end = test_seed() + (test_under_tsan() ? CANCEL_TSAN_SEEDS : test_scaled(CANCEL_SEEDS));
     for (uint64_t seed = test_seed(); seed < end; seed++) {
         CHECK(cancel_once(&program, seed, CANCEL_NOBODY, false) != 0); /* it can be cancelled somewhere */
         for (uint32_t way = 0; way < 2; way++) {

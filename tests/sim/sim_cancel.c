@@ -3,7 +3,7 @@
  *
  * The first tests show that the mode sees what it is there to see: primitives that lose something when cancelled.
  */
-#define CANCEL_TSAN_SEEDS 10 /* the programs are small, and what is wrong is to be seen */
+#define CANCEL_TSAN_SEEDS 6 /* the programs are small, and what is wrong is to be seen */
 #include "support/cancel_everywhere.h"
 
 #include "sched/wait.h"

@@ -103,7 +103,7 @@ static void end_listening(struct listener *listener, int64_t count, int64_t sum)
     count_down(station->left);
 }
 
-static int listen(void *arg)
+static int hear_all(void *arg)
 {
     struct listener *self = arg;
     int64_t value, count = 0, sum = 0;
@@ -155,7 +155,7 @@ static void send_news(struct station *station)
 }
 
 static int start_listener(struct listener *listener) { return SKUA_GO(listening, .listener = listener); }
-static int start_listener_fiber(struct listener *listener) { return skua_go(listen, listener); }
+static int start_listener_fiber(struct listener *listener) { return skua_go(hear_all, listener); }
 
 static int64_t broadcast_with(int (*start)(struct listener *listener))
 {

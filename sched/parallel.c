@@ -4,8 +4,8 @@
  * that a job's address tells its strand, with a guard behind the last job. What a thief takes it runs on a fiber of its
  * own, with a strand of its own, on which it forks in turn.
  *
- * The token of a strand (Y9) is a task header that no slab knows, with a run function and nothing else: it lies in
- * deques like a task, and whoever takes it takes a job, puts the token back if there are more, and runs the job.
+ * One file, though a long one: to fork, look, offer, take and join are the steps of one protocol over one private
+ * struct, and each is called by the one before.
  */
 #define _GNU_SOURCE
 #include "sched/parallel.h"

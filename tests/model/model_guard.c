@@ -5,6 +5,7 @@
 /* model-sources: sched/guard.c sched/idle.c sched/poll.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c*/
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
+#include "model/world_guard.h"
 
 enum { LATE_NS = 600000, LEFT_NS = 100000000 };
 
@@ -12,22 +13,6 @@ static skua_task tasks[WORLD_TASKS];
 static unsigned runs[WORLD_TASKS];
 static skua_word32 expired, meeting;
 static bool one_is_left; /* after the one that expires there is another timer */
-static int guard_thread;
-
-int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker)
-{
-    (void)sim;
-    (void)parker;
-    guard_thread = mc_thread_named("guard", thread->entry, thread->arg);
-    mc_allow_blocked(guard_thread);
-    return 0;
-}
-void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
-{
-    (void)sim;
-    (void)thread;
-    mc_fail("nobody stops the guard here");
-}
 
 /* T2, with one timer that has come, and perhaps one that has not. */
 void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)

@@ -6,6 +6,7 @@
 /* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c*/
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
+#include "model/world_guard.h"
 
 enum { EVENT = 1, KICK = 0x100 };
 
@@ -81,27 +82,11 @@ static void beginner(void *arg)
 static skua_task tasks[WORLD_TASKS];
 static unsigned runs[WORLD_TASKS];
 static skua_word32 computing; /* 1: the hogs have what they compute for */
-static int guard_thread;
 
 void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
 {
     if (skuai_exchange_64(&of->timer_next, SKUA_NEVER, SKUAI_ACQ_REL) <= now_ns)
         runs[0]++;
-}
-
-int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker)
-{
-    (void)sim;
-    (void)parker;
-    guard_thread = mc_thread_named("guard", thread->entry, thread->arg);
-    mc_allow_blocked(guard_thread);
-    return 0;
-}
-void skuai_sim_thread_join(struct skuai_sim *sim, struct skuai_thread *thread)
-{
-    (void)sim;
-    (void)thread;
-    mc_fail("nobody stops the guard here");
 }
 
 static void reset(uint32_t nworkers, bool has_poller)

@@ -1,4 +1,5 @@
-# What Skua is built on. Sets SKUA_CK_FOUND beside the imported targets.
+# What Skua is built on. Sets SKUA_CK_FOUND, SKUA_HIREDIS_FOUND, SKUA_HTTP_PARSER_FOUND and SKUA_KV_FOUND beside the
+# imported targets.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(PkgConfig)
@@ -19,5 +20,38 @@ if(PKG_CONFIG_FOUND AND NOT CMAKE_CROSSCOMPILING)
     pkg_check_modules(CK IMPORTED_TARGET ck)
     if(CK_FOUND)
         set(SKUA_CK_FOUND TRUE)
+    endif()
+endif()
+
+# hiredis: for the example of a library of others under Skua.
+set(SKUA_HIREDIS_FOUND FALSE)
+if(PKG_CONFIG_FOUND AND SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING)
+    pkg_check_modules(HIREDIS IMPORTED_TARGET hiredis)
+    if(HIREDIS_FOUND)
+        set(SKUA_HIREDIS_FOUND TRUE)
+    endif()
+endif()
+
+# http-parser: for the example of an HTTP server. Debian's has no file for pkg-config.
+set(SKUA_HTTP_PARSER_FOUND FALSE)
+if(SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING)
+    find_path(HTTP_PARSER_INCLUDE_DIR http_parser.h)
+    find_library(HTTP_PARSER_LIBRARY http_parser)
+    if(HTTP_PARSER_INCLUDE_DIR AND HTTP_PARSER_LIBRARY)
+        add_library(skua_http_parser INTERFACE IMPORTED)
+        target_include_directories(skua_http_parser SYSTEM INTERFACE "${HTTP_PARSER_INCLUDE_DIR}")
+        target_link_libraries(skua_http_parser INTERFACE "${HTTP_PARSER_LIBRARY}")
+        set(SKUA_HTTP_PARSER_FOUND TRUE)
+    endif()
+    mark_as_advanced(HTTP_PARSER_INCLUDE_DIR HTTP_PARSER_LIBRARY)
+endif()
+
+# uthash, a hash table of macros, and libsodium, for a keyed hash: for the example of a key-value server.
+set(SKUA_KV_FOUND FALSE)
+if(PKG_CONFIG_FOUND AND SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING)
+    pkg_check_modules(SODIUM IMPORTED_TARGET libsodium)
+    find_path(UTHASH_INCLUDE_DIR uthash.h)
+    if(SODIUM_FOUND AND UTHASH_INCLUDE_DIR)
+        set(SKUA_KV_FOUND TRUE)
     endif()
 endif()

@@ -1,5 +1,5 @@
 /* Addresses as text. */
-#include "skua/socket.h"
+#include "io/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,6 +68,63 @@ static int parse_ip(skua_address *address, const char *text)
     if (brackets)
         return inet_pton(AF_INET6, host, &ipv6) == 1 ? set_ipv6(address, &ipv6, port) : -EINVAL;
     return inet_pton(AF_INET, host, &ipv4) == 1 ? set_ipv4(address, &ipv4, port) : -EINVAL;
+}
+
+void skuai_address_set_port(skua_address *address, uint16_t port)
+{
+    struct sockaddr_in6 ipv6;
+    struct sockaddr_in ipv4;
+    if (address->storage.ss_family == AF_INET6) {
+        memcpy(&ipv6, &address->storage, sizeof ipv6);
+        ipv6.sin6_port = htons(port);
+        memcpy(&address->storage, &ipv6, sizeof ipv6);
+    } else if (address->storage.ss_family == AF_INET) {
+        memcpy(&ipv4, &address->storage, sizeof ipv4);
+        ipv4.sin_port = htons(port);
+        memcpy(&address->storage, &ipv4, sizeof ipv4);
+    }
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/* A name of labels; the last one is no number, so that a miswritten IPv4 address is not looked up (RFC 3696). */
+static bool is_name(const char *name)
+{
+    const char *last = strrchr(name, '.');
+    bool has_letter = false;
+    for (const char *c = name; *c != '\0'; c++)
+        if (!is_digit(*c) && !is_letter(*c) && *c != '-' && *c != '_' && *c != '.')
+            return false;
+    if (last != NULL && last[1] == '\0') { /* the root's dot */
+        if (last == name)
+            return false;
+        for (last--; last > name && *last != '.'; last--)
+            ;
+    }
+    for (const char *c = last != NULL ? last : name; *c != '\0'; c++)
+        has_letter = has_letter || is_letter(*c) || *c == '_';
+    return has_letter;
+}
+
+int skuai_address_parse_host(struct skuai_host *host, const char *text)
+{
+    host->is_datagram = has_prefix(&text, "udp://");
+    if (!host->is_datagram && !has_prefix(&text, "tcp://"))
+        return -EINVAL;
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || parse_port(colon + 1, &host->port) < 0)
+        return -EINVAL;
+    size_t length = (size_t)(colon - text);
+    host->is_number = length >= 2 && text[0] == '[' && colon[-1] == ']';
+    text += host->is_number ? 1 : 0;
+    length -= host->is_number ? 2 : 0;
+    if (length >= sizeof host->name)
+        return -ENAMETOOLONG;
+    memcpy(host->name, text, length);
+    host->name[length] = '\0';
+    bool is_good = host->is_number ? strchr(host->name, '%') != NULL : is_name(host->name);
+    return is_good ? 0 : -EINVAL;
 }
 
 /* A path with its terminator; an abstract name with a zero in front and none behind. */

@@ -10,9 +10,11 @@
  *   B4 end      who ends is put on the list of threads to be joined, which the next that starts one, or the destroyer,
  *               goes through
  *   B5 no thread  if one could not be started and there is no other, the call fails; others would take it
+ *   B6 detached  a call that nobody waits for is queued as the others are; its op lies in memory that its function may
+ *               give back, so it is not looked at any more once that has begun
  * An arm of a select is claimed by the thread that takes it, so the functions of losing arms are never called.
  */
-#include "skua/blocking.h"
+#include "io/blocking.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +52,9 @@ static struct pool *pool_of(const skua_op *op) { return op->owner; }
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-/* B2. */
+static const struct skuai_op_kind detached_kind = { .name = "skua_blocking, detached" };
+
+/* B2, B6. */
 static bool run_one(struct pool *pool)
 {
     skuai_lock_acquire(&pool->lock);
@@ -59,7 +63,10 @@ static bool run_one(struct pool *pool)
     if (op == NULL)
         return false;
     skua_blocking_op *call = (skua_blocking_op *)(void *)op;
-    skuai_op_finish(op, call->fn(call->arg));
+    bool is_detached = op->kind == &detached_kind;
+    int64_t result = call->fn(call->arg);
+    if (!is_detached)
+        skuai_op_finish(op, result);
     return true;
 }
 
@@ -202,28 +209,24 @@ static int get_pool(struct skuai_scheduler *sched, struct pool **out)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-/* B5: nobody will take it, unless somebody came meanwhile. */
-static void give_up(struct pool *pool, skua_op *op, int error)
+/* B5. True: nobody will take it, and it is its owner's again. */
+static bool give_up(struct pool *pool, skua_op *op)
 {
-    struct skuai_fires fires = SKUAI_FIRES_NONE;
     skuai_lock_acquire(&pool->lock);
     pool->threads--;
-    if (pool->threads == 0 && skuai_waiters_has(&pool->queue, op)) {
+    bool gives_up = pool->threads == 0 && skuai_waiters_has(&pool->queue, op);
+    if (gives_up)
         skuai_waiters_remove(&pool->queue, op);
-        if (skuai_op_claim(op))
-            skuai_fires_add(&fires, op, error);
-    }
     skuai_lock_release(&pool->lock);
-    skuai_fires_finish(&fires);
+    return gives_up;
 }
 
-/* B1. */
-static void submit(struct skuai_worker *worker, struct pool *pool, skua_op *op)
+/* B1. 0, or why there is no thread for it: then it is not queued. */
+static int enqueue(struct pool *pool, skua_op *op)
 {
     struct pool_thread *idle = NULL;
     bool starts = false;
     uint32_t number = 0;
-    skuai_op_arm_here(worker, op);
     skuai_lock_acquire(&pool->lock);
     skuai_waiters_append(&pool->queue, op);
     if ((idle = pool->idle) != NULL) {
@@ -237,8 +240,15 @@ static void submit(struct skuai_worker *worker, struct pool *pool, skua_op *op)
     if (idle != NULL)
         skuai_unpark_real(&idle->parker);
     int rc = starts ? start_thread(pool, number) : 0;
-    if (rc < 0)
-        give_up(pool, op, rc);
+    return rc < 0 && give_up(pool, op) ? rc : 0;
+}
+
+static void submit(struct skuai_worker *worker, struct pool *pool, skua_op *op)
+{
+    skuai_op_arm_here(worker, op);
+    int rc = enqueue(pool, op);
+    if (rc < 0 && skuai_op_claim(op)) /* else an arm of a select that was decided meanwhile: it is its owner's alone */
+        skuai_op_finish(op, rc);
 }
 
 /* In a simulation, and on a thread that may block as it likes. */
@@ -252,7 +262,7 @@ static void run_here(struct skuai_worker *worker, skua_op *op)
     skuai_op_set_done(op, call->fn(call->arg));
 }
 
-static void start_blocking(struct skuai_worker *worker, skua_op *op, bool may_wait)
+void skuai_blocking_begin(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     struct pool *pool = NULL;
     if (!may_wait) /* it never is done at once */
@@ -271,14 +281,14 @@ static void start_blocking(struct skuai_worker *worker, skua_op *op, bool may_wa
     submit(worker, pool, op);
 }
 
-static bool withdraw_blocking(skua_op *op)
+bool skuai_blocking_withdraw(skua_op *op)
 {
     struct pool *pool = pool_of(op);
     return skuai_waiters_withdraw(&pool->lock, &pool->queue, op);
 }
 
 static const struct skuai_op_kind blocking_kind = {
-    .name = "skua_blocking", .start = start_blocking, .withdraw = withdraw_blocking
+    .name = "skua_blocking", .start = skuai_blocking_begin, .withdraw = skuai_blocking_withdraw
 };
 
 skua_op *skua_blocking_prepare(skua_blocking_op *op, skua_blocking_fn *fn, void *arg)
@@ -297,4 +307,15 @@ int64_t skua_blocking(skua_blocking_fn *fn, void *arg)
 {
     skua_blocking_op op;
     return skuai_call(skua_blocking_prepare(&op, fn, arg));
+}
+
+int skuai_blocking_detach(struct skuai_scheduler *sched, skua_blocking_op *op, skua_blocking_fn *fn, void *arg)
+{
+    struct pool *pool = NULL;
+    int rc = get_pool(sched, &pool);
+    if (rc < 0)
+        return rc;
+    op->fn = fn;
+    op->arg = arg;
+    return enqueue(pool, skuai_op_prepare(&op->op, &detached_kind, pool));
 }

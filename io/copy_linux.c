@@ -135,6 +135,8 @@ static int by_memory(struct copying *c)
 static int copy(struct copying *c)
 {
     int fds[2];
+    if (skuai_stream_is_made(c->to) || skuai_stream_is_made(c->from))
+        return by_memory(c);
     /* A plain thread may have SIGPIPE open, and splice has no flag against it. Without descriptors it goes, too. */
     if (skuai_worker_self() == NULL || pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0)
         return by_memory(c);

@@ -7,15 +7,19 @@
 #include "io/driver.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <unistd.h>
 
 #include "sched/scheduler.h"
 
 enum { CHUNK_SOURCES = 256, CHUNKS_MAX = 8192 }; /* 2,097,152 sources; the kernel's limit of descriptors is lower */
 
-struct skuai_driver {
+struct shard {
     struct skuai_poller base; /* first: what the scheduler knows */
     struct skuai_kernel_poller poller;
+};
+
+struct skuai_driver {
     struct skuai_scheduler *sched;
     struct skuai_lock lock;
     /* guarded by lock */
@@ -23,15 +27,25 @@ struct skuai_driver {
     uint32_t chunks_made;
     skua_word64 open;                 /* written under the lock, read by anybody */
     skua_wordptr chunks[CHUNKS_MAX];  /* likewise */
+    /* fixed */
+    uint32_t nshards;
+    struct shard shards[];            /* each source is watched by one */
 };
 
-static struct skuai_driver *driver_of_poller(void *poller) { return poller; }
+static size_t driver_size(uint32_t nshards) { return sizeof(struct skuai_driver) + nshards * sizeof(struct shard); }
+
+static struct shard *shard_of(struct skuai_poller *poller) { return (struct shard *)(void *)poller; }
+
+static struct skuai_driver *driver_of_first(struct skuai_poller *first)
+{
+    return (struct skuai_driver *)(void *)((char *)first - offsetof(struct skuai_driver, shards));
+}
 
 /* ---- the scheduler's side --------------------------------------------------------------------------------------- */
 
 static void wait_for_events(struct skuai_poller *poller, struct skuai_poll_batch *batch, uint64_t until_ns)
 {
-    skuai_kernel_poller_wait(&driver_of_poller(poller)->poller, batch, until_ns);
+    skuai_kernel_poller_wait(&shard_of(poller)->poller, batch, until_ns);
 }
 
 static struct skuai_source *source_at(struct skuai_driver *driver, uint32_t index)
@@ -41,20 +55,27 @@ static struct skuai_source *source_at(struct skuai_driver *driver, uint32_t inde
     return &chunk[index % CHUNK_SOURCES];
 }
 
-static void deliver_events(struct skuai_poller *poller, const struct skuai_poll_batch *batch)
+SKUAI_HOT static void deliver_events(struct skuai_poller *first, const struct skuai_poll_batch *batch)
 {
-    struct skuai_driver *driver = driver_of_poller(poller);
+    struct skuai_driver *driver = driver_of_first(first);
     for (uint32_t i = 0; i < batch->count; i++)
         skuai_source_event(source_at(driver, (uint32_t)batch->events[i].token),
                            (uint32_t)(batch->events[i].token >> 32), batch->events[i].ready);
 }
 
-static void kick(void *poller) { skuai_kernel_poller_kick(&driver_of_poller(poller)->poller); }
+static void kick(struct skuai_poller *poller) { skuai_kernel_poller_kick(&shard_of(poller)->poller); }
+
+static void free_driver(struct skuai_driver *driver)
+{
+    for (uint32_t i = 0; i < driver->nshards; i++)
+        skuai_kernel_poller_fini(&driver->shards[i].poller);
+    skuai_memory_put_lines(&driver->sched->memory, driver, driver_size(driver->sched->polls.count));
+}
 
 /* What is still open is closed: nobody could any more. */
-static void destroy_driver(struct skuai_poller *poller)
+static void destroy_driver(struct skuai_poller *first)
 {
-    struct skuai_driver *driver = driver_of_poller(poller);
+    struct skuai_driver *driver = driver_of_first(first);
     struct skuai_scheduler *sched = driver->sched;
     uint64_t left = skuai_driver_open_sources(driver);
     if (left != 0 && !skuai_driver_is_childs(driver))
@@ -67,8 +88,7 @@ static void destroy_driver(struct skuai_poller *poller)
                 close(chunk[k].fd);
         skuai_memory_put_lines(&sched->memory, chunk, CHUNK_SOURCES * sizeof *chunk);
     }
-    skuai_kernel_poller_fini(&driver->poller);
-    skuai_memory_put_lines(&sched->memory, driver, sizeof *driver);
+    free_driver(driver);
 }
 
 static const struct skuai_poll_hooks hooks = {
@@ -77,23 +97,40 @@ static const struct skuai_poll_hooks hooks = {
 
 /* ---- making it ------------------------------------------------------------------------------------------------- */
 
+/* All pollers, or none. */
+static int make_shards(struct skuai_driver *driver, uint32_t count)
+{
+    for (; driver->nshards < count; driver->nshards++) {
+        struct shard *shard = &driver->shards[driver->nshards];
+        int rc = skuai_kernel_poller_init(&shard->poller);
+        if (rc < 0)
+            return rc;
+        shard->base.hooks = &hooks;
+        shard->base.next = driver->nshards + 1 < count ? &shard[1].base : NULL;
+    }
+    return 0;
+}
+
 static int make_driver(struct skuai_scheduler *sched, struct skuai_driver **out)
 {
-    struct skuai_driver *driver = skuai_memory_get_lines(&sched->memory, sizeof *driver);
+    uint32_t count = sched->polls.count;
+    struct skuai_driver *driver = skuai_memory_get_lines(&sched->memory, driver_size(count));
     if (driver == NULL)
         return -ENOMEM;
-    driver->base.hooks = &hooks;
     driver->sched = sched;
-    int rc = skuai_kernel_poller_init(&driver->poller);
+    int rc = make_shards(driver, count);
     if (rc < 0) {
-        skuai_memory_put_lines(&sched->memory, driver, sizeof *driver);
+        free_driver(driver);
         return rc;
     }
-    if (!skuai_poll_begin(&sched->poll, &driver->base)) {
-        destroy_driver(&driver->base); /* another thread was faster */
-        driver = driver_of_poller(skuai_poll_poller(&sched->poll));
+    if (!skuai_poll_begin(&sched->polls, &driver->shards[0].base)) {
+        free_driver(driver); /* another thread was faster */
+        driver = driver_of_first(skuai_poll_poller(sched->polls.of));
     }
-    skuai_schedule_wake_one(sched); /* poll.h, K5 */
+    if (count == 1) /* poll.h, K5 */
+        skuai_schedule_wake_one(sched);
+    else
+        skuai_schedule_wake_all(sched);
     *out = driver;
     return 0;
 }
@@ -108,8 +145,11 @@ static int get_driver(skua_runtime *rt, struct skuai_driver **out)
         return -EINVAL;
     if (sched->env.sim != NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* as below */
         return -ENOTSUP;
-    *out = driver_of_poller(skuai_poll_poller(&sched->poll));
-    return SKUAI_LIKELY(*out != NULL) ? 0 : make_driver(sched, out);
+    struct skuai_poller *first = skuai_poll_poller(sched->polls.of);
+    if (SKUAI_UNLIKELY(first == NULL))
+        return make_driver(sched, out);
+    *out = driver_of_first(first);
+    return 0;
 }
 
 /* ---- sources --------------------------------------------------------------------------------------------------- */
@@ -209,17 +249,27 @@ uint64_t skuai_driver_open_sources(struct skuai_driver *driver)
     return skuai_load_64(&driver->open, SKUAI_RELAXED);
 }
 
-bool skuai_driver_is_childs(const struct skuai_driver *driver)
+SKUAI_HOT bool skuai_driver_is_childs(const struct skuai_driver *driver)
 {
     return skuai_load_32(driver->sched->alive_here, SKUAI_RELAXED) == 0; /* zeroed before the child began */
 }
 
-int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token)
+uint32_t skuai_driver_shard(const struct skuai_driver *driver, const struct skuai_worker *worker, uint32_t index)
 {
-    return skuai_kernel_poller_add(&driver->poller, fd, token);
+    if (worker != NULL && worker->sched == driver->sched)
+        return (uint32_t)(worker->home - driver->sched->polls.of);
+    return index % driver->nshards;
 }
 
-void skuai_driver_unwatch(struct skuai_driver *driver, int fd) { skuai_kernel_poller_remove(&driver->poller, fd); }
+int skuai_driver_watch(struct skuai_driver *driver, uint32_t shard, int fd, uint64_t token)
+{
+    return skuai_kernel_poller_add(&driver->shards[shard].poller, fd, token);
+}
+
+void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd)
+{
+    skuai_kernel_poller_remove(&driver->shards[shard].poller, fd);
+}
 
 void skuai_driver_close_fd(int fd)
 {

@@ -1,4 +1,5 @@
-/* The driver of a runtime: its poller, and the sources that are watched by it. Made when the first source is opened. */
+/* The driver of a runtime: its pollers, and the sources that are watched by them. Made when the first source is opened.
+ */
 #ifndef SKUAI_DRIVER_H
 #define SKUAI_DRIVER_H
 

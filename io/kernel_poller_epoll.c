@@ -92,7 +92,8 @@ static void take_kick(struct skuai_kernel_poller *poller)
         ;
 }
 
-void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_poll_batch *batch, uint64_t until_ns)
+SKUAI_HOT void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_poll_batch *batch,
+                                        uint64_t until_ns)
 {
     struct epoll_event events[SKUAI_POLL_EVENTS];
     int count = wait_until(poller, events, until_ns); /* an error (EINTR): no events */

@@ -250,14 +250,20 @@ static int reap(skua_process *process)
     return 1;
 }
 
+/* Reaps it if it has ended; else what says that it has is to be waited for. */
+static bool has_ended(skua_process *process)
+{
+    uint64_t seen = skuai_source_readiness(process->ended);
+    if (process->reaped || reap(process) != 0)
+        return true;
+    skuai_source_drained(process->ended, seen, SKUAI_READING); /* it was only thought ready */
+    return false;
+}
+
 static int await_end(skua_process *process)
 {
-    while (!process->reaped) {
-        uint64_t seen = skuai_source_readiness(process->ended);
-        if (reap(process) != 0)
-            break;
+    while (!has_ended(process)) {
         skua_op op;
-        skuai_source_drained(process->ended, seen, SKUAI_READING);
         int rc = (int)skuai_call(skuai_source_wait_prepare(&op, process->ended, SKUAI_READING));
         if (rc < 0)
             return rc;
@@ -274,11 +280,17 @@ static int await_end_shielded(skua_process *process)
     return rc;
 }
 
+/* By a wait with this result. */
+static bool is_to_be_killed(const skua_process *process, int rc)
+{
+    return (rc == -ECANCELED || rc == -ETIMEDOUT) && process->kill_on_cancel && !process->reaped;
+}
+
 int skua_process_wait(skua_process *process, skua_process_status *status)
 {
     int rc = skuai_call_begin(skuai_worker_self(), "skua_process_wait");
     rc = rc < 0 ? rc : await_end(process);
-    if ((rc == -ECANCELED || rc == -ETIMEDOUT) && process->kill_on_cancel && !process->reaped) {
+    if (is_to_be_killed(process, rc)) {
         (void)skua_process_kill(process, SIGKILL);
         (void)await_end_shielded(process);
     }
@@ -287,11 +299,39 @@ int skua_process_wait(skua_process *process, skua_process_status *status)
     return rc;
 }
 
+SKUA_ASYNC(skua_process_waiting)
+{
+    SKUA_BEGIN(self);
+    self->rc = skua_interrupted();
+    while (self->rc == 0 && !has_ended(self->process)) {
+        SKUA_AWAIT(skuai_op_start(skuai_source_wait_prepare(&self->wait, self->process->ended, SKUAI_READING)));
+        self->rc = (int)self->wait.result;
+    }
+    if (self->rc == 0)
+        self->rc = self->process->wait_result;
+    if (is_to_be_killed(self->process, self->rc)) {
+        (void)skua_process_kill(self->process, SIGKILL);
+        skua_shield_enter(&self->shield);
+        self->wait.result = 0;
+        while (self->wait.result == 0 && !has_ended(self->process))
+            SKUA_AWAIT(skuai_op_start(skuai_source_wait_prepare(&self->wait, self->process->ended, SKUAI_READING)));
+        skua_scope_leave(&self->shield);
+    }
+    if (self->rc == 0 && self->status != NULL)
+        *self->status = self->process->status;
+    SKUA_END(self->rc);
+}
+
+skua_frame *skua_process_wait_start(skua_process_waiting *waiting, skua_process *process, skua_process_status *status)
+{
+    waiting->process = process;
+    waiting->status = status;
+    return skua_frame_init(&waiting->frame, skua_process_waiting_poll);
+}
+
 skua_op *skua_process_ended_prepare(skua_op *op, skua_process *process)
 {
-    uint64_t seen = skuai_source_readiness(process->ended);
-    if (!process->reaped && reap(process) == 0)
-        skuai_source_drained(process->ended, seen, SKUAI_READING); /* it was only thought ready */
+    (void)has_ended(process);
     return skuai_source_wait_prepare(op, process->ended, SKUAI_READING);
 }
 

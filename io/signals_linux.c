@@ -184,6 +184,8 @@ int skua_signals_open(skua_signals **out, skua_runtime *rt, const int *numbers, 
         free(signals);
         return rc;
     }
+    /* Nobody has rung yet, and what rings before it is armed is told of when it is. */
+    skuai_source_drained(signals->source, skuai_source_readiness(signals->source), SKUAI_READING);
     signals->mask = mask;
     rc = watch(signals, fd);
     if (rc < 0) {
@@ -223,8 +225,8 @@ static int take_signal(struct skuai_source *source, struct watch_slot *slot)
     if (!skuai_source_begin(source, &life) || !skuai_source_enter(source, life))
         return -EBADF;
     uint64_t seen = skuai_source_readiness(source);
-    bool rang = read(source->fd, &rings, sizeof rings) == (ssize_t)sizeof rings;
-    if (!rang)
+    /* It is empty after this, whatever it says. */
+    if (read(source->fd, &rings, sizeof rings) == (ssize_t)sizeof rings || skua_errno() == EAGAIN)
         skuai_source_drained(source, seen, SKUAI_READING);
     int number = take_pending(slot);
     if (number != 0 && skuai_load_64(&slot->pending, SKUAI_RELAXED) != 0) /* a look: who sets it rings, too */
@@ -249,6 +251,27 @@ int skua_signal_wait(skua_signals *signals)
             return rc;
     }
     return rc;
+}
+
+SKUA_ASYNC(skua_signal_waiting)
+{
+    SKUA_BEGIN(self);
+    do {
+        self->number = skua_interrupted();
+        if (self->number == 0)
+            self->number = take_signal(self->source, self->slot);
+        if (self->number != -EAGAIN)
+            SKUA_RETURN(self->number);
+        SKUA_AWAIT(skuai_op_start(skuai_source_wait_prepare(&self->wait, self->source, SKUAI_READING)));
+    } while (self->wait.result == 0);
+    SKUA_END(self->wait.result);
+}
+
+skua_frame *skua_signal_wait_start(skua_signal_waiting *waiting, skua_signals *signals)
+{
+    waiting->source = signals->source;
+    waiting->slot = signals->slot;
+    return skua_frame_init(&waiting->frame, skua_signal_waiting_poll);
 }
 
 skua_op *skua_signal_pending_prepare(skua_op *op, skua_signals *signals)

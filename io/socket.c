@@ -1,5 +1,5 @@
-/* Listening, accepting and connecting. A listener is a source, and a descriptor in reserve for when there are none. Its
- * memory stays until the last call is over that was under way when it was closed.
+/* Listening and accepting; connecting is in connect.c. A listener is a source, and a descriptor in reserve for when
+ * there are none. Its memory stays until the last call is over that was under way when it was closed.
  */
 #define _GNU_SOURCE
 #include "skua/socket.h"
@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "io/driver.h"
+#include "io/socket.h"
 #include "io/stream.h"
-#include "sched/wait.h"
+#include "sched/steps.h"
+#include "skua/resolve.h"
 #include "skua/time.h"
 
 enum { REST_NS = 5000000 }; /* untuned: between two connections that are turned away */
@@ -30,7 +32,7 @@ struct skua_listener {
     skua_word64 turned_away;     /* any thread */
 };
 
-static const skua_socket_options usual = { .backlog = 0 };
+const skua_socket_options skuai_socket_usual = { .backlog = 0 };
 
 static void set_flag(int fd, int level, int name, bool on)
 {
@@ -38,24 +40,16 @@ static void set_flag(int fd, int level, int name, bool on)
     (void)setsockopt(fd, level, name, &value, sizeof value); /* a kernel without it does as well as it can */
 }
 
-static bool is_tcp(const skua_address *address) { return address->storage.ss_family != AF_UNIX; }
-
-/* For what is connected: NODELAY. */
-static void set_connected_options(int fd, bool tcp, const skua_socket_options *options)
+void skuai_socket_set_connected(int fd, bool tcp, const skua_socket_options *options)
 {
     if (tcp && !options->delay)
         set_flag(fd, IPPROTO_TCP, TCP_NODELAY, true);
 }
 
-static int make_socket(const skua_address *address)
+int skuai_socket_make(const skua_address *address)
 {
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return fd >= 0 ? fd : -skua_errno();
-}
-
-static const struct sockaddr *sockaddr_of(const skua_address *address)
-{
-    return (const struct sockaddr *)(const void *)&address->storage;
 }
 
 /* ---- listening ------------------------------------------------------------------------------------------------- */
@@ -81,17 +75,17 @@ static void remove_stale(const skua_address *address)
     struct stat info;
     if (path == NULL || lstat(path, &info) != 0 || !S_ISSOCK(info.st_mode))
         return;
-    int fd = make_socket(address);
+    int fd = skuai_socket_make(address);
     if (fd < 0)
         return;
-    if (connect(fd, sockaddr_of(address), address->length) != 0 && skua_errno() == ECONNREFUSED)
+    if (connect(fd, skuai_address_sockaddr(address), address->length) != 0 && skua_errno() == ECONNREFUSED)
         (void)unlink(path);
     (void)close(fd);
 }
 
 static int bind_and_listen(int fd, const skua_address *address, const skua_socket_options *options)
 {
-    if (is_tcp(address) && !options->keep_address)
+    if (skuai_address_is_tcp(address) && !options->keep_address)
         set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true);
     if (options->reuse_port)
         set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true);
@@ -99,7 +93,7 @@ static int bind_and_listen(int fd, const skua_address *address, const skua_socke
         set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->only_ipv6);
     if (options->replace_file)
         remove_stale(address);
-    if (bind(fd, sockaddr_of(address), address->length) != 0)
+    if (bind(fd, skuai_address_sockaddr(address), address->length) != 0)
         return -skua_errno();
     if (listen(fd, options->backlog > 0 ? options->backlog : SOMAXCONN) == 0)
         return 0;
@@ -163,8 +157,8 @@ static int listen_on(skua_listener **out, int fd, const skua_socket_options *opt
 
 int skua_listen_at(skua_listener **out, const skua_address *address, const skua_socket_options *options)
 {
-    options = options != NULL ? options : &usual;
-    int fd = make_socket(address);
+    options = options != NULL ? options : &skuai_socket_usual;
+    int fd = skuai_socket_make(address);
     if (fd < 0)
         return fd;
     int rc = bind_and_listen(fd, address, options);
@@ -178,11 +172,23 @@ int skua_listen_at(skua_listener **out, const skua_address *address, const skua_
     return rc;
 }
 
+/* That an address is not one of this machine's: another of the name's may be. */
+static bool is_elsewhere(int error) { return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT; }
+
 int skua_listen(skua_listener **listener, const char *text, const skua_socket_options *options)
 {
-    skua_address address;
-    int rc = skua_address_parse(&address, text);
-    return rc < 0 ? rc : skua_listen_at(listener, &address, options);
+    skua_address address, *addresses;
+    size_t count;
+    if (skua_address_parse(&address, text) == 0)
+        return skua_listen_at(listener, &address, options);
+    int rc = skua_resolve(&addresses, &count, text);
+    if (rc < 0)
+        return rc;
+    rc = -EADDRNOTAVAIL;
+    for (size_t i = 0; i < count && is_elsewhere(rc); i++)
+        rc = skua_listen_at(listener, &addresses[i], options);
+    skua_addresses_free(addresses);
+    return rc;
 }
 
 int skua_listener_address(const skua_listener *listener, skua_address *address)
@@ -283,8 +289,8 @@ static bool is_shortage(int rc)
 /* A connection that was let in, as a stream. */
 static int take_in(skua_listener *listener, int fd, skua_stream **stream)
 {
-    bool tcp = is_tcp(&listener->bound);
-    set_connected_options(fd, tcp, &listener->options);
+    bool tcp = skuai_address_is_tcp(&listener->bound);
+    skuai_socket_set_connected(fd, tcp, &listener->options);
     int rc = skuai_stream_of_fd(stream, listener->options.runtime, fd, tcp ? SKUAI_STREAM_TCP : SKUAI_STREAM_SOCKET);
     if (rc < 0)
         (void)close(fd);
@@ -293,26 +299,37 @@ static int take_in(skua_listener *listener, int fd, skua_stream **stream)
     return rc;
 }
 
+/* What has come of one go, beside 0 and errors. */
+enum { WAITS = 1, RESTS = 2 };
+
+/* RESTS, if it is for want of something. */
+static int rest_for_want(skua_listener *listener, uint32_t life, int rc)
+{
+    if (!is_shortage(rc))
+        return rc;
+    if (rc == -EMFILE || rc == -ENFILE)
+        turn_away(listener, life);
+    return RESTS;
+}
+
+/* One go. 0: there is a stream. */
+static int accept_now(skua_listener *listener, uint32_t life, skua_stream **stream, skua_address *peer)
+{
+    int fd = accept_once(listener->source, life, peer);
+    int rc = fd >= 0 ? take_in(listener, fd, stream) : fd;
+    return rc == -EAGAIN ? WAITS : rest_for_want(listener, life, rc);
+}
+
 static int accept_held(skua_listener *listener, uint32_t life, skua_stream **stream, skua_address *peer)
 {
-    bool waited = false;
-    for (;;) {
-        int fd = accept_once(listener->source, life, peer);
-        int rc = fd >= 0 ? take_in(listener, fd, stream) : fd;
-        bool would_wait = rc == -EAGAIN;
-        if (would_wait)
-            rc = wait_acceptable(listener->source, life);
-        if (is_shortage(rc)) {
-            if (rc == -EMFILE || rc == -ENFILE)
-                turn_away(listener, life);
-            rc = skua_sleep(REST_NS);
-        } else if (!would_wait) {
-            return waited || rc < 0 ? rc : (int)skuai_call_end(skuai_worker_self(), 0);
-        }
-        waited = true;
-        if (rc < 0)
-            return rc;
+    int go = accept_now(listener, life, stream, peer);
+    if (go == 0)
+        return (int)skuai_call_end(skuai_worker_self(), 0);
+    while (go > 0) {
+        int rc = go == WAITS ? wait_acceptable(listener->source, life) : skua_sleep(REST_NS);
+        go = rc == 0 ? accept_now(listener, life, stream, peer) : rest_for_want(listener, life, rc);
     }
+    return go;
 }
 
 int skua_accept(skua_listener *listener, skua_stream **stream, skua_address *peer)
@@ -335,74 +352,129 @@ skua_op *skua_acceptable_prepare(skua_op *op, skua_listener *listener)
     return skuai_source_wait_prepare(op, listener->source, SKUAI_READING);
 }
 
-/* ---- connecting ------------------------------------------------------------------------------------------------ */
+/* ---- in selects, and so in futures: an arm in steps (sched/steps.h) --------------------------------------------- */
 
-/* Waits until a connection that is under way has come about or has failed. */
-static int finish_connecting(skua_stream *stream)
+static skua_accept_op *accept_op_of(const skua_op *op) { return (skua_accept_op *)(uintptr_t)op; }
+
+/* Until it is let go the listener's memory stays. False: it is closed. */
+static bool hold_for(skua_accept_op *accept)
 {
-    struct skuai_source *source = skuai_stream_source(stream);
-    uint64_t seen = skuai_source_readiness(source);
-    skua_op op;
-    int error = 0;
-    socklen_t size = sizeof error;
-    skuai_source_drained(source, seen, SKUAI_WRITING); /* not before it is connected */
-    int rc = (int)skuai_call(skuai_source_wait_in_prepare(&op, source, SKUAI_WRITING, skuai_life_of(seen)));
-    if (rc < 0)
-        return rc;
-    if (getsockopt(source->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        error = skua_errno();
-    return -error;
+    if (accept->is_held)
+        return true;
+    if (!skuai_source_begin(accept->listener->source, &accept->life))
+        return false;
+    listener_hold(accept->listener);
+    accept->is_held = true;
+    return true;
 }
 
-int skua_connect_to(skua_stream **out, const skua_address *address, const skua_socket_options *options)
+static void unhold_for(skua_accept_op *accept)
 {
-    skua_stream *stream;
-    int begin = skuai_call_begin(skuai_worker_self(), "skua_connect");
-    if (begin < 0)
-        return begin;
-    options = options != NULL ? options : &usual;
-    int fd = make_socket(address);
-    if (fd < 0)
-        return fd;
-    bool tcp = is_tcp(address);
-    set_connected_options(fd, tcp, options);
-    int rc = skuai_stream_of_fd(&stream, options->runtime, fd, tcp ? SKUAI_STREAM_TCP : SKUAI_STREAM_SOCKET);
-    if (rc < 0) {
-        (void)close(fd);
-        return rc;
-    }
-    if (connect(fd, sockaddr_of(address), address->length) != 0)
-        rc = skua_errno() == EINPROGRESS || skua_errno() == EINTR ? finish_connecting(stream) : -skua_errno();
-    if (rc < 0)
-        skua_stream_close(stream);
+    if (accept->is_held)
+        listener_unhold(accept->listener);
+    accept->is_held = false;
+}
+
+/* As accept_now(), after a wait with this result. */
+static int accept_after(skua_accept_op *accept, int waited)
+{
+    skua_address ignored, *peer = accept->peer != NULL ? accept->peer : &ignored;
+    int go = waited == 0 ? accept_now(accept->listener, accept->life, accept->stream, peer)
+                         : rest_for_want(accept->listener, accept->life, waited);
+    accept->rests_until_ns = go == RESTS ? skua_after(REST_NS) : 0;
+    return go;
+}
+
+static void try_accept(skua_op *op)
+{
+    skua_accept_op *accept = accept_op_of(op);
+    bool rests = accept->rests_until_ns != 0 && accept->rests_until_ns > skua_now();
+    int go = rests ? RESTS : accept_after(accept, 0);
+    if (go > 0)
+        return; /* held: it may be started next, and closed before that */
+    unhold_for(accept);
+    skuai_op_set_done(op, go);
+}
+
+/* A1. Nothing is accepted here, but by an arm that is tried alone: another might have taken effect. */
+static void start_accept(struct skuai_worker *worker, skua_op *op, bool may_wait)
+{
+    skua_accept_op *accept = accept_op_of(op);
+    if (!hold_for(accept))
+        (void)skuai_step_end(op, -EBADF);
+    else if (!may_wait)
+        try_accept(op);
+    else if (accept->rests_until_ns != 0)
+        skuai_step_start(worker, op, skua_sleep_until_prepare(&accept->wait.rest, accept->rests_until_ns));
     else
-        *out = stream;
-    return rc;
+        skuai_step_start(worker, op, skuai_source_wait_in_prepare(&accept->wait.op, accept->listener->source,
+                                                                  SKUAI_READING, accept->life));
 }
 
-int skua_connect(skua_stream **stream, const char *text, const skua_socket_options *options)
+/* A2. */
+static enum skuai_settled settle_accept(struct skuai_worker *worker, skua_op *op)
 {
-    skua_address address;
-    int rc = skua_address_parse(&address, text);
-    return rc < 0 ? rc : skua_connect_to(stream, &address, options);
+    skua_accept_op *accept = accept_op_of(op);
+    (void)worker;
+    if (!skuai_op_is_done(op)) {
+        if (!skuai_op_is_done(&accept->wait.op))
+            return SKUAI_SETTLING;
+        int go = accept_after(accept, (int)accept->wait.op.result);
+        if (go > 0)
+            return SKUAI_UNSETTLED;
+        skuai_op_set_done(op, go);
+    }
+    unhold_for(accept);
+    return SKUAI_SETTLED;
 }
 
-int skua_stream_pair(skua_stream *streams[2], const skua_socket_options *options)
+/* A3. */
+static bool withdraw_accept(skua_op *op)
 {
-    int fds[2];
-    skua_runtime *rt = options != NULL ? options->runtime : NULL;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
-        return -skua_errno();
-    int rc = skuai_stream_of_fd(&streams[0], rt, fds[0], SKUAI_STREAM_SOCKET);
-    if (rc < 0) {
-        (void)close(fds[0]);
-        (void)close(fds[1]);
-        return rc;
-    }
-    rc = skuai_stream_of_fd(&streams[1], rt, fds[1], SKUAI_STREAM_SOCKET);
-    if (rc < 0) {
-        skua_stream_close(streams[0]);
-        (void)close(fds[1]);
-    }
-    return rc;
+    skuai_step_withdraw(&accept_op_of(op)->wait.op);
+    return true;
+}
+
+/* A4. What it rests for stays known: who selects on it again goes on resting. */
+static void undo_accept(skua_op *op) { unhold_for(accept_op_of(op)); }
+
+static uint64_t accept_due_ns(const skua_op *op)
+{
+    const skua_accept_op *accept = accept_op_of(op);
+    return accept->rests_until_ns != 0 && skuai_op_state(&accept->wait.op) == SKUAI_OP_ARMED ? accept->rests_until_ns
+                                                                                           : SKUA_NEVER;
+}
+static void accept_expired(skua_op *op) { skuai_op_set_done(&accept_op_of(op)->wait.op, 0); }
+
+static const struct skuai_op_kind accept_kind = { .name = "skua_accept",
+                                                  .start = start_accept,
+                                                  .withdraw = withdraw_accept,
+                                                  .settle = settle_accept,
+                                                  .undo = undo_accept,
+                                                  .due_ns = accept_due_ns,
+                                                  .expired = accept_expired };
+
+skua_op *skua_accept_prepare(skua_accept_op *accept, skua_listener *listener, skua_stream **stream, skua_address *peer)
+{
+    accept->listener = listener;
+    accept->stream = stream;
+    accept->peer = peer;
+    accept->rests_until_ns = 0;
+    accept->is_held = false;
+    skuai_op_prepare(&accept->wait.op, NULL, NULL);
+    return skuai_op_prepare(&accept->op, &accept_kind, listener);
+}
+
+SKUA_ASYNC(skua_accepting)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_select_start(&self->selection, &self->arm, 1));
+    SKUA_END(SKUA_RESULT(&self->selection) < 0 ? SKUA_RESULT(&self->selection) : self->accept.result);
+}
+
+skua_frame *skua_accept_start(skua_accepting *accepting, skua_listener *listener, skua_stream **stream,
+                              skua_address *peer)
+{
+    accepting->arm = skua_accept_prepare(&accepting->accept, listener, stream, peer);
+    return skua_frame_init(&accepting->frame, skua_accepting_poll);
 }

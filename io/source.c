@@ -27,7 +27,7 @@ static void claim_locked(struct skuai_source *source, enum skuai_direction direc
         skuai_fires_add(fires, op, result);
 }
 
-void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32_t ready)
+SKUAI_HOT void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32_t ready)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     /* First of all: the kernel brings a token and orders no memory, but who has armed the source did so under the lock,
@@ -46,7 +46,7 @@ void skuai_source_event(struct skuai_source *source, uint32_t generation, uint32
     skuai_fires_finish(&fires);
 }
 
-void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai_direction direction)
+SKUAI_HOT void skuai_source_drained(struct skuai_source *source, uint64_t seen, enum skuai_direction direction)
 {
     /* Relaxed: takes away what says "try", no more. If the word has changed an event has come since. */
     skuai_cas_64(&source->readiness, &seen, seen & ~(uint64_t)bit_of(direction), SKUAI_RELAXED);
@@ -65,29 +65,26 @@ static enum skuai_direction direction_of(const skua_op *op)
 }
 
 /* Q5. 0, or why it is not watched. */
-static int arm_locked(struct skuai_source *source)
+static int arm_locked(const struct skuai_worker *worker, struct skuai_source *source)
 {
     if (SKUAI_LIKELY(SKUAI_READ(source->armed)))
         return 0;
     /* The source is in use, so it is this life's generation. */
     uint32_t generation = skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED));
-    int rc = skuai_driver_watch(source->driver, SKUAI_READ(source->fd),
+    uint32_t shard = skuai_driver_shard(source->driver, worker, source->index);
+    int rc = skuai_driver_watch(source->driver, shard, SKUAI_READ(source->fd),
                                 (uint64_t)generation << GENERATION_SHIFT | source->index);
+    SKUAI_WRITE(source->shard, shard);
     SKUAI_WRITE(source->armed, rc == 0);
     source->always_ready = rc == -EPERM;
     return rc == -EPERM ? 0 : rc;
 }
 
-/* Q3. 1: it waits; 0: it is ready; an error. */
-static int wait_locked(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait)
+/* Q3, of one that is armed. 1: it waits; 0: it is ready. */
+static int link_waiter_locked(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait)
 {
-    if (skuai_source_is_closing_locked(source))
-        return -ECANCELED;
-    int rc = arm_locked(source);
-    if (rc < 0)
-        return rc;
     uint64_t readiness = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* events come under the lock */
-    if (source->always_ready || skuai_readiness_has(readiness, direction_of(op)))
+    if (SKUAI_UNLIKELY(source->always_ready) || skuai_readiness_has(readiness, direction_of(op)))
         return 0;
     if (may_wait) {
         skuai_op_arm_here(worker, op);
@@ -96,18 +93,42 @@ static int wait_locked(struct skuai_worker *worker, struct skuai_source *source,
     return 1;
 }
 
-static int start_in(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait, uint32_t life)
+/* Q3, Q8. 1: it waits; 0: it is ready; -ECANCELED: that life is over; -EAGAIN: it must be armed first. Whoever closes
+ * it says so, then takes the lock: who finds it open under the lock will be found there. So nobody need enter. */
+static int wait_locked(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait,
+                       uint32_t life)
+{
+    if (skuai_source_is_closing_locked(source) ||
+        skuai_life_of(skuai_load_64(&source->readiness, SKUAI_RELAXED)) != life) /* it ends under the lock */
+        return -ECANCELED;
+    return SKUAI_LIKELY(SKUAI_READ(source->armed)) ? link_waiter_locked(worker, source, op, may_wait) : -EAGAIN;
+}
+
+/* Q5: by a user, who calls the kernel. */
+static __attribute__((noinline)) int arm_and_wait(struct skuai_worker *worker, struct skuai_source *source, skua_op *op,
+                                                  bool may_wait, uint32_t life)
+{
+    if (!skuai_source_enter(source, life))
+        return -ECANCELED;
+    skuai_lock_acquire(&source->lock);
+    int rc = skuai_source_is_closing_locked(source) ? -ECANCELED : arm_locked(worker, source);
+    if (rc == 0)
+        rc = link_waiter_locked(worker, source, op, may_wait);
+    skuai_lock_release(&source->lock);
+    skuai_source_leave(source);
+    return rc;
+}
+
+SKUAI_HOT static int start_in(struct skuai_worker *worker, struct skuai_source *source, skua_op *op, bool may_wait,
+                              uint32_t life)
 {
     /* Q9: a thread that is none of the child's may hold the lock. No model test needs the sequence: none forks. */
     if (skuai_driver_is_childs(source->driver))
         return -ENOTSUP;
-    if (!skuai_source_enter(source, life))
-        return -ECANCELED;
     skuai_lock_acquire(&source->lock);
-    int rc = wait_locked(worker, source, op, may_wait);
+    int rc = wait_locked(worker, source, op, may_wait, life);
     skuai_lock_release(&source->lock);
-    skuai_source_leave(source);
-    return rc;
+    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : arm_and_wait(worker, source, op, may_wait, life);
 }
 
 static void set_over(skua_op *op, int rc)
@@ -124,7 +145,7 @@ static void start_wait(struct skuai_worker *worker, skua_op *op, bool may_wait)
 }
 
 /* Which life is meant is where its result will be. */
-static void start_wait_in(struct skuai_worker *worker, skua_op *op, bool may_wait)
+SKUAI_HOT static void start_wait_in(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     set_over(op, start_in(worker, source_of(op), op, may_wait, (uint32_t)op->result));
 }
@@ -154,8 +175,8 @@ skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enu
     return skuai_op_prepare(op, &kinds[direction], owner_of(source, direction));
 }
 
-skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction,
-                                      uint32_t life)
+SKUAI_HOT skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source,
+                                                enum skuai_direction direction, uint32_t life)
 {
     skuai_op_prepare(op, &kinds_in[direction], owner_of(source, direction));
     op->result = life;
@@ -169,7 +190,7 @@ void skuai_source_last_left(struct skuai_source *source)
 {
     int fd = SKUAI_READ(source->fd);
     if (SKUAI_READ(source->armed))
-        skuai_driver_unwatch(source->driver, fd);
+        skuai_driver_unwatch(source->driver, SKUAI_READ(source->shard), fd);
     if (!source->keeps_fd)
         skuai_driver_close_fd(fd);
     source->always_ready = false;
@@ -195,7 +216,7 @@ void skuai_source_close(struct skuai_source *source)
     }
     skuai_lock_acquire(&source->lock);
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
-    /* Q7. Relaxed: events look under the lock. */
+    /* Q7. Relaxed: events look under the lock. No model test needs the sequence: who waits does so under it, too. */
     while (!skuai_cas_64(&source->readiness, &seen, (uint64_t)(skuai_life_of(seen) + 1) << GENERATION_SHIFT,
                          SKUAI_RELAXED))
         ;

@@ -16,14 +16,17 @@
  *               ERROR or PRIORITY, which stay in the word: then there may be an end, an error, or urgent data to be
  *               found behind the bytes. EAGAIN is believed always: half of a connection may be over and the other half
  *               full, an error may have been taken away by who was told of it, and a fifo's next writer is another edge
- *   Q5 arm      the kernel is told of the descriptor when somebody first has to wait for it
+ *   Q5 arm      the kernel is told of the descriptor when somebody first has to wait for it. If the runtime has several
+ *               pollers it belongs to the home of that worker until it is closed, or to one by the source's number if
+ *               who waits is none of the runtime's workers
  *   Q6 use      who calls the kernel with the descriptor counts itself into `users`; closing sets CLOSED there, and the
  *               last one out, or the closer if there is none, takes the descriptor out of the poller and closes it. So
  *               nobody calls the kernel with a descriptor that may be another file's by now
  *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with
  *               -ECANCELED
  *   Q8 lives    a call that has waited may find its source closed and opened again for others. So it takes down which
- *               life it means when it begins, by the generation, and enters and waits in that life only
+ *               life it means when it begins, by the generation, and enters and waits in that life only. To wait for
+ *               what is armed it need not enter: under the lock it finds the life over, or the closer finds the op
  *   Q9 fork     a fork's child shares the kernel's poller with its parent, so it asks and tells it nothing: it neither
  *               waits nor takes descriptors out
  * Model: tests/model/model_source.c.
@@ -41,7 +44,7 @@ enum skuai_direction { SKUAI_READING, SKUAI_WRITING, SKUAI_DIRECTIONS };
 
 struct skuai_source {
     skua_word64 readiness;               /* any thread */
-    skua_word32 users;                   /* any thread: how many, and SKUAI_SOURCE_CLOSED */
+    skua_word32 users;                   /* any thread: how many, and SKUAI_SOURCE_CLOSED (bit 30: stream.h) */
     struct skuai_lock lock;
     skua_waiters waiters[SKUAI_DIRECTIONS]; /* guarded by lock */
     bool armed;                          /* likewise: the kernel knows the descriptor */
@@ -50,6 +53,7 @@ struct skuai_source {
     uint8_t stream;                      /* likewise: enum skuai_stream_kind (stream.h) */
     int fd;                              /* likewise */
     uint32_t index;                      /* fixed */
+    uint32_t shard;                      /* once armed: which of the driver's pollers watches it */
     struct skuai_driver *driver;         /* fixed */
     struct skuai_source *next_free;      /* guarded by the driver's lock */
 } __attribute__((aligned(SKUAI_CACHE_LINE)));
@@ -130,9 +134,12 @@ void skuai_source_close(struct skuai_source *source);
 
 /* Q9. */
 bool skuai_driver_is_childs(const struct skuai_driver *driver);
+/* Q5. Which of the driver's pollers is to watch the source of this number, that the calling thread waits for. `worker`:
+ * the thread's, of whatever runtime, or NULL. */
+uint32_t skuai_driver_shard(const struct skuai_driver *driver, const struct skuai_worker *worker, uint32_t index);
 /* Tells the kernel of the descriptor. */
-int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token);
-void skuai_driver_unwatch(struct skuai_driver *driver, int fd);
+int skuai_driver_watch(struct skuai_driver *driver, uint32_t shard, int fd, uint64_t token);
+void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd);
 void skuai_driver_close_fd(int fd);
 /* The source can be another's. */
 void skuai_driver_recycle(struct skuai_driver *driver, struct skuai_source *source);

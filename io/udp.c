@@ -10,6 +10,7 @@
 
 #include "io/driver.h"
 #include "sched/wait.h"
+#include "skua/resolve.h"
 
 static struct skuai_source *source_of_udp(const skua_udp *socket) { return (struct skuai_source *)(uintptr_t)socket; }
 
@@ -53,9 +54,18 @@ int skua_udp_open_at(skua_udp **out, const skua_address *address, const skua_soc
 
 int skua_udp_open(skua_udp **socket, const char *text, const skua_socket_options *options)
 {
-    skua_address address;
-    int rc = skua_address_parse(&address, text);
-    return rc < 0 ? rc : skua_udp_open_at(socket, &address, options);
+    skua_address address, *addresses;
+    size_t count;
+    if (skua_address_parse(&address, text) == 0)
+        return skua_udp_open_at(socket, &address, options);
+    int rc = skua_resolve(&addresses, &count, text);
+    if (rc < 0)
+        return rc;
+    rc = -EADDRNOTAVAIL;
+    for (size_t i = 0; i < count && (rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT); i++)
+        rc = skua_udp_open_at(socket, &addresses[i], options); /* the first that is one of this machine's */
+    skua_addresses_free(addresses);
+    return rc;
 }
 
 /* Calls of the kernel about the socket itself. */
@@ -208,4 +218,100 @@ ssize_t skua_udp_send(skua_udp *socket, const void *data, size_t size, const sku
         datagram.address = *to;
     int n = skua_udp_send_many(socket, &datagram, 1);
     return n < 0 ? n : (ssize_t)size;
+}
+
+/* ---- in futures ------------------------------------------------------------------------------------------------- */
+
+enum { TRY, WAIT };
+
+static enum skua_poll end_io(skua_udp_io *io, int n)
+{
+    int64_t result = io->done > 0 ? io->done : n;
+    if (result > 0 && io->datagrams == &io->one) {
+        if (io->from != NULL)
+            *io->from = io->one.address;
+        result = (int64_t)(io->direction == SKUAI_READING ? io->one.length : io->one.size);
+    }
+    io->frame.result = result;
+    io->frame.flags |= SKUAI_FRAME_ENDED;
+    return SKUA_DONE;
+}
+
+static bool is_done(const skua_udp_io *io)
+{
+    return io->done > 0 && (io->direction == SKUAI_READING || io->done == io->count);
+}
+
+/* As stream.c's. */
+static enum skua_poll poll_udp_io(skua_frame *frame)
+{
+    skua_udp_io *io = (skua_udp_io *)(void *)frame;
+    enum skuai_direction direction = (enum skuai_direction)io->direction;
+    while (!is_done(io)) {
+        if (frame->resume == WAIT) {
+            if (skuai_await_op(frame, &io->wait) == SKUA_PENDING)
+                return SKUA_PENDING;
+            frame->resume = TRY;
+            if (io->wait.result < 0)
+                return end_io(io, (int)io->wait.result);
+        } else {
+            int rc = io->count > 0 ? skua_interrupted() : -EINVAL;
+            if (rc < 0)
+                return end_io(io, rc);
+            if (!skuai_frame_may_go_on(frame))
+                return SKUA_PENDING;
+        }
+        struct batch batch = { direction, io->datagrams + io->done, io->count - io->done, io->life };
+        int n = try_batch(source_of_udp(io->socket), &batch);
+        if (n == -EAGAIN) {
+            frame->resume = WAIT;
+            skuai_await_set_op(frame, skuai_op_start(skuai_source_wait_in_prepare(
+                                          &io->wait, source_of_udp(io->socket), direction, io->life)));
+        } else if (n < 0) {
+            return end_io(io, n);
+        } else {
+            io->done += n;
+        }
+    }
+    return end_io(io, io->done);
+}
+
+static skua_frame *start_io(skua_udp_io *io, skua_udp *socket, enum skuai_direction direction, skua_datagram *datagrams,
+                            int count)
+{
+    io->socket = socket;
+    io->datagrams = datagrams;
+    io->direction = direction;
+    io->count = count;
+    io->done = 0;
+    io->from = NULL;
+    (void)skuai_source_begin(source_of_udp(socket), &io->life); /* closed before: as closed meanwhile */
+    return skua_frame_init(&io->frame, poll_udp_io);
+}
+
+skua_frame *skua_udp_receive_start(skua_udp_io *io, skua_udp *socket, void *buffer, size_t size, skua_address *from)
+{
+    io->one = (skua_datagram){ .data = buffer, .size = size };
+    (void)start_io(io, socket, SKUAI_READING, &io->one, 1);
+    io->from = from;
+    return &io->frame;
+}
+
+skua_frame *skua_udp_send_start(skua_udp_io *io, skua_udp *socket, const void *data, size_t size,
+                                const skua_address *to)
+{
+    io->one = (skua_datagram){ .data = (void *)(uintptr_t)data, .size = size };
+    if (to != NULL)
+        io->one.address = *to;
+    return start_io(io, socket, SKUAI_WRITING, &io->one, 1);
+}
+
+skua_frame *skua_udp_receive_many_start(skua_udp_io *io, skua_udp *socket, skua_datagram *datagrams, int count)
+{
+    return start_io(io, socket, SKUAI_READING, datagrams, count);
+}
+
+skua_frame *skua_udp_send_many_start(skua_udp_io *io, skua_udp *socket, const skua_datagram *datagrams, int count)
+{
+    return start_io(io, socket, SKUAI_WRITING, (skua_datagram *)(uintptr_t)datagrams, count); /* they are only read */
 }

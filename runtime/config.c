@@ -45,6 +45,25 @@ static int from_environment(const char *name, uint64_t low, uint64_t high, uint6
     return -EINVAL;
 }
 
+static int sharing_from_environment(skua_config *config, struct skuai_scheduler *reporter)
+{
+    static const char name[] = "SKUA_WORKERS_PER_POLLER";
+    const char *text = getenv(name);
+    uint64_t value;
+    if (text == NULL || *text == '\0')
+        return 0;
+    if (strcmp(text, "numa") == 0) {
+        config->workers_per_poller = SKUA_PER_NUMA_NODE;
+    } else if (parse_number(text, &value) && value <= SKUAI_WORKERS_MAX) {
+        config->workers_per_poller = (uint32_t)value;
+    } else {
+        skuai_log(reporter, SKUA_LOG_ERROR, "%s=\"%s\" in the environment: give a whole number from 0 to %d, or numa",
+                  name, text, SKUAI_WORKERS_MAX);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int read_environment(skua_config *config, struct skuai_scheduler *reporter)
 {
     uint64_t value;
@@ -74,6 +93,8 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
             config->sim_seed = value;
         }
     }
+    if (config->workers_per_poller == 0 && (found = sharing_from_environment(config, reporter)) < 0)
+        return found;
     const char *machine = getenv("SKUA_SIM_MACHINE");
     if (config->sim_machine == NULL && machine != NULL && *machine != '\0')
         config->sim_machine = machine;
@@ -115,6 +136,12 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
     if (resolved->workers > SKUAI_WORKERS_MAX) {
         skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.workers is %u: give at most %d", resolved->workers,
                   SKUAI_WORKERS_MAX);
+        return -EINVAL;
+    }
+    if (resolved->workers_per_poller > SKUAI_WORKERS_MAX && resolved->workers_per_poller != SKUA_PER_NUMA_NODE) {
+        skuai_log(reporter, SKUA_LOG_ERROR,
+                  "skua_config.workers_per_poller is %u: give at most %d, or SKUA_PER_NUMA_NODE",
+                  resolved->workers_per_poller, SKUAI_WORKERS_MAX);
         return -EINVAL;
     }
     return 0;

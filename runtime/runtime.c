@@ -29,6 +29,7 @@ static void connect_config(skua_runtime *rt)
     sched->reporting.misuse = rt->config.on_misuse != NULL ? rt->config.on_misuse : default_misuse;
     sched->reporting.misuse_context = rt->config.on_misuse != NULL ? rt->config.misuse_context : sched;
     sched->stack_size = rt->config.stack_size;
+    sched->workers_per_poller = rt->config.workers_per_poller;
 }
 
 /* A task of a bound worker may use more than its worker's processor. */
@@ -119,9 +120,10 @@ static void free_parts(skua_runtime *rt)
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
     skuai_workers_destroy(sched);
-    struct skuai_poller *poller = skuai_poll_poller(&sched->poll);
+    struct skuai_poller *poller = sched->polls.of != NULL ? skuai_poll_poller(sched->polls.of) : NULL;
     if (poller != NULL)
         poller->hooks->destroy(poller);
+    skuai_memory_put_lines(&sched->memory, sched->polls.of, sched->polls.count * sizeof *sched->polls.of);
     if (rt->overflow_installed)
         skuai_overflow_uninstall();
     if (sched->env.sim != NULL)
@@ -194,7 +196,7 @@ skua_runtime *skua_runtime_self(void)
 void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
 {
     struct skuai_scheduler *sched = &rt->sched;
-    *stats = (skua_stats){ .workers = sched->nworkers };
+    *stats = (skua_stats){ .workers = sched->nworkers, .pollers = sched->polls.count };
     for (uint32_t i = 0; i < sched->nworkers; i++) {
         const struct skuai_counters *from = &sched->workers[i]->counters;
         /* Relaxed: counters. */
@@ -208,7 +210,12 @@ void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
         stats->parks += skuai_load_64(&from->parks, SKUAI_RELAXED);
         stats->wakes += skuai_load_64(&from->wakes, SKUAI_RELAXED);
         stats->timers += skuai_load_64(&from->timers, SKUAI_RELAXED);
+        stats->events_looked += skuai_load_64(&from->events_looked, SKUAI_RELAXED);
+        stats->events_slept += skuai_load_64(&from->events_slept, SKUAI_RELAXED);
     }
+    stats->events_guard = skuai_load_64(&sched->guard.events, SKUAI_RELAXED);
+    stats->timers_guard = skuai_load_64(&sched->guard.timers, SKUAI_RELAXED);
+    stats->timers += stats->timers_guard;
     stats->spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
     stats->wakes += skuai_load_64(&sched->wakes_outside, SKUAI_RELAXED);
     stats->live = skuai_scheduler_live(sched);

@@ -127,12 +127,12 @@ static void abort_joiner(void *context, skua_task *task)
 }
 
 /* Who has not stopped has had the processor since it was told: so it is inside a task, and not merely waiting its turn
- * on a busy machine. */
+ * on a busy machine, perhaps its first. */
 static bool all_have_run(struct skuai_scheduler *sched)
 {
     for (uint32_t i = 0; i < sched->nworkers; i++) {
         uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread), before_ns = sched->workers[i]->stop_cpu_ns;
-        if (used_ns != 0 && (before_ns == 0 || used_ns - before_ns < STUCK_CPU_NS)) /* 0: it could not be had */
+        if (used_ns != SKUAI_CPU_UNKNOWN && (before_ns == SKUAI_CPU_UNKNOWN || used_ns - before_ns < STUCK_CPU_NS))
             return false;
     }
     return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "sched/awaited.h"
+#include "sched/homes.h"
 #include "sched/spawn.h"
 
 enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB per size of empty task memory that stays warm */
@@ -30,6 +31,7 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
         return -ENOMEM;
     worker->sched = sched;
     worker->index = index;
+    worker->home = &sched->polls.of[sched->home_of_worker[index]];
     worker->until_check = worker->check_interval = 1;
     worker->random = skuai_env_entropy(&sched->env);
     skuai_wheel_init(&worker->wheel, skuai_env_now(&sched->env));
@@ -47,16 +49,32 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
     return make_victims(sched, worker);
 }
 
+/* The places of the pollers, which io/ makes. They outlive the workers: what tasks wait for is withdrawn first. */
+static int make_polls(struct skuai_scheduler *sched)
+{
+    uint32_t count = skuai_homes_assign(&sched->topology, sched->cpu_of_worker, sched->nworkers,
+                                        sched->workers_per_poller, sched->home_of_worker);
+    sched->polls.of = skuai_memory_get_lines(&sched->memory, count * sizeof *sched->polls.of);
+    if (sched->polls.of == NULL)
+        return -ENOMEM;
+    sched->polls.count = count;
+    return 0;
+}
+
 int skuai_workers_create(struct skuai_scheduler *sched)
 {
     uint32_t n = sched->nworkers;
     sched->workers = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->workers);
     sched->cpu_of_worker = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->cpu_of_worker);
+    sched->home_of_worker = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->home_of_worker);
     sched->idle_stack = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->idle_stack);
-    if (sched->workers == NULL || sched->cpu_of_worker == NULL || sched->idle_stack == NULL)
+    if (sched->workers == NULL || sched->cpu_of_worker == NULL || sched->home_of_worker == NULL ||
+        sched->idle_stack == NULL)
         return -ENOMEM;
     int rc = skuai_topology_place(&sched->topology, n, sched->cpu_of_worker);
     if (rc < 0)
+        return rc;
+    if ((rc = make_polls(sched)) < 0)
         return rc;
     skuai_slab_set_init(&sched->slabs, sched, &(struct skuai_slab_options){ .keep_chunks = KEEP_CHUNKS });
     sched->slabs_made = true;
@@ -124,6 +142,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
     if (sched->slabs_made)
         skuai_slab_set_fini(&sched->slabs);
     skuai_memory_put_lines(&sched->memory, sched->idle_stack, n * sizeof *sched->idle_stack);
+    skuai_memory_put_lines(&sched->memory, sched->home_of_worker, n * sizeof *sched->home_of_worker);
     skuai_memory_put_lines(&sched->memory, sched->cpu_of_worker, n * sizeof *sched->cpu_of_worker);
     skuai_memory_put_lines(&sched->memory, sched->workers, n * sizeof *sched->workers);
 }

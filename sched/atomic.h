@@ -38,6 +38,9 @@ enum skuai_order {
 #define SKUAI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SKUAI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define SKUAI_INLINE static inline __attribute__((always_inline, unused))
+/* Of a function that each wake, switch, poll or message comes through: they lie together in the library, so that few
+ * pages and cache lines are needed between two system calls. */
+#define SKUAI_HOT __attribute__((hot))
 #define SKUAI_CACHE_LINE 64
 
 #if defined(SKUAI_MODEL)

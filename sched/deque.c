@@ -5,7 +5,7 @@
 
 #define SLOT(deque, index) (&(deque)->slots[(index) & (SKUAI_DEQUE_CAPACITY - 1u)])
 
-bool skuai_deque_push(struct skuai_deque *deque, void *item, enum skuai_order order)
+SKUAI_HOT bool skuai_deque_push(struct skuai_deque *deque, void *item, enum skuai_order order)
 {
     uint64_t bottom = skuai_load_64(&deque->bottom, SKUAI_RELAXED); /* own word */
     if (SKUAI_UNLIKELY(bottom - deque->seen_top >= SKUAI_DEQUE_CAPACITY)) {
@@ -54,7 +54,7 @@ uint32_t skuai_deque_shed(struct skuai_deque *deque, skuai_deque_visit *visit, v
     return (uint32_t)(count - keep);
 }
 
-int skuai_deque_take(struct skuai_deque *deque, void **items, uint32_t max, uint32_t share)
+SKUAI_HOT int skuai_deque_take(struct skuai_deque *deque, void **items, uint32_t max, uint32_t share)
 {
     /* Acquire: the claim that made this value of top had seen a bottom at least as great, so that bottom is not read
      * older than top. */

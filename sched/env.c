@@ -71,7 +71,7 @@ uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread)
     clockid_t clock;
     struct timespec used;
     if (pthread_getcpuclockid((pthread_t)thread->handle, &clock) != 0 || clock_gettime(clock, &used) != 0)
-        return 0;
+        return SKUAI_CPU_UNKNOWN;
     return (uint64_t)used.tv_sec * SKUA_S + (uint64_t)used.tv_nsec;
 }
 

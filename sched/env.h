@@ -39,7 +39,8 @@ enum skuai_point {
 struct skuai_parker {
     skua_word32 token;            /* parker_futex.c */
     uint32_t sim_index;           /* the virtual thread */
-    void (*kick)(void *kicked);   /* for who sleeps in a poller: set before its word first says so */
+    /* For who sleeps in a poller: set before its word first says so. `which`: the one that it says. */
+    void (*kick)(void *kicked, uint32_t which);
     void *kicked;
 };
 
@@ -69,7 +70,8 @@ int skuai_thread_start_real(struct skuai_thread *thread);
 void skuai_thread_join_real(struct skuai_thread *thread);
 /* For a thread that is no longer Skua's: unblocks what its starter had open. */
 void skuai_thread_restore_signals(const struct skuai_thread *thread);
-/* Processor time that a real thread has had; 0 if it has exited and was not joined. */
+/* Processor time that a real thread has had; UNKNOWN if it has exited and was not joined. 0: it has not run yet. */
+#define SKUAI_CPU_UNKNOWN UINT64_MAX
 uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread);
 
 /* The simulated ones. */

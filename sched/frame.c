@@ -71,6 +71,10 @@ static __attribute__((noinline)) enum skua_poll await_op_rarely(struct skuai_wor
         skuai_frame_requeue(worker, frame); /* it still awaits the op */
         return SKUA_PENDING;
     }
+    if (SKUAI_UNLIKELY(skuai_op_state(op) == SKUAI_OP_IDLE)) {
+        skuai_op_refuse_idle(op);
+        return SKUA_DONE;
+    }
     int rc = skuai_interruption(worker);
     if (SKUAI_UNLIKELY(rc < 0) && skuai_op_interrupt(op, rc))
         return SKUA_DONE;
@@ -85,7 +89,7 @@ static __attribute__((noinline)) enum skua_poll await_op_rarely(struct skuai_wor
     return wait_at(worker, frame);
 }
 
-enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+SKUAI_HOT enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
 {
     struct skuai_worker *worker = polling_worker();
     if (SKUAI_UNLIKELY(worker == NULL))
@@ -114,7 +118,7 @@ static enum skua_poll poll_frame(struct skuai_worker *worker, skua_frame *frame)
     return poll;
 }
 
-enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child)
+SKUAI_HOT enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child)
 {
     if (child->flags & SKUAI_FRAME_ENDED)
         return SKUA_DONE;
@@ -175,7 +179,7 @@ static bool take_yield(struct skuai_worker *worker)
     return yields;
 }
 
-static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, skua_frame *root)
+SKUAI_HOT static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, skua_frame *root)
 {
     skuai_task_word_run(&task->word);
     worker->task = task;
@@ -200,12 +204,12 @@ static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, sku
     return SKUAI_RUN_ENDED;
 }
 
-enum skuai_run skuai_frame_run(struct skuai_worker *worker, skua_task *task)
+SKUAI_HOT enum skuai_run skuai_frame_run(struct skuai_worker *worker, skua_task *task)
 {
     return run_root(worker, task, SKUAI_TASK_BODY(task));
 }
 
-enum skuai_run skuai_frame_run_large(struct skuai_worker *worker, skua_task *task)
+SKUAI_HOT enum skuai_run skuai_frame_run_large(struct skuai_worker *worker, skua_task *task)
 {
     return run_root(worker, task, ((struct skuai_large_frame *)SKUAI_TASK_BODY(task))->root);
 }

@@ -5,7 +5,7 @@
  * So, as long as anybody works, the guard looks at intervals:
  *   - timers that are late: it expires them itself, whoever's wheel they are in; and it looks most often while there
  *     are timers and no worker keeps the time
- *   - events of descriptors, if no worker has looked into the poller lately: it delivers them itself
+ *   - events of descriptors, of each poller that no worker has looked into lately: it delivers them itself
  *   - tasks that lie in the injection queue while workers run long ones: it asks the workers to look after the next
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
  *   - fork-join strands that run while tasks wait or workers sleep: it asks them to look around, and if one does not
@@ -32,10 +32,14 @@
 #include "sched/scheduler.h"
 
 enum {
-    LOOK_MIN_NS = 1000000, /* 1 to 2 ms, some 5 µs of processor time each: how late a timer may be while all compute */
+    /* A look takes 17 µs of a processor, most of it for the two switches. So once all workers run tasks, and look
+     * after the poller and the timers themselves, it comes seldom: at 1 ms it took a fiftieth of an echo server. How
+     * late a timer may be while all compute: the first by the last of these, later ones by twice the first. */
+    LOOK_MIN_NS = 1000000,
     LOOK_MAX_NS = 2000000,
+    LOOK_FULL_NS = 4000000,
     LATE_NS = 500000,      /* a timer that late is nobody's: its worker is stuck */
-    UNLOOKED_NS = 500000,  /* likewise, the poller */
+    UNLOOKED_NS = 500000,  /* likewise, a poller */
     CALM = 4,
     DECAY_NS = 500000000,  /* untuned: what was freed is back after one to two of these */
     DECAY_MAX = 256        /* stacks, or chunks, per look: about a millisecond */
@@ -63,21 +67,36 @@ static void kick_timekeeper(struct skuai_scheduler *sched)
         skuai_env_unpark(&sched->env, &sched->workers[keeper]->parker);
 }
 
-/* poll.h, K4: if the workers have not for a while. */
-static bool look_into_poller(struct skuai_scheduler *sched, uint64_t now)
+/* poll.h, K4: those that no worker has looked into for a while. */
+static bool look_into_pollers(struct skuai_scheduler *sched, uint64_t now)
 {
-    struct skuai_poll *poll = &sched->poll;
-    struct skuai_guard_thread *guard = &sched->guard;
-    uint64_t looked = skuai_load_64(&poll->looked_ns, SKUAI_RELAXED); /* a hint */
-    if (skuai_poll_poller(poll) == NULL || (looked <= now && now - looked < UNLOOKED_NS) ||
-        !skuai_poll_look(poll, &guard->polled, now))
-        return false;
-    skuai_poll_deliver(poll, &guard->polled);
-    return guard->polled.count != 0;
+    struct skuai_poll_batch *polled = &sched->guard.polled;
+    bool found = false;
+    for (uint32_t i = 0; i < sched->polls.count; i++) {
+        struct skuai_poll *poll = &sched->polls.of[i];
+        if (!skuai_poll_is_neglected(poll, now, UNLOOKED_NS) || !skuai_poll_look(poll, polled, now))
+            continue;
+        skuai_count(&sched->guard.events, polled->count);
+        skuai_poll_deliver(&sched->polls, polled);
+        found = true;
+    }
+    return found;
 }
 
-/* True: there was something to do, or is about to be. */
-static bool look(struct skuai_scheduler *sched)
+/* How soon to look again. No model test needs the checks: they count no time. */
+static uint64_t interval_after(struct skuai_scheduler *sched, uint64_t interval, bool found, uint64_t now)
+{
+    uint64_t next = skuai_load_64(&sched->timer_next, SKUAI_RELAXED); /* a bound */
+    bool is_due_soon = next != SKUA_NEVER && (next <= now || next - now < LOOK_FULL_NS);
+    if (found || (is_due_soon && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY))
+        return LOOK_MIN_NS;
+    bool is_full = skuai_idle_sleeping(&sched->idle) == 0 && !skuai_parallel_is_running(sched);
+    uint64_t longest = is_full ? LOOK_FULL_NS : LOOK_MAX_NS;
+    return 2 * interval < longest ? 2 * interval : longest;
+}
+
+/* Returns how soon to look again. */
+static uint64_t look(struct skuai_scheduler *sched, uint64_t interval)
 {
     bool found = false;
     uint64_t now = skuai_env_now(&sched->env);
@@ -89,7 +108,7 @@ static bool look(struct skuai_scheduler *sched)
         kick_timekeeper(sched); /* G3 */
         found = true;
     }
-    found |= look_into_poller(sched, now);
+    found |= look_into_pollers(sched, now);
     /* No model test needs the check: that somebody sleeps spares the look through all queues. */
     if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
@@ -105,9 +124,7 @@ static bool look(struct skuai_scheduler *sched)
     if (injected && sched->guard.saw_injected)
         skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: they count no time. */
     sched->guard.saw_injected = injected;
-    /* How soon to look again; no model test needs the check: they count no time. */
-    return found || injected || skuai_poll_poller(&sched->poll) != NULL ||
-           (next != SKUA_NEVER && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY);
+    return interval_after(sched, interval, found || injected, now);
 }
 
 /* What others have freed of a sleeping worker's task memory only that worker can take in: it does before it sleeps on.
@@ -185,7 +202,7 @@ static void guard_main(void *arg)
         if (all_sleep(sched))
             continue;
         guard->keeps = true;
-        interval = look(sched) ? LOOK_MIN_NS : interval < LOOK_MAX_NS ? 2 * interval : interval;
+        interval = look(sched, interval);
     }
     if (sched->env.sim == NULL)
         skuai_context_fini(&guard->base);

@@ -20,6 +20,7 @@ struct skuai_guard_thread {
     uint64_t total_era;         /* and the era in which all threads were at rest; 0: they were not */
     bool saw_injected;          /* at the last look the injection queue was not empty */
     struct skuai_poll_batch polled;
+    skua_word64 events, timers; /* that it had to see to; written by the guard, read by anybody; relaxed */
     struct skuai_thread thread;
     struct skuai_context base;
     struct skuai_context *flow;

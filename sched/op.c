@@ -102,7 +102,7 @@ skua_op *skuai_op_claim_all(skua_op *first)
     return lost;
 }
 
-static void tell(skua_op *op, enum skuai_op_state state)
+SKUAI_HOT static void tell(skua_op *op, enum skuai_op_state state)
 {
     uintptr_t sink = SKUAI_READ(op->sink);
     struct skuai_worker *here = skuai_sink_here(sink);
@@ -120,7 +120,7 @@ static void tell(skua_op *op, enum skuai_op_state state)
         skuai_sink_unhold(held);
 }
 
-void skuai_op_finish(skua_op *op, int64_t result)
+SKUAI_HOT void skuai_op_finish(skua_op *op, int64_t result)
 {
     SKUAI_WRITE(op->result, result);
     tell(op, SKUAI_OP_DONE);

@@ -38,7 +38,16 @@ enum skuai_op_state {
     SKUAI_OP_AGAIN   /* its owner's alone, who starts it anew when it next comes to await it */
 };
 
+_Static_assert((int)SKUAI_OP_DONE == (int)SKUAI_OP_STATE_DONE, "as the public header says");
+
 struct skuai_worker;
+
+/* What has become of an arm in steps, of which one is over. */
+enum skuai_settled {
+    SKUAI_SETTLED,  /* it has taken effect: `result` is set */
+    SKUAI_SETTLING, /* who has claimed it is not done yet, and will fire */
+    SKUAI_UNSETTLED /* there is more to wait for */
+};
 
 /* What a primitive's ops have in common. */
 struct skuai_op_kind {
@@ -56,12 +65,19 @@ struct skuai_op_kind {
     /* What it gives keeps others waiting (a lock), so the owner is not made to yield when it has just got it: if its
      * budget is spent it yields before, and starts the op after that (AGAIN). */
     bool holds;
+    bool has_no_owner; /* there is something else in its place */
     /* Of an op that a timer ends: told when one has claimed it, before it is finished, outside of all locks. Or
      * NULL. */
     void (*expired)(skua_op *op);
     /* Of one whose due_ns may become earlier while a plain thread waits: a word in the op that changes then. Or
      * NULL. */
     skua_word32 *(*moved)(skua_op *op);
+    /* Of an arm in steps (steps.h), which cannot be started alone: asked by the select's owner when its word was
+     * decided for this arm, and the others are withdrawn. UNSETTLED: the select begins anew. Or NULL. */
+    enum skuai_settled (*settle)(struct skuai_worker *worker, skua_op *op);
+    /* Of one with `settle`: the select is over, and not for this arm, which was tried, started or neither. What it has
+     * begun is undone. */
+    void (*undo)(skua_op *op);
 };
 
 SKUAI_INLINE const struct skuai_op_kind *skuai_op_kind_of(const skua_op *op) { return op->kind; }
@@ -170,6 +186,9 @@ SKUAI_INLINE skua_op *skuai_op_set_done(skua_op *op, int64_t result)
     skuai_store_32(&op->state, SKUAI_OP_DONE, SKUAI_RELAXED); /* owner only: nobody else knows the op */
     return op;
 }
+
+/* One that is awaited and was never started: reported, and over with what the report returns. */
+void skuai_op_refuse_idle(skua_op *op);
 
 /* Given by who knows tasks, sets and threads (runtime side); the model tests give their own. */
 void skuai_sink_fire(uintptr_t sink);

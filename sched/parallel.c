@@ -32,9 +32,12 @@ enum {
     WAKE_NS = 40000,
     GAP_MAX_NS = 1 << 20,
     SMALL_NS = 4000,      /* what took less was not worth it */
+    SOON_US = 8,          /* twice a chunk of a loop; a suspension and what wakes from it cost 2 */
     FIRST_WATCH = 16,
-    LONG_NS = 2 * SHARE_NS, /* after LONG_RUNS that took so long the next is expected to, and shares at once */
-    LONG_RUNS = 2,
+    /* After two runs that took so long the next is expected to, and shares at its first fork: with who searches, and
+     * with who must be woken. Else 1 ms of skynet had a second worker for 0.7. */
+    LONG_NS = 2 * SHARE_NS,
+    WAKES_NS = 4 * WAKE_NS,
     SHORT_NS = 200000,    /* a run that will be like the next one, if that uses the strand: it keeps the watch */
     SLICE_NS = 100000,    /* of what a strand computes while tasks wait */
     MAPPING_BYTES = 1 << 20, /* of address space; what is never forked takes no memory */
@@ -64,7 +67,7 @@ struct mapped_strand {
     uint32_t depth;                    /* SKUA_RUNs in one another */
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
     skua_task *forker;                 /* then: whose; constant meanwhile, and read by jobs that it has forked */
-    uint32_t long_runs;                /* in a row, up to LONG_RUNS; jobs that were taken do not count */
+    uint64_t last_ns, before_ns;       /* what the last two runs took; jobs that were taken do not count */
     uint64_t wanted_ticks;             /* the last look of a loop */
     bool owes;                         /* it was to share and had nothing: what it forks next is shared */
     uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
@@ -234,10 +237,26 @@ static struct mapped_strand *acquire_somehow(struct skuai_worker **worker)
     return strand;
 }
 
-static bool is_shielded(const skua_task *task)
+/* What the task's scopes say goes along with the jobs that it shares. */
+static void note_scopes(struct skuai_strand *strand, const skua_task *task)
 {
     uint32_t say = 0;
-    return SKUAI_UNLIKELY(task->scope != NULL) && skuai_scopes_shield(task->scope, &say);
+    if (SKUAI_LIKELY(task->scope == NULL))
+        skuai_strand_set_scopes(strand, false, SKUA_NEVER);
+    else
+        skuai_strand_set_scopes(strand, skuai_scopes_shield(task->scope, &say), skuai_scopes_deadline_ns(task->scope));
+}
+
+static bool expects(const struct mapped_strand *strand, uint64_t ns)
+{
+    return strand->last_ns >= ns && strand->before_ns >= ns;
+}
+
+/* Whether somebody waits for what the run is expected to be long enough for. Hints. */
+static bool is_awaited(const struct mapped_strand *strand, const struct skuai_idle *idle)
+{
+    return expects(strand, LONG_NS) && (skuai_idle_searching(idle) != 0 ||
+                                        (expects(strand, WAKES_NS) && skuai_idle_sleeping(idle) != 0));
 }
 
 static struct mapped_strand *begin(bool is_taken)
@@ -251,9 +270,11 @@ static struct mapped_strand *begin(bool is_taken)
         strand->is_taken = is_taken;
         strand->owes = false;
         strand->canceled = false;
-        skuai_strand_set_shielded(&strand->strand, is_shielded(worker->task));
+        note_scopes(&strand->strand, worker->task);
         if (worker->sched->env.is_seeded) /* what the clock decides otherwise */
             strand->strand.head.small = strand->strand.jobs + skuai_random_below(&worker->random, FIRST_WATCH);
+        else if (!is_taken && is_awaited(strand, &worker->sched->idle))
+            skuai_strand_poison(&strand->strand);
         fiber->strand = &strand->strand;
         /* Release: whoever poisons it finds it made. No model test runs this: one pair. */
         skuai_store_ptr(&worker->strand, fiber->strand, SKUAI_RELEASE);
@@ -277,10 +298,8 @@ static void leave_length(struct skuai_worker *worker, struct mapped_strand *stra
 {
     if (strand->is_taken)
         return;
-    if (strand->looked_ns == 0 || skuai_env_now(&worker->sched->env) - strand->first_ns < LONG_NS)
-        strand->long_runs = 0;
-    else if (strand->long_runs < LONG_RUNS)
-        strand->long_runs++;
+    strand->before_ns = strand->last_ns;
+    strand->last_ns = strand->looked_ns == 0 ? 0 : skuai_env_now(&worker->sched->env) - strand->first_ns;
 }
 
 static void end(struct mapped_strand *strand)
@@ -508,8 +527,8 @@ static void look(struct skuai_strand *strand, enum where where, skua_job *job)
     } else {
         more->credit_ns = 0;
         more->first_ns = more->fed_ns = now;
-        more->share_gap_ns = more->is_taken || more->long_runs == LONG_RUNS ? 0 : SHARE_NS;
-        more->wake_gap_ns = WAKE_NS;
+        more->share_gap_ns = more->is_taken || expects(more, LONG_NS) ? 0 : SHARE_NS;
+        more->wake_gap_ns = !more->is_taken && expects(more, WAKES_NS) ? 0 : WAKE_NS;
     }
     more->looked_ns = now;
     if (more->owes || pays(more, &sched->idle, now))
@@ -523,7 +542,7 @@ void skuai_parallel_forked(skua_strand *head) { look((struct skuai_strand *)(voi
 
 bool skuai_parallel_expects_long(const skua_strand *head)
 {
-    return ((const struct mapped_strand *)(const void *)head)->long_runs == LONG_RUNS;
+    return expects((const struct mapped_strand *)(const void *)head, LONG_NS);
 }
 
 bool skuai_parallel_wants(skua_strand *head, uint64_t ticks)
@@ -545,6 +564,23 @@ void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *s
         offer(worker, strand);
 }
 
+/* Waits for a job that is away, if nothing else is to do, for a little longer than the suspension would take. Else,
+ * where a loop's last parts end at about the same time, the fiber would go on at the thief's worker each second time,
+ * and the halves of what the next loop goes through would change caches: 0.76 ns an index became 0.58. */
+static bool is_soon_done(struct skuai_worker *worker, const struct skuai_strand *strand, const skua_job *job)
+{
+    struct skuai_env *env = &worker->sched->env;
+    if (env->is_seeded || others_wait(worker, strand, skuai_env_now(env)))
+        return false;
+    uint64_t begun = skuai_ticks(env);
+    while (!skuai_job_is_done(job)) {
+        if (skuai_ticks(env) - begun > (uint64_t)SOON_US * SKUAI_TICKS_PER_US)
+            return false;
+        skuai_env_pause(env);
+    }
+    return true;
+}
+
 bool skuai_parallel_join(skua_strand *head, skua_job *job)
 {
     struct skuai_strand *strand = (struct skuai_strand *)(void *)head;
@@ -558,6 +594,8 @@ bool skuai_parallel_join(skua_strand *head, skua_job *job)
         break;
     }
     skuai_worker_self()->had_jobs = true;
+    if (is_soon_done(skuai_worker_self(), strand, job))
+        return false;
     if (skuai_job_wait(job))
         while (!skuai_job_is_done(job)) /* whatever else wakes the fiber: its cancellation is passed on */
             skuai_fiber_suspend(skuai_worker_self(), SKUAI_POST_PAUSE);
@@ -573,9 +611,12 @@ static int run_taken(void *arg)
     struct mapped_strand *from = mapped(strand_of_job(job));
     skua_task *waiter = from->strand.waiter;
     struct taken taken;
-    bool shielded = job->shielded != 0;
+    skua_scope deadline;
+    bool shielded = job->shielded != 0, timed = job->deadline_ns != SKUA_NEVER;
     if (!shielded)
         enter(from, &taken);
+    if (timed)
+        skua_deadline_enter(&deadline, job->deadline_ns);
     struct mapped_strand *strand = begin(true);
     strand->forker = waiter;
     uint64_t begun_ns = skuai_env_now(&skuai_worker_self()->sched->env);
@@ -583,6 +624,8 @@ static int run_taken(void *arg)
     end(strand);
     if (skuai_env_now(&skuai_worker_self()->sched->env) - begun_ns < SMALL_NS)
         skuai_store_32(&from->was_small, 1, SKUAI_RELAXED); /* a hint */
+    if (timed)
+        skua_scope_leave(&deadline);
     if (!shielded)
         leave(from, &taken);
     if (skuai_job_done(job))
@@ -634,14 +677,31 @@ static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token)
 void skuai_parallel_scope(struct skuai_worker *worker)
 {
     const struct skuai_fiber *fiber = fiber_of(worker);
-    if (worker->task->run == skuai_fiber_run && fiber->strand != NULL)
-        skuai_strand_set_shielded(fiber->strand, is_shielded(worker->task));
+    if (worker->task->run != skuai_fiber_run || fiber->strand == NULL)
+        return;
+    struct mapped_strand *strand = mapped(fiber->strand);
+    note_scopes(&strand->strand, worker->task);
+    /* It may have left what was cancelled. Relaxed: who cancels the task meanwhile is met at the next look. */
+    if (strand->canceled && (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & SKUAI_TASK_CANCEL) == 0 &&
+        skuai_interruption(worker) != -ECANCELED) {
+        skuai_lock_acquire(&strand->lock);
+        strand->canceled = false;
+        skuai_lock_release(&strand->lock);
+    }
 }
 
 static struct skuai_strand *running_on(struct skuai_worker *worker)
 {
     /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. No model test runs this: one pair. */
     return skuai_load_ptr(&worker->strand, SKUAI_ACQUIRE);
+}
+
+bool skuai_parallel_is_running(struct skuai_scheduler *sched)
+{
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        if (running_on(sched->workers[i]) != NULL)
+            return true;
+    return false;
 }
 
 void skuai_parallel_hunger(struct skuai_scheduler *sched)

@@ -42,6 +42,8 @@ void skuai_parallel_scope(struct skuai_worker *worker);
 
 /* Y8: a worker has found nothing to do; or the guard, that something has to be looked at. */
 void skuai_parallel_hunger(struct skuai_scheduler *sched);
+/* Whether a worker is inside of fork-join: a look. */
+bool skuai_parallel_is_running(struct skuai_scheduler *sched);
 /* Y11, by the guard: who has not answered since it last asked. */
 void skuai_parallel_force(struct skuai_scheduler *sched);
 

@@ -8,16 +8,16 @@ enum skuai_parker_state {
     SKUAI_PARKER_EMPTY,
     SKUAI_PARKER_TOKEN,
     SKUAI_PARKER_PARKED, /* sleeps on the word */
-    SKUAI_PARKER_POLLING /* sleeps in the poller (poll.h, K2) */
+    SKUAI_PARKER_POLLING /* sleeps in a poller (poll.h, K2): this plus the poller's number */
 };
 
 /* About to sleep as PARKED or POLLING. True: there was a token, now taken, and there is nothing to sleep for. False:
  * sleep while the word says so. */
-SKUAI_INLINE bool skuai_parker_begin(struct skuai_parker *parker, enum skuai_parker_state as)
+SKUAI_INLINE bool skuai_parker_begin(struct skuai_parker *parker, uint32_t as)
 {
     uint32_t seen = SKUAI_PARKER_EMPTY;
     /* Release: for who reads POLLING: what to kick. */
-    if (skuai_cas_32(&parker->token, &seen, (uint32_t)as, SKUAI_RELEASE))
+    if (skuai_cas_32(&parker->token, &seen, as, SKUAI_RELEASE))
         return false;
     /* Acquire: pairs with give's release: what the waker did before is visible to who takes its token. An exchange:
      * with a store, a token given since the look above would go unseen, and with it what its giver did. */
@@ -31,17 +31,18 @@ SKUAI_INLINE bool skuai_parker_end(struct skuai_parker *parker)
     return skuai_exchange_32(&parker->token, SKUAI_PARKER_EMPTY, SKUAI_ACQUIRE) == SKUAI_PARKER_TOKEN; /* as above */
 }
 
-/* What the owner was doing. PARKED and POLLING: it sleeps or is about to, and needs a kernel wake, or a kick. */
-SKUAI_INLINE enum skuai_parker_state skuai_parker_give(struct skuai_parker *parker)
+/* What the owner was doing: enum skuai_parker_state. PARKED, or POLLING and more: it sleeps or is about to, and needs a
+ * kernel wake, or a kick. */
+SKUAI_INLINE uint32_t skuai_parker_give(struct skuai_parker *parker)
 {
     /* Release: as above. Acquire: what to kick. */
-    return (enum skuai_parker_state)skuai_exchange_32(&parker->token, SKUAI_PARKER_TOKEN, SKUAI_ACQ_REL);
+    return skuai_exchange_32(&parker->token, SKUAI_PARKER_TOKEN, SKUAI_ACQ_REL);
 }
 
-/* What an owner that was POLLING needs, by who gave the token. */
-SKUAI_INLINE void skuai_parker_kick(const struct skuai_parker *parker)
+/* What an owner that was POLLING needs, by who gave the token and saw that. */
+SKUAI_INLINE void skuai_parker_kick(const struct skuai_parker *parker, uint32_t seen)
 {
-    SKUAI_READ(parker->kick)(SKUAI_READ(parker->kicked));
+    SKUAI_READ(parker->kick)(SKUAI_READ(parker->kicked), seen - SKUAI_PARKER_POLLING);
 }
 
 #endif

@@ -3,7 +3,7 @@
  * The token word:
  *     EMPTY --unpark--> TOKEN            PARKED --unpark--> TOKEN, and a kernel wake
  *     EMPTY --park----> PARKED, sleep    TOKEN  --park----> EMPTY, no sleep
- * A thread that sleeps in the poller is POLLING instead of PARKED, and the poller is kicked (poll.h).
+ * A thread that sleeps in a poller is POLLING, or more, instead of PARKED, and the poller is kicked (poll.h).
  * One thread parks, any may unpark. Tokens do not add up. Model: tests/model/model_parker.c (the transitions are in
  * parker.h, which knows no system call).
  */
@@ -45,16 +45,14 @@ bool skuai_park_real(struct skuai_parker *parker, uint64_t deadline_ns)
 
 bool skuai_unpark_real(struct skuai_parker *parker)
 {
-    switch (skuai_parker_give(parker)) {
-    case SKUAI_PARKER_PARKED:
-        futex_wake_one(&parker->token);
-        return true;
-    case SKUAI_PARKER_POLLING:
-        skuai_parker_kick(parker);
-        return true;
-    default:
+    uint32_t seen = skuai_parker_give(parker);
+    if (seen < SKUAI_PARKER_PARKED)
         return false;
-    }
+    if (seen == SKUAI_PARKER_PARKED)
+        futex_wake_one(&parker->token);
+    else
+        skuai_parker_kick(parker, seen);
+    return true;
 }
 
 void skuai_word_wait_real(skua_word32 *word, uint32_t value, uint64_t deadline_ns)

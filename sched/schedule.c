@@ -29,6 +29,12 @@ static void wake_one(struct skuai_scheduler *sched, enum skuai_idle_part part)
 
 void skuai_schedule_wake_one(struct skuai_scheduler *sched) { wake_one(sched, SKUAI_IDLE_QUARTER); }
 
+void skuai_schedule_wake_all(struct skuai_scheduler *sched)
+{
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
+}
+
 enum { AHEAD = 8 }; /* as in slab.h */
 
 struct shed_chain {
@@ -61,7 +67,7 @@ static void overflow(struct skuai_worker *worker, skua_task *task)
     skuai_schedule_wake_one(worker->sched); /* P5 (idle.h) */
 }
 
-static void push_local(struct skuai_worker *worker, skua_task *task, enum skuai_order order)
+SKUAI_HOT static void push_local(struct skuai_worker *worker, skua_task *task, enum skuai_order order)
 {
     if (SKUAI_UNLIKELY(!skuai_deque_push(&worker->deque, task, order)))
         overflow(worker, task);
@@ -82,7 +88,7 @@ static void inject(struct skuai_scheduler *sched, skua_task *task)
     skuai_schedule_wake_one(sched);
 }
 
-void skuai_schedule_woken(skua_task *task)
+SKUAI_HOT void skuai_schedule_woken(skua_task *task)
 {
     struct skuai_worker *worker = skuai_worker_self();
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
@@ -92,7 +98,7 @@ void skuai_schedule_woken(skua_task *task)
         skuai_schedule_woken_here(worker, task);
 }
 
-void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task)
+SKUAI_HOT void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task)
 {
     struct skuai_scheduler *sched = worker->sched;
     if (skuai_worker_hand_over(worker, task))
@@ -136,7 +142,7 @@ void skuai_schedule_offered(struct skuai_scheduler *sched, struct skuai_worker *
     wake_one(sched, SKUAI_IDLE_HALF);
 }
 
-void skuai_task_wake(skua_task *task)
+SKUAI_HOT void skuai_task_wake(skua_task *task)
 {
     if (skuai_task_word_wake(&task->word) == SKUAI_TASK_ENQUEUE)
         skuai_schedule_woken(task);

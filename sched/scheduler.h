@@ -17,6 +17,7 @@
 #include "sched/parallel.h"
 #include "sched/poll.h"
 #include "sched/rundown.h"
+#include "sched/self.h"
 #include "sched/slab.h"
 #include "sched/stack.h"
 #include "sched/task.h"
@@ -36,6 +37,7 @@ enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run 
 
 struct skuai_counters { /* written by their worker, read by anybody; relaxed */
     skua_word64 spawned, ended, polls, steals, steal_attempts, stolen, overflows, injected, parks, wakes, timers;
+    skua_word64 events_looked, events_slept;
 };
 
 struct skuai_worker {
@@ -59,9 +61,11 @@ struct skuai_worker {
     uint64_t tokens_in_a_row;
     uint64_t tokens_only;        /* the deque's bottom when there was nothing else in it */
     bool had_jobs;               /* since it last slept it has taken a job, or somebody has taken one from it */
+    bool had_events;             /* since it last slept the poller has given it some, or ended its sleep by them */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     uint64_t random;
+    struct skuai_poll *home;     /* the poller that it looks into (poll.h) */
     struct skuai_context *flow;  /* whose stack it is on: the base's or a fiber's */
     enum skuai_post post;
     skua_task *post_task;
@@ -121,6 +125,8 @@ struct skuai_scheduler {
     struct skuai_topology topology;
     bool bind;
     uint32_t *cpu_of_worker;
+    uint32_t workers_per_poller;          /* skua_config's */
+    uint32_t *home_of_worker;             /* numbers of pollers */
     uint32_t *idle_stack;
     bool slabs_made, stacks_made;
     /* shared, each with its own discipline */
@@ -132,7 +138,7 @@ struct skuai_scheduler {
     struct skuai_inject inject;
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
-    struct skuai_poll poll;
+    struct skuai_polls polls;
     struct {
         skua_wordptr pool;            /* io/blocking.c; NULL until there is one, then constant */
         void (*destroy)(void *pool);  /* set before pool is */
@@ -148,11 +154,6 @@ struct skuai_scheduler {
     struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
 };
-
-/* tls.c: the calling thread's worker, or NULL. A call, not a variable: its result is a value, so no address of a
- * thread-local can be kept across a switch that changes threads. */
-struct skuai_worker *skuai_worker_self(void);
-void skuai_worker_set_self(struct skuai_worker *worker);
 
 /* worker.c */
 void skuai_worker_main(void *worker);
@@ -170,6 +171,7 @@ void skuai_schedule_last(struct skuai_worker *worker, skua_task *task);  /* behi
 /* Likewise, of a strand's token, which is for others (strand.h). */
 void skuai_schedule_offered(struct skuai_scheduler *sched, struct skuai_worker *worker, skua_task *token);
 void skuai_schedule_wake_one(struct skuai_scheduler *sched);
+void skuai_schedule_wake_all(struct skuai_scheduler *sched);             /* poll.h, K5 */
 
 /* timers.c */
 void skuai_timers_init(struct skuai_scheduler *sched);
@@ -198,6 +200,12 @@ SKUAI_INLINE bool skuai_is_undisturbed(const struct skuai_worker *worker)
     return worker->child == NULL && worker->task->scope == NULL &&
            /* C's sender wakes the task besides */
            (skuai_load_64(&worker->task->word, SKUAI_RELAXED) & (SKUAI_TASK_CANCEL | SKUAI_TASK_WATCHED)) == 0;
+}
+
+/* But for the next-slot: the worker's own queues, asked by itself. */
+SKUAI_INLINE bool skuai_queues_are_empty(const struct skuai_worker *worker)
+{
+    return !worker->inbox_filled && skuai_deque_count(&worker->deque) == 0;
 }
 
 /* Debug builds: told of the end of each task and set child, by address; set by sync/lock_debug.c. */

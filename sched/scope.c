@@ -6,6 +6,7 @@
 #include "sched/scheduler.h"
 #include "sched/spawn.h"
 #include "sched/timers.h"
+#include "skua/time.h"
 #include "sched/wait.h"
 
 enum scope_kind { SHIELD, DEADLINE, CANCEL };
@@ -14,13 +15,10 @@ enum scope_flag {
     TIMED = 2    /* it has an op under way: what cancels it, or a timer, being the earliest of those not masked */
 };
 
-_Static_assert(sizeof(struct skuai_sleep_op) <= sizeof((skua_scope){ .outer = NULL }.timer),
-               "skua_scope has room for a timer");
+_Static_assert(sizeof(skua_sleep_op) <= sizeof((skua_scope){ .outer = NULL }.timer), "skua_scope has room for a timer");
 
-static struct skuai_sleep_op *timer_of(const skua_scope *scope)
-{
-    return (struct skuai_sleep_op *)(uintptr_t)scope->timer;
-}
+/* What ends it: a sleep, or what cancels it. */
+static skua_op *op_of(const skua_scope *scope) { return (skua_op *)(uintptr_t)scope->timer; }
 
 bool skua_scope_expired(const skua_scope *scope)
 {
@@ -31,13 +29,13 @@ bool skua_scope_expired(const skua_scope *scope)
     struct skuai_worker *worker = skuai_worker_self();
     if (worker == NULL || worker->task == NULL)
         return skuai_clock_now() >= scope->instant_ns;
-    return (scope->flags & TIMED) && skuai_op_is_done(&timer_of(scope)->op);
+    return (scope->flags & TIMED) && skuai_op_is_done(op_of(scope));
 }
 
 static bool is_canceled(const skua_scope *scope)
 {
     return scope->kind == CANCEL &&
-           ((scope->flags & EXPIRED) || ((scope->flags & TIMED) && skuai_op_is_done(&timer_of(scope)->op)));
+           ((scope->flags & EXPIRED) || ((scope->flags & TIMED) && skuai_op_is_done(op_of(scope))));
 }
 
 bool skuai_scopes_shield(const skua_scope *innermost, uint32_t *say)
@@ -53,8 +51,7 @@ bool skuai_scopes_shield(const skua_scope *innermost, uint32_t *say)
     return false;
 }
 
-/* The earliest deadline that the next await would meet. */
-static uint64_t earliest(const skua_scope *innermost)
+uint64_t skuai_scopes_deadline_ns(const skua_scope *innermost)
 {
     uint64_t instant = SKUA_NEVER;
     for (const skua_scope *scope = innermost; scope != NULL && scope->kind != SHIELD; scope = scope->outer)
@@ -62,7 +59,7 @@ static uint64_t earliest(const skua_scope *innermost)
     return instant;
 }
 
-uint64_t skuai_thread_deadline_ns(void) { return earliest(*skuai_thread_scopes()); }
+uint64_t skuai_thread_deadline_ns(void) { return skuai_scopes_deadline_ns(*skuai_thread_scopes()); }
 
 int skuai_thread_interruption(void)
 {
@@ -101,25 +98,24 @@ static void count_timed(struct skuai_worker *worker, int change)
 void skua_deadline_enter(skua_scope *scope, uint64_t instant_ns)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    bool is_earliest = instant_ns < earliest(*innermost_of(worker));
+    bool is_earliest = instant_ns < skuai_scopes_deadline_ns(*innermost_of(worker));
     enter_scope(worker, scope, DEADLINE, instant_ns);
     if (worker == NULL || worker->task == NULL || !is_earliest)
         return;
-    struct skuai_sleep_op *timer = timer_of(scope);
-    skuai_sleep_prepare(timer, instant_ns);
+    skua_op *op = skuai_sleep_prepare(op_of(scope), instant_ns);
     if (instant_ns <= skuai_env_now(&worker->sched->env)) {
         scope->flags |= EXPIRED;
     } else {
         scope->flags |= TIMED;
         count_timed(worker, 1);
-        skuai_sleep_arm(worker, timer);
+        skuai_sleep_arm(worker, op, skuai_timer_of_sleep(op));
     }
 }
 
 void skuai_scope_enter_until(skua_scope *scope, const struct skuai_op_kind *kind, void *owner)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    skua_op *op = &timer_of(scope)->op;
+    skua_op *op = op_of(scope);
     enter_scope(worker, scope, CANCEL, SKUA_NEVER);
     kind->start(worker, skuai_op_prepare(op, kind, owner), true);
     if (skuai_op_is_done(op)) {
@@ -133,11 +129,11 @@ void skuai_scope_enter_until(skua_scope *scope, const struct skuai_op_kind *kind
 
 static void stop_timer(struct skuai_worker *worker, skua_scope *scope)
 {
-    struct skuai_sleep_op *timer = timer_of(scope);
+    skua_op *op = op_of(scope);
     bool in_task = worker != NULL && worker->task != NULL;
-    while (!skuai_op_interrupt(&timer->op, -ECANCELED)) /* O5: claimed, and done in a few instructions */
+    while (!skuai_op_interrupt(op, -ECANCELED)) /* O5: claimed, and done in a few instructions */
         in_task ? skuai_env_pause(&worker->sched->env) : skuai_lock_wait_hint();
-    if (timer->op.result == 0)
+    if (op->result == 0)
         scope->flags |= EXPIRED;
     scope->flags &= ~(uint32_t)TIMED;
     if (in_task)

@@ -21,6 +21,9 @@ enum skuai_scopes_say { SKUAI_SCOPES_EXPIRED = 1, SKUAI_SCOPES_CANCELED = 2 };
  * *say. */
 bool skuai_scopes_shield(const skua_scope *innermost, uint32_t *say);
 
+/* The earliest deadline that the next await inside of it would meet; SKUA_NEVER: none. */
+uint64_t skuai_scopes_deadline_ns(const skua_scope *innermost);
+
 /* Enters a scope that is cancelled when an op of this kind takes effect, which it starts in its own memory. Leaving it
  * is skua_scope_leave(). */
 void skuai_scope_enter_until(skua_scope *scope, const struct skuai_op_kind *kind, void *owner);

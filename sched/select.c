@@ -5,6 +5,7 @@
  *              completer; from then on, or when somebody else has claimed it, no more are started
  *   3 wait     until the word is decided; who is to be interrupted closes it himself
  *   4 withdraw all other arms; the one that was claimed will be DONE. Only then is the select's memory the owner's
+ *   5 settle   an arm in steps (steps.h) is asked what has become of it. If there is more to wait for, it is 2 again
  *
  * A select is a leaf frame for fibers and futures alike. A thread outside of any task sleeps on the word itself.
  */
@@ -82,7 +83,9 @@ static void withdraw_arms(struct skuai_worker *worker, skua_selection *selection
         skua_op *op = selection->arms[arm];
         if (arm == winner)
             continue;
-        if (skuai_op_state(op) != SKUAI_OP_LOST) {
+        if (skuai_op_kind_of(op)->settle != NULL) {
+            (void)skuai_op_kind_of(op)->withdraw(op);
+        } else if (skuai_op_state(op) != SKUAI_OP_LOST) {
             while (SKUAI_UNLIKELY(!skuai_op_kind_of(op)->withdraw(op)))
                 worker != NULL ? skuai_env_pause(&worker->sched->env) : skuai_pause();
             skuai_op_disarm_here(op);
@@ -90,6 +93,28 @@ static void withdraw_arms(struct skuai_worker *worker, skua_selection *selection
         skuai_store_32(&op->state, SKUAI_OP_IDLE, SKUAI_RELAXED);
     }
     selection->started = 0;
+}
+
+/* 5. */
+static enum skuai_settled settle_winner(struct skuai_worker *worker, skua_selection *selection, int64_t winner)
+{
+    skua_op *op = selection->arms[winner];
+    if (SKUAI_LIKELY(skuai_op_kind_of(op)->settle == NULL))
+        return skuai_op_is_done(op) ? SKUAI_SETTLED : SKUAI_SETTLING;
+    return skuai_op_kind_of(op)->settle(worker, op);
+}
+
+/* The end, with all withdrawn. It may be of several rounds, in each of which other arms were tried or started. */
+static __attribute__((noinline)) void undo_steps_rarely(const skua_selection *selection, int64_t winner)
+{
+    for (uint32_t arm = 0; arm < selection->count; arm++)
+        if (arm != winner && skuai_op_kind_of(selection->arms[arm])->settle != NULL)
+            skuai_op_kind_of(selection->arms[arm])->undo(selection->arms[arm]);
+}
+static void undo_steps(const skua_selection *selection, int64_t winner)
+{
+    if (SKUAI_UNLIKELY(selection->has_steps))
+        undo_steps_rarely(selection, winner);
 }
 
 void skuai_select_each_arm(const skua_selection *selection, void (*visit)(void *context, skua_op *op), void *context)
@@ -107,69 +132,92 @@ void skuai_select_each_arm(const skua_selection *selection, void (*visit)(void *
 
 /* ---- fibers and futures ---------------------------------------------------------------------------------------- */
 
-static enum skua_poll select_end(skua_frame *frame, int64_t result)
+static enum skua_poll select_end(skua_selection *selection, int64_t result)
 {
-    frame->result = result;
-    frame->flags |= SKUAI_FRAME_ENDED;
+    undo_steps(selection, result);
+    selection->frame.result = result;
+    selection->frame.flags |= SKUAI_FRAME_ENDED;
     return SKUA_DONE;
 }
 
-/* Decided: waits for the winner, whose fire is on its way if it is not DONE. */
-static enum skua_poll conclude(struct skuai_worker *worker, skua_selection *selection, int64_t winner)
+static enum skua_poll select_pends(struct skuai_worker *worker, skua_selection *selection)
+{
+    worker->leaf = &selection->frame;
+    return SKUA_PENDING;
+}
+
+/* 1 and 2. */
+static enum skua_poll begin(struct skuai_worker *worker, skua_selection *selection, int interruption)
+{
+    if (SKUAI_UNLIKELY(interruption < 0))
+        return select_end(selection, interruption);
+    int64_t arm = selection->frame.resume == START ? first_try(worker, selection) : -EAGAIN;
+    selection->frame.resume = WAIT;
+    if (arm >= 0)
+        return select_end(selection, arm);
+    start_arms(worker, selection);
+    return SKUA_PENDING;
+}
+
+/* Decided. */
+static enum skuai_settled conclude(struct skuai_worker *worker, skua_selection *selection, int64_t winner)
 {
     if (selection->started != 0)
         withdraw_arms(worker, selection, winner);
-    if (skuai_op_is_done(selection->arms[winner]))
-        return select_end(&selection->frame, winner);
-    worker->leaf = &selection->frame;
-    return SKUA_PENDING;
+    enum skuai_settled settled = settle_winner(worker, selection, winner);
+    if (SKUAI_UNLIKELY(settled == SKUAI_UNSETTLED))
+        selection->frame.resume = TRIED;
+    return settled;
 }
 
 enum skua_poll skuai_select_poll(skua_frame *frame)
 {
     skua_selection *selection = (skua_selection *)(void *)frame;
+    struct skuai_select *word = select_word(selection);
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_interruption(worker);
-    if (frame->resume != WAIT) {
-        if (!skuai_frame_may_go_on(frame)) /* also if it ends at once: a loop of these must let others run */
-            return SKUA_PENDING;
-        if (SKUAI_UNLIKELY(rc < 0))
-            return select_end(frame, rc);
-        int64_t arm = frame->resume == START ? first_try(worker, selection) : -EAGAIN;
-        frame->resume = WAIT;
-        if (arm >= 0)
-            return select_end(frame, arm);
-        start_arms(worker, selection);
-    }
-    struct skuai_select *word = select_word(selection);
-    int64_t winner = skuai_select_decided(word);
-    if (winner < 0 && SKUAI_UNLIKELY(rc < 0)) {
-        if (skuai_select_close(word)) {
-            withdraw_arms(worker, selection, -1);
-            return select_end(frame, rc);
+    enum skuai_settled settled;
+    do {
+        if (frame->resume != WAIT) {
+            if (!skuai_frame_may_go_on(frame)) /* also if it ends at once: a loop of these must let others run */
+                return SKUA_PENDING;
+            if (begin(worker, selection, rc) == SKUA_DONE)
+                return SKUA_DONE;
         }
-        winner = skuai_select_decided(word);
-    }
-    if (winner >= 0)
-        return conclude(worker, selection, winner);
-    worker->leaf = frame;
-    return SKUA_PENDING;
+        int64_t winner = skuai_select_decided(word);
+        if (winner < 0 && SKUAI_UNLIKELY(rc < 0)) {
+            if (skuai_select_close(word)) {
+                withdraw_arms(worker, selection, -1);
+                return select_end(selection, rc);
+            }
+            winner = skuai_select_decided(word);
+        }
+        if (winner < 0)
+            return select_pends(worker, selection);
+        settled = conclude(worker, selection, winner);
+        if (settled == SKUAI_SETTLED)
+            return select_end(selection, winner);
+    } while (settled == SKUAI_UNSETTLED);
+    return select_pends(worker, selection); /* the winner's fire is on its way */
 }
 
-static bool can_be_arms(skua_op *const *arms, size_t count)
+static bool can_be_arms(skua_op *const *arms, size_t count, bool *has_steps)
 {
     if (count == 0 || count > INT32_MAX)
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (arms[i] == NULL || arms[i]->kind == NULL || skuai_op_kind_of(arms[i])->start == NULL)
             return false;
+        *has_steps |= skuai_op_kind_of(arms[i])->settle != NULL;
+    }
     return true;
 }
 
 static int select_prepare(skua_selection *selection, skua_op *const *arms, size_t count, bool biased)
 {
-    bool can = can_be_arms(arms, count);
-    *selection = (skua_selection){ .arms = arms, .count = can ? (uint32_t)count : 0, .biased = biased };
+    bool has_steps = false, can = can_be_arms(arms, count, &has_steps);
+    *selection = (skua_selection){ .arms = arms, .count = can ? (uint32_t)count : 0, .biased = biased,
+                                   .has_steps = has_steps };
     skua_frame_init(&selection->frame, skuai_select_poll);
     return can ? 0 : -EINVAL;
 }
@@ -178,7 +226,7 @@ static skua_frame *select_start(skua_selection *selection, skua_op *const *arms,
 {
     int rc = select_prepare(selection, arms, count, biased);
     if (rc < 0)
-        select_end(&selection->frame, rc);
+        select_end(selection, rc);
     return &selection->frame;
 }
 
@@ -217,7 +265,8 @@ static void end_arm(skua_op *op)
 {
     if (skuai_op_kind_of(op)->expired != NULL)
         skuai_op_kind_of(op)->expired(op);
-    skuai_op_set_done(op, 0);
+    if (skuai_op_kind_of(op)->settle == NULL)
+        skuai_op_set_done(op, 0);
 }
 
 /* 3. The winner, or -ETIMEDOUT. */
@@ -242,6 +291,15 @@ static int64_t select_wait_as_thread(skua_selection *selection)
     return winner;
 }
 
+/* 5. False: it is 2 again. */
+static bool settles_as_thread(skua_selection *selection, int64_t winner)
+{
+    enum skuai_settled settled;
+    while ((settled = settle_winner(NULL, selection, winner)) == SKUAI_SETTLING)
+        wait_a_moment();
+    return settled == SKUAI_SETTLED;
+}
+
 static int64_t select_as_thread(skua_selection *selection)
 {
     int64_t winner = skuai_thread_interruption();
@@ -249,15 +307,18 @@ static int64_t select_as_thread(skua_selection *selection)
         return winner;
     selection->first = selection->biased ? 0 : (uint32_t)(skua_random() % selection->count);
     winner = try_arms(NULL, selection);
-    if (winner != -EAGAIN)
+    if (winner != -EAGAIN) {
+        undo_steps(selection, winner);
         return winner;
-    start_arms(NULL, selection);
-    skuai_rest_note(NULL, selection);
-    winner = select_wait_as_thread(selection);
-    skuai_rest_note(NULL, NULL);
-    withdraw_arms(NULL, selection, winner);
-    while (winner >= 0 && !skuai_op_is_done(selection->arms[winner]))
-        wait_a_moment();
+    }
+    do {
+        start_arms(NULL, selection);
+        skuai_rest_note(NULL, selection);
+        winner = select_wait_as_thread(selection);
+        skuai_rest_note(NULL, NULL);
+        withdraw_arms(NULL, selection, winner);
+    } while (winner >= 0 && !settles_as_thread(selection, winner));
+    undo_steps(selection, winner);
     return winner;
 }
 
@@ -279,6 +340,7 @@ static int64_t select_here(skua_op *const *arms, size_t count, bool biased)
         int64_t arm = first_try(worker, &selection);
         if (arm >= 0) {
             worker->budget--;
+            undo_steps(&selection, arm);
             return arm;
         }
         selection.frame.resume = TRIED;
@@ -311,5 +373,7 @@ int64_t skua_select_try(skua_op *const *arms, size_t count)
         return rc;
     selection.first = worker != NULL ? skuai_random_below(&worker->random, selection.count)
                                      : (uint32_t)(skua_random() % selection.count);
-    return try_arms(worker, &selection);
+    int64_t arm = try_arms(worker, &selection);
+    undo_steps(&selection, arm);
+    return arm;
 }

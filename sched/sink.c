@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op)
+SKUAI_HOT void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op)
 {
     if (worker == NULL || worker->task == NULL) {
         /* Where the thread sleeps: on the op, or on what decides which of several. */

@@ -44,8 +44,8 @@
 
 enum {
     SKUAI_SLAB_HEADER_BYTES = 64,  /* of a slot: readable and writable while dead, too */
-    SKUAI_SLAB_MAX_BYTES = 4096,
-    SKUAI_SLAB_CLASSES = 15,
+    SKUAI_SLAB_MAX_BYTES = 8192,
+    SKUAI_SLAB_CLASSES = 18,
     SKUAI_SLAB_CHUNK_BYTES = 1 << 16,
     SKUAI_SLAB_REGION_BYTES = 1 << 21,
     SKUAI_SLAB_INDEX_BITS = 9,     /* slots per chunk: 512 of 128 bytes */

@@ -22,6 +22,7 @@ void skuai_strand_init(struct skuai_strand *strand, skua_job *jobs, uint32_t cou
     strand->waiter = NULL;
     strand->head.small = jobs;
     strand->shielded = 0;
+    strand->deadline_ns = SKUA_NEVER;
     strand->lock = (struct skuai_lock){ { 0 } };
     /* These are published by whoever shows the strand to others. */
     skuai_store_ptr(&strand->head.top, jobs, SKUAI_RELAXED);
@@ -61,13 +62,14 @@ void skuai_strand_sate(struct skuai_strand *strand)
     skuai_lock_release(&strand->lock);
 }
 
-/* No model test runs this: a flag, under the lock that every test needs elsewhere. */
-void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded)
+/* No model test runs this: values, under the lock that every test needs elsewhere. */
+void skuai_strand_set_scopes(struct skuai_strand *strand, bool shielded, uint64_t deadline_ns)
 {
-    if (strand->shielded == shielded)
+    if (strand->shielded == shielded && strand->deadline_ns == deadline_ns)
         return;
     skuai_lock_acquire(&strand->lock);
     strand->shielded = shielded;
+    strand->deadline_ns = deadline_ns;
     skuai_lock_release(&strand->lock);
 }
 
@@ -78,6 +80,7 @@ static bool publish(struct skuai_strand *strand, uint32_t count)
     skua_job *split = strand->split + count;
     for (skua_job *job = strand->split; job < split; job++) {
         job->shielded = strand->shielded;
+        job->deadline_ns = strand->deadline_ns;
         skuai_store_32(&job->state, SKUAI_JOB_FORKED, SKUAI_RELAXED); /* published by the addition */
     }
     strand->split = split;

@@ -57,7 +57,8 @@ struct skuai_strand {
     void *waiter;           /* whom to wake: constant while a job is public */
     /* guarded by lock: the owner's and the guard's */
     struct skuai_lock lock;
-    uint32_t shielded;      /* goes along with what becomes public */
+    uint32_t shielded;      /* these two go along with what becomes public */
+    uint64_t deadline_ns;
     skua_job *split;        /* as in `ends` */
     skua_job *watch;        /* Y10 */
     /* any thread */
@@ -102,7 +103,8 @@ void skuai_strand_sate(struct skuai_strand *strand);
 /* Y10. */
 void skuai_strand_watch(struct skuai_strand *strand, skua_job *watch);
 
-void skuai_strand_set_shielded(struct skuai_strand *strand, bool shielded);
+/* What scopes say of what becomes public from now on. */
+void skuai_strand_set_scopes(struct skuai_strand *strand, bool shielded, uint64_t deadline_ns);
 
 /* Y6, the rest. True: the owner must sleep until skuai_job_is_done(). */
 bool skuai_job_wait(skua_job *job);

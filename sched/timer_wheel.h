@@ -39,12 +39,14 @@ enum {
 struct skuai_wheel;
 
 /* In the owner's memory, 40 bytes; zero is valid and unarmed. All but `wheel` is guarded by the wheel's lock; `wheel`
- * is written by arming only, so the owner may read it to find the lock. */
-struct skuai_timer {
+ * is written by arming only, so the owner may read it to find the lock. May lie over what else its owner has in its
+ * place (timers.h). */
+struct __attribute__((may_alias)) skuai_timer {
+    struct skuai_wheel *wheel;
     struct skuai_timer *next, *prev; /* a ring through the slot; in a list of expired ones `next` alone */
     uint64_t deadline_ns;
-    struct skuai_wheel *wheel;
-    uint32_t place; /* slot + 1; 0: in no wheel */
+    uint32_t place;     /* slot + 1; 0: in no wheel */
+    uint32_t op_offset; /* timers.c: how far behind its op's beginning it lies */
 };
 
 struct skuai_timer_list {

@@ -20,12 +20,11 @@
 
 enum { EXPIRE_BATCH = 64 }; /* timers taken under one hold of the lock */
 
-_Static_assert(sizeof(struct skuai_sleep_op) <= sizeof(skua_sleep_op), "skua_sleep_op has room for the timer");
+_Static_assert(offsetof(skua_op, owner) + sizeof(struct skuai_timer) <= sizeof(skua_sleep_op) &&
+                   offsetof(skua_op, owner) + 3 * sizeof(void *) == sizeof(skua_op),
+               "a sleep's timer lies over what the op does not need, and has room behind it");
 
-static struct skuai_sleep_op *sleep_of(struct skuai_timer *timer)
-{
-    return (struct skuai_sleep_op *)(void *)((char *)timer - offsetof(struct skuai_sleep_op, timer));
-}
+static skua_op *op_of(struct skuai_timer *timer) { return (skua_op *)(void *)((char *)timer - timer->op_offset); }
 
 static void lower(skua_word64 *next, uint64_t to_ns)
 {
@@ -49,11 +48,11 @@ static void complete(struct skuai_timer *timer)
 {
     while (timer != NULL) {
         struct skuai_timer *next = timer->next;
-        struct skuai_sleep_op *sleep = sleep_of(timer);
-        const struct skuai_op_kind *kind = sleep->op.kind;
+        skua_op *op = op_of(timer);
+        const struct skuai_op_kind *kind = skuai_op_kind_of(op);
         if (kind->expired != NULL)
-            kind->expired(&sleep->op);
-        skuai_op_finish(&sleep->op, 0);
+            kind->expired(op);
+        skuai_op_finish(op, 0);
         timer = next;
     }
 }
@@ -65,9 +64,8 @@ static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns)
     skuai_lock_acquire(&wheel->lock);
     uint32_t count = skuai_wheel_expire_locked(wheel, now_ns, &due, EXPIRE_BATCH);
     for (struct skuai_timer *timer = due.first, *next; timer != NULL; timer = next) {
-        struct skuai_sleep_op *sleep = sleep_of(timer);
         next = timer->next;
-        if (skuai_op_claim(&sleep->op)) { /* else an arm of a select that was decided: left alone */
+        if (skuai_op_claim(op_of(timer))) { /* else an arm of a select that was decided: left alone */
             *tail = timer;
             tail = &timer->next;
         }
@@ -93,36 +91,35 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
     if (left != SKUA_NEVER)
         lower(&sched->timer_next, left);
     struct skuai_worker *worker = skuai_worker_self();
-    if (worker != NULL)
-        skuai_count(&worker->counters.timers, expired);
+    skuai_count(worker != NULL ? &worker->counters.timers : &sched->guard.timers, expired);
 }
 
-bool skuai_sleep_disarm(struct skuai_sleep_op *sleep)
+bool skuai_sleep_disarm(skua_op *op, struct skuai_timer *timer)
 {
-    struct skuai_wheel *wheel = sleep->timer.wheel;
+    struct skuai_wheel *wheel = timer->wheel;
     if (wheel == NULL)
         return true; /* one that never ends was not armed */
     skuai_lock_acquire(&wheel->lock);
     /* Popped and still ARMED: the arm of a select that was decided elsewhere; its claim failed. */
-    bool withdrawn = skuai_wheel_cancel_locked(&sleep->timer) || skuai_op_state(&sleep->op) == SKUAI_OP_ARMED;
+    bool withdrawn = skuai_wheel_cancel_locked(timer) || skuai_op_state(op) == SKUAI_OP_ARMED;
     skuai_lock_release(&wheel->lock);
     return withdrawn;
 }
 
-static bool withdraw_sleep(skua_op *op) { return skuai_sleep_disarm((struct skuai_sleep_op *)(void *)op); }
+static bool withdraw_sleep(skua_op *op) { return skuai_sleep_disarm(op, skuai_timer_of_sleep(op)); }
 
 /* No model test runs this: it is T1 once more, of a timer that is in a wheel. */
-void skuai_sleep_hasten(struct skuai_sleep_op *sleep, uint64_t instant_ns, struct skuai_hastened *after)
+void skuai_sleep_hasten(skua_op *op, struct skuai_timer *timer, uint64_t instant_ns, struct skuai_hastened *after)
 {
-    struct skuai_wheel *wheel = sleep->timer.wheel;
-    if ((sleep->op.sink & SKUAI_SINK_TAGS) == SKUAI_SINK_THREAD)
-        after->word = (skua_word32 *)(sleep->op.sink - SKUAI_SINK_THREAD);
+    struct skuai_wheel *wheel = timer->wheel;
+    if ((op->sink & SKUAI_SINK_TAGS) == SKUAI_SINK_THREAD)
+        after->word = (skua_word32 *)(op->sink - SKUAI_SINK_THREAD);
     if (wheel == NULL)
         return;
     skuai_lock_acquire(&wheel->lock);
-    bool armed = skuai_timer_is_armed_locked(&sleep->timer);
+    bool armed = skuai_timer_is_armed_locked(timer);
     if (armed)
-        skuai_wheel_rearm_locked(wheel, &sleep->timer, instant_ns);
+        skuai_wheel_rearm_locked(wheel, timer, instant_ns);
     skuai_lock_release(&wheel->lock);
     if (!armed)
         return;
@@ -151,51 +148,51 @@ static bool has_passed(struct skuai_worker *worker, uint64_t instant_ns)
     return instant_ns <= (worker != NULL ? skuai_env_now(&worker->sched->env) : skuai_clock_now());
 }
 
-void skuai_sleep_arm(struct skuai_worker *worker, struct skuai_sleep_op *sleep)
+void skuai_sleep_arm(struct skuai_worker *worker, skua_op *op, struct skuai_timer *timer)
 {
-    uint64_t instant_ns = sleep->timer.deadline_ns;
-    skuai_op_arm_here(worker, &sleep->op);
+    uint64_t instant_ns = timer->deadline_ns;
+    skuai_op_arm_here(worker, op);
     if (instant_ns == SKUA_NEVER || worker == NULL) /* a plain thread looks at due_ns */
         return;
+    timer->op_offset = (uint32_t)((char *)timer - (char *)op);
     skuai_lock_acquire(&worker->wheel.lock); /* T1 */
     /* No model test needs the sequence: most of the wheel is plain data, which the checker is not told of. */
-    skuai_wheel_arm_locked(&worker->wheel, &sleep->timer, instant_ns);
+    skuai_wheel_arm_locked(&worker->wheel, timer, instant_ns);
     skuai_lock_release(&worker->wheel.lock);
     lower(&worker->sched->timer_next, instant_ns);
 }
 
 static void start_sleep(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
-    struct skuai_sleep_op *sleep = (struct skuai_sleep_op *)(void *)op;
-    sleep->timer.wheel = NULL;
-    if (has_passed(worker, sleep->timer.deadline_ns)) {
+    struct skuai_timer *timer = skuai_timer_of_sleep(op);
+    timer->wheel = NULL;
+    if (has_passed(worker, timer->deadline_ns)) {
         if (skuai_op_claim_own(op))
             skuai_op_set_done(op, 0);
     } else if (may_wait) {
-        skuai_sleep_arm(worker, sleep);
+        skuai_sleep_arm(worker, op, timer);
     }
 }
 
 static uint64_t sleep_due_ns(const skua_op *op)
 {
-    return ((const struct skuai_sleep_op *)(const void *)op)->timer.deadline_ns;
+    return skuai_timer_of_sleep((skua_op *)(uintptr_t)op)->deadline_ns; /* it is only read */
 }
 
 static const struct skuai_op_kind sleep_kind = {
-    .name = "skua_sleep", .start = start_sleep, .withdraw = withdraw_sleep, .due_ns = sleep_due_ns
+    .name = "skua_sleep", .start = start_sleep, .withdraw = withdraw_sleep, .due_ns = sleep_due_ns, .has_no_owner = true
 };
 
-void skuai_sleep_prepare(struct skuai_sleep_op *sleep, uint64_t instant_ns)
+skua_op *skuai_sleep_prepare(skua_op *op, uint64_t instant_ns)
 {
-    skuai_op_prepare(&sleep->op, &sleep_kind, NULL);
-    sleep->timer = (struct skuai_timer){ .deadline_ns = instant_ns };
+    skuai_op_prepare(op, &sleep_kind, NULL);
+    *skuai_timer_of_sleep(op) = (struct skuai_timer){ .deadline_ns = instant_ns };
+    return op;
 }
 
-skua_op *skua_sleep_until_prepare(skua_sleep_op *public_op, uint64_t instant_ns)
+skua_op *skua_sleep_until_prepare(skua_sleep_op *op, uint64_t instant_ns)
 {
-    struct skuai_sleep_op *sleep = (struct skuai_sleep_op *)(void *)public_op;
-    skuai_sleep_prepare(sleep, instant_ns);
-    return &sleep->op;
+    return skuai_sleep_prepare(&op->op, instant_ns);
 }
 
 skua_op *skua_sleep_prepare(skua_sleep_op *op, uint64_t duration_ns)

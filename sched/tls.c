@@ -3,25 +3,29 @@
  *
  * A fiber may wake on another thread, and compilers cache the address of a thread-local across calls (llvm#49257,
  * #63022): so this file is never part of link-time optimisation, the functions are not inlined and pass values, and
- * the empty assembly keeps two calls from being merged into one.
+ * the empty assembly keeps two calls from being merged into one. What is asked most, self.h reads in place.
  */
 #include "sched/scheduler.h"
 #include "sched/scope.h"
 
 #include <errno.h>
 
-static _Thread_local struct skuai_worker *self __attribute__((tls_model("initial-exec")));
+/* Of external linkage for self.h's assembly. */
+extern _Thread_local struct skuai_worker *skuai_tls_worker;
+_Thread_local struct skuai_worker *skuai_tls_worker __attribute__((tls_model("initial-exec")));
 
+#if !defined(SKUAI_SELF_INLINE)
 __attribute__((noinline)) struct skuai_worker *skuai_worker_self(void)
 {
     __asm__ volatile("" ::: "memory");
-    return self;
+    return skuai_tls_worker;
 }
+#endif
 
 __attribute__((noinline)) void skuai_worker_set_self(struct skuai_worker *worker)
 {
     __asm__ volatile("" ::: "memory");
-    self = worker;
+    skuai_tls_worker = worker;
 }
 
 static _Thread_local skua_scope *scopes __attribute__((tls_model("initial-exec")));

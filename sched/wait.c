@@ -23,7 +23,7 @@ static __attribute__((noinline, cold)) int refuse(const struct skuai_worker *wor
 static bool cannot_wait(const struct skuai_worker *worker) { return worker->task == NULL || worker->polling != 0; }
 
 /* `worker` is the calling thread's, here and below: to ask for it again and again costs as much as the rest. */
-static skua_op *start_op(struct skuai_worker *worker, skua_op *op)
+SKUAI_HOT static skua_op *start_op(struct skuai_worker *worker, skua_op *op)
 {
     int rc = 0;
     if (SKUAI_UNLIKELY(worker == NULL))
@@ -51,7 +51,7 @@ bool skuai_op_retry(struct skuai_worker *worker, skua_op *op)
     return true;
 }
 
-skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
+SKUAI_HOT skua_op *skuai_op_start(skua_op *op) { return start_op(skuai_worker_self(), op); }
 
 int skuai_call_begin_rarely(struct skuai_worker *worker, const char *call)
 {
@@ -118,12 +118,22 @@ static int64_t wait_as_thread(skua_op *op)
 static int refuse_await(struct skuai_worker *worker, skua_op *op)
 {
     int rc = refuse(worker, op->kind != NULL ? skuai_op_kind_of(op)->name : "skua_await", "waited for");
+    if (skuai_op_state(op) == SKUAI_OP_IDLE) /* nor has it been started */
+        return rc;
     while (!skuai_op_interrupt(op, -ECANCELED))
         skuai_env_pause(&worker->sched->env);
     return rc;
 }
 
-static int64_t await_op(struct skuai_worker *worker, skua_op *op)
+void skuai_op_refuse_idle(skua_op *op)
+{
+    char instead[128];
+    const char *name = op->kind != NULL ? skuai_op_kind_of(op)->name : "skua_X";
+    snprintf(instead, sizeof instead, "start it with %s_start(), or give it to a select", name);
+    skuai_op_set_done(op, skuai_misuse(name, "was awaited without having been started", instead));
+}
+
+SKUAI_HOT static int64_t await_op(struct skuai_worker *worker, skua_op *op)
 {
     if (SKUAI_UNLIKELY(worker == NULL)) {
         skuai_rest_note(op, NULL);
@@ -159,10 +169,12 @@ int64_t skua_await(skua_op *op)
     struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))
         return refuse_await(worker, op);
+    if (SKUAI_UNLIKELY(skuai_op_state(op) == SKUAI_OP_IDLE))
+        skuai_op_refuse_idle(op);
     return await_op(worker, op);
 }
 
-int64_t skuai_call(skua_op *prepared)
+SKUAI_HOT int64_t skuai_call(skua_op *prepared)
 {
     struct skuai_worker *worker = skuai_worker_self();
     if (SKUAI_UNLIKELY(worker != NULL && cannot_wait(worker)))

@@ -17,14 +17,10 @@
 #define SKUAI_WAIT_H
 
 #include "sched/op.h"
+#include "sched/self.h"
 #if !defined(SKUAI_MODEL)
 #include "sched/scheduler.h"
 #endif
-
-struct skuai_worker;
-
-/* tls.c: the calling thread's worker, or NULL. */
-struct skuai_worker *skuai_worker_self(void);
 
 /* For the calling flow to wait for; `worker` is the calling thread's, or NULL. O1's first half, of a prepared op. */
 void skuai_op_arm_here(struct skuai_worker *worker, skua_op *op);
@@ -49,10 +45,93 @@ bool skuai_frame_may_go_on(skua_frame *frame);
 /* A thread outside of any task waits until a word is no longer `value`, until an instant at most. May return early. */
 void skuai_thread_wait(skua_word32 *word, uint32_t value, uint64_t until_ns);
 
+/* ---- starts that need no op ------------------------------------------------------------------------------------- */
+
+/* Where a future's operation can often be done at once:
+ *
+ *     struct skuai_worker *worker = skuai_worker_self();
+ *     if (!skuai_start_may_be_done(worker) || !x_can_be_done_at_once(…))
+ *         return skuai_op_start(skua_x_prepare(op, …));
+ *     return skuai_start_paid_short(worker, skuai_start_done(op, &x_kind, result));
+ *
+ * SKUA_AWAIT then goes on without a call.
+ */
+#if defined(SKUAI_MODEL)
+/* The model tests give their own. */
+bool skuai_start_may_be_done(const struct skuai_worker *worker);
+SKUAI_INLINE skua_op *skuai_start_paid(struct skuai_worker *worker, skua_op *op)
+{
+    (void)worker;
+    return op;
+}
+SKUAI_INLINE skua_op *skuai_start_paid_short(struct skuai_worker *worker, skua_op *op)
+{
+    (void)worker;
+    return op;
+}
+#else
+
+enum { SKUAI_SHORT_CALLS = 4 }; /* see below */
+
+/* In a task, which is neither to be interrupted nor has spent its budget. */
+SKUAI_INLINE bool skuai_start_may_be_done(const struct skuai_worker *worker)
+{
+    return SKUAI_LIKELY(worker != NULL && worker->task != NULL && worker->budget > 0 && skuai_is_undisturbed(worker));
+}
+
+/* What was started, and may be done, takes its share of the budget, of which there is some. */
+SKUAI_INLINE skua_op *skuai_start_paid(struct skuai_worker *worker, skua_op *op)
+{
+    if (op->sink == SKUAI_OP_SINK_PAID)
+        worker->budget--;
+    return op;
+}
+
+/* It is done, and took a few nanoseconds: a quarter of a share. */
+SKUAI_INLINE skua_op *skuai_start_paid_short(struct skuai_worker *worker, skua_op *op)
+{
+    if (SKUAI_UNLIKELY(worker->short_calls++ % SKUAI_SHORT_CALLS == 0))
+        worker->budget--;
+    return op;
+}
+#endif
+
+/* An op that need not be prepared, because it is done. Sets what is asked of one. */
+SKUAI_INLINE skua_op *skuai_start_done(skua_op *op, const struct skuai_op_kind *kind, int64_t result)
+{
+    SKUAI_FRESH(*op);
+    op->result = result;
+    op->sink = SKUAI_OP_SINK_PAID;
+    op->kind = kind;
+    op->select = NULL;
+    skuai_store_32(&op->state, SKUAI_OP_DONE, SKUAI_RELAXED); /* owner only: nobody else knows the op */
+    return op;
+}
+
+/* By who has started it: it was done then. */
+SKUAI_INLINE bool skuai_start_is_done(const skua_op *op) { return op->sink == SKUAI_OP_SINK_PAID; }
+
+/* ---- lingering -------------------------------------------------------------------------------------------------- */
+
+/* Whether the calling task may look again for a moment before it waits, because its worker has nothing else to do, and
+ * what it waits for may be under way on another processor. To be asked before each pause. */
+#if defined(SKUAI_MODEL)
+bool skuai_may_linger(const struct skuai_worker *worker); /* the model tests give their own */
+#else
+SKUAI_INLINE bool skuai_may_linger(const struct skuai_worker *worker)
+{
+    return worker != NULL && worker->sched->nworkers > 1 && worker->sched->nworkers <= worker->sched->topology.ncpus &&
+           !worker->sched->env.is_seeded && worker->sched->env.sim == NULL &&
+           skuai_load_ptr(&worker->next, SKUAI_RELAXED) == NULL && skuai_queues_are_empty(worker); /* hints */
+}
+#endif
+
 /* ---- straight-line calls that need no op ----------------------------------------------------------------------- */
 
 #if defined(SKUAI_MODEL)
-/* The model tests give their own. */
+/* The model tests give their own, and all their calls begin and end. */
+SKUAI_INLINE bool skuai_call_may_be_short(const struct skuai_worker *worker) { return skuai_start_may_be_done(worker); }
+SKUAI_INLINE void skuai_call_paid(struct skuai_worker *worker) { (void)worker; }
 int skuai_call_begin(struct skuai_worker *worker, const char *call);
 int64_t skuai_call_end(struct skuai_worker *worker, int64_t result);
 int64_t skuai_call_end_short(struct skuai_worker *worker, int64_t result);
@@ -72,6 +151,17 @@ SKUAI_INLINE int skuai_call_begin(struct skuai_worker *worker, const char *call)
     return skuai_call_begin_rarely(worker, call);
 }
 
+/* Whether a call may do without a begin and an end if it is done at once. Then what it keeps across calls, and its op,
+ * are another function's, and it needs no frame of its own. */
+SKUAI_INLINE bool skuai_call_may_be_short(const struct skuai_worker *worker)
+{
+    return SKUAI_LIKELY(worker != NULL && worker->task != NULL && worker->polling == 0 && worker->budget > 0 &&
+                        skuai_is_undisturbed(worker));
+}
+
+/* It was done, and takes its share of the budget, of which there is some. */
+SKUAI_INLINE void skuai_call_paid(struct skuai_worker *worker) { worker->budget--; }
+
 /* It has not waited: it still takes its share of the task's budget, and yields when that is spent. Returns `result`. */
 SKUAI_INLINE int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
 {
@@ -80,10 +170,8 @@ SKUAI_INLINE int64_t skuai_call_end(struct skuai_worker *worker, int64_t result)
     return result;
 }
 
-/* Untuned, but for that a channel of 128 values should be filled, or drained, in one run: 512 sends take 4 µs. */
-enum { SKUAI_SHORT_CALLS = 4 };
-
-/* The same for a call of a few nanoseconds, which takes a quarter of such a share. */
+/* The same for a call of a few nanoseconds, which takes a quarter of such a share. Untuned, but for that a channel of
+ * 128 values should be filled, or drained, in one run: 512 sends take 4 µs. */
 SKUAI_INLINE int64_t skuai_call_end_short(struct skuai_worker *worker, int64_t result)
 {
     if (SKUAI_LIKELY(worker != NULL) && SKUAI_UNLIKELY(worker->short_calls++ % SKUAI_SHORT_CALLS == 0))

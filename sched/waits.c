@@ -100,12 +100,17 @@ static uint32_t number_of(struct skuai_waits *waits, const void *object)
     return ++waits->count;
 }
 
+static bool has_owner(const skua_op *op)
+{
+    return op->owner != NULL && (op->kind == NULL || !skuai_op_kind_of(op)->has_no_owner);
+}
+
 static void add_op(struct skuai_waits *waits, struct text *text, const skua_op *op)
 {
     const struct skuai_op_kind *kind = op->kind;
     const skua_task *target = skuai_join_target(op);
     add(text, "%s", kind != NULL ? kind->name : "skua_await");
-    uint32_t number = target == NULL && op->owner != NULL ? number_of(waits, op->owner) : 0;
+    uint32_t number = target == NULL && has_owner(op) ? number_of(waits, op->owner) : 0;
     if (target != NULL)
         add(text, " of task %llu", (unsigned long long)skuai_task_id(target));
     else if (number != 0)

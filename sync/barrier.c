@@ -71,6 +71,7 @@ static bool pass(skua_barrier *barrier, skua_op *own, struct skuai_fires *fires)
     skua_op *lost = skuai_op_claim_all(SKUAI_READ(barrier->arms.first));
     if (lost != NULL) {
         leave(barrier, lost);
+        /* No model test needs the step: else it is ARMED and unlinked, which says the same to its owner. */
         if (lost == own)
             skuai_store_32(&own->state, SKUAI_OP_LOST, SKUAI_RELAXED); /* nobody else knows it */
         return false;
@@ -91,6 +92,7 @@ static void start(struct skuai_worker *worker, skua_op *op, bool may_wait)
     arrive(barrier, op);
     if (barrier->arrived >= barrier->parties)
         is_last = pass(barrier, op, &fires);
+    /* No model test needs the check: as in pass(); a select that only tries is decided by nobody else. */
     if (!is_last && skuai_op_state(op) != SKUAI_OP_LOST) {
         if (may_wait)
             skuai_op_arm_here(worker, op); /* linked, but nobody looks before the lock is free */

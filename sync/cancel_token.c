@@ -52,7 +52,7 @@ static skua_cancel_binding *take_binding(skua_cancel_token *token)
     skuai_lock_acquire(token_lock(token));
     skua_cancel_binding *binding = SKUAI_READ(token->bindings);
     if (binding != NULL) {
-        unlink_locked(binding);
+        unlink_locked(binding); /* no model test needs the sequence: the lock is held */
         skuai_store_32(&binding->state, RUNNING, SKUAI_RELAXED); /* X3 reads it under the lock, or waits for DONE */
     }
     skuai_lock_release(token_lock(token));
@@ -64,13 +64,19 @@ void skua_cancel_token_cancel(skua_cancel_token *token)
     struct skuai_fires fires = SKUAI_FIRES_NONE;
     skua_op *op;
     skua_cancel_binding *binding;
+    /* No model test needs the sequence: two who both are the first would share the bindings. */
     skuai_lock_acquire(token_lock(token));
     bool is_first = skuai_load_32(&token->canceled, SKUAI_RELAXED) == 0; /* the lock orders it */
-    skuai_store_32(&token->canceled, 1, SKUAI_RELEASE); /* pairs with the acquire of who looks without the lock */
+    /* Pairs with the acquire of who looks without the lock; no model test needs the sequence: who waits is told
+     * after the lock. */
+    skuai_store_32(&token->canceled, 1, SKUAI_RELEASE);
     while ((op = skuai_waiters_claim(&token->waiters)) != NULL)
         skuai_fires_add(&fires, op, 0);
+    /* No model test needs the sequence: who is told does not free the token, which is needed for the bindings. */
     skuai_lock_release(token_lock(token));
+    /* No model test needs the sequence: nothing says who is told first. */
     skuai_fires_finish(&fires);
+    /* No model test needs the check: it spares the lock. */
     while (is_first && (binding = take_binding(token)) != NULL) {
         binding->fn(binding->arg);
         skuai_store_32(&binding->state, DONE, SKUAI_RELEASE); /* pairs with X3's acquire: it may be gone */
@@ -98,7 +104,7 @@ static void wait_a_turn(void)
 {
     struct skuai_worker *worker = skuai_worker_self();
     if (worker != NULL)
-        skuai_env_pause(&worker->sched->env);
+        skuai_env_pause(&worker->sched->env); /* no model test runs this: no task runs there */
     else
         skuai_lock_wait_hint();
 }
@@ -114,7 +120,8 @@ void skua_cancel_token_unbind(skua_cancel_binding *binding)
         skuai_store_32(&binding->state, FREE, SKUAI_RELAXED);
     }
     skuai_lock_release(token_lock(binding->token));
-    while (!is_bound && skuai_load_32(&binding->state, SKUAI_ACQUIRE) == RUNNING) /* X1's release */
+    /* Acquire: X1's release. No model test needs the check: it is FREE then. */
+    while (!is_bound && skuai_load_32(&binding->state, SKUAI_ACQUIRE) == RUNNING)
         wait_a_turn();
 }
 
@@ -162,6 +169,7 @@ static void start_token_wait(struct skuai_worker *worker, skua_op *op, bool may_
     skua_cancel_token *token = op->owner;
     skuai_lock_acquire(token_lock(token));
     bool is_canceled = skuai_load_32(&token->canceled, SKUAI_RELAXED) != 0; /* the lock orders it */
+    /* No model test needs the sequence: it is the one or the other. */
     bool is_done = is_canceled && skuai_op_claim_own(op);
     if (!is_canceled && may_wait) {
         skuai_op_arm_here(worker, op);

@@ -27,9 +27,11 @@ struct skuai_channel_segment {
 enum skuai_channel_flag {
     SKUAI_CHANNEL_CLOSED = 1,    /* senders: it is */
     SKUAI_CHANNEL_RECEIVERS = 2, /* senders: there may be receivers that wait; never clear while there are */
-    SKUAI_CHANNEL_SENDERS = 4,   /* receivers: likewise, senders */
-    SKUAI_CHANNEL_MEETS = 8      /* receivers: fixed: it has no store, and nothing here is theirs alone */
+    SKUAI_CHANNEL_SENDERS = 4    /* receivers: likewise, senders */
 };
+
+/* Of a store of one place or none the ends cannot work side by side: then put_lock guards both. */
+enum { SKUAI_CHANNEL_ONE_LOCK_MAX = 1 };
 
 struct skua_channel {
     /* the senders' end, under put_lock */
@@ -53,6 +55,7 @@ struct skua_channel {
     /* those who wait: under both locks, put_lock first */
     skua_waiters senders __attribute__((aligned(SKUAI_CACHE_LINE)));
     skua_waiters receivers;
+    bool one_lock;      /* fixed. Here, because either end reads it without a lock, and little is written nearby */
     skua_wordptr spare; /* a segment in reserve, or NULL: who exchanges it has it */
 };
 
@@ -89,15 +92,16 @@ SKUAI_INLINE void skuai_channel_lock(struct skuai_lock *lock)
         skuai_channel_lock_slowly(lock);
 }
 
-/* Both, put_lock first. Without a store there is nothing that take_lock alone is good for: then put_lock is both. */
-SKUAI_INLINE bool skuai_channel_has_store(const skua_channel *channel)
+/* What the receivers' end takes. */
+SKUAI_INLINE struct skuai_lock *skuai_channel_take_lock(skua_channel *channel)
 {
-    return (skuai_load_32(&channel->take_flags, SKUAI_RELAXED) & SKUAI_CHANNEL_MEETS) == 0; /* fixed */
+    return channel->one_lock ? &channel->put_lock : &channel->take_lock;
 }
 
+/* Both, put_lock first. */
 SKUAI_INLINE void skuai_channel_lock_other(skua_channel *channel)
 {
-    if (skuai_channel_has_store(channel))
+    if (!channel->one_lock)
         skuai_channel_lock(&channel->take_lock);
 }
 
@@ -109,7 +113,7 @@ SKUAI_INLINE void skuai_channel_lock_both(skua_channel *channel)
 
 SKUAI_INLINE void skuai_channel_unlock_both(skua_channel *channel)
 {
-    if (skuai_channel_has_store(channel))
+    if (!channel->one_lock)
         skuai_lock_release(&channel->take_lock);
     skuai_lock_release(&channel->put_lock);
 }
@@ -152,7 +156,7 @@ SKUAI_INLINE bool skuai_channel_has_room(skua_channel *channel)
 {
     uint64_t sent = skuai_load_64(&channel->sent, SKUAI_RELAXED); /* the lock orders it */
     if (SKUAI_LIKELY(sent - SKUAI_READ(channel->received_seen) < channel->capacity))
-        return true;
+        return true; /* no model test needs the sequence: it spares a look */
     /* Acquire: pairs with take's release: the receiver has read what we are going to write over. */
     SKUAI_WRITE(channel->received_seen, skuai_load_64(&channel->received, SKUAI_ACQUIRE));
     return sent - channel->received_seen < channel->capacity;
@@ -188,7 +192,7 @@ SKUAI_INLINE bool skuai_channel_has_value(skua_channel *channel)
 {
     uint64_t received = skuai_load_64(&channel->received, SKUAI_RELAXED); /* the lock orders it */
     if (SKUAI_LIKELY(received < SKUAI_READ(channel->sent_seen)))
-        return true;
+        return true; /* no model test needs the sequence: it spares a look */
     /* Acquire: pairs with count_sent()'s release. */
     SKUAI_WRITE(channel->sent_seen, skuai_load_64(&channel->sent, SKUAI_ACQUIRE));
     return received < channel->sent_seen;

@@ -126,8 +126,7 @@ int skua_channel_create(skua_channel **channel, size_t value_size, size_t capaci
     if (made == NULL)
         return -ENOMEM;
     *made = (skua_channel){ .value_size = value_size, .take_size = value_size, .capacity = capacity };
-    if (capacity == 0)
-        skuai_channel_flag(&made->take_flags, SKUAI_CHANNEL_MEETS, 0);
+    made->one_lock = capacity <= SKUAI_CHANNEL_ONE_LOCK_MAX;
     if (value_size == 0) {
         have_no_bytes(made);
     } else if (capacity != 0 && !is_unbounded(made) && !have_ring(made)) {
@@ -164,13 +163,14 @@ bool skua_channel_is_closed(const skua_channel *channel)
     return skuai_channel_has(&channel->put_flags, SKUAI_CHANNEL_CLOSED);
 }
 
-/* The counts are not read at one moment, and may be old: an estimate, as any answer is when it arrives. No
- * model test runs this: as above. */
+/* The counts are not read at one moment, and may be old: an estimate, as any answer is when it arrives. Who loses the
+ * processor between the two may find more sent than was ever there at a time. No model test runs this: as above. */
 size_t skua_channel_length(const skua_channel *channel)
 {
     uint64_t received = skuai_load_64(&channel->received, SKUAI_RELAXED);
     uint64_t sent = skuai_load_64(&channel->sent, SKUAI_RELAXED);
-    return sent > received ? (size_t)(sent - received) : 0;
+    uint64_t length = sent > received ? sent - received : 0;
+    return length < channel->capacity ? (size_t)length : channel->capacity;
 }
 
 size_t skua_channel_capacity(const skua_channel *channel) { return channel->capacity; }

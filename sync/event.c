@@ -87,6 +87,9 @@ static const struct skuai_op_kind kind = { .name = "skua_event_wait", .start = s
 skua_op *skua_event_wait_prepare(skua_op *op, skua_event *event) { return skuai_op_prepare(op, &kind, event); }
 skua_op *skua_event_wait_start(skua_op *op, skua_event *event)
 {
+    struct skuai_worker *worker = skuai_worker_self();
+    if (skuai_start_may_be_done(worker) && skua_event_try_wait(event) == 0)
+        return skuai_start_paid(worker, skuai_start_done(op, &kind, 0));
     return skuai_op_start(skua_event_wait_prepare(op, event));
 }
 

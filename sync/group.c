@@ -254,6 +254,7 @@ static bool judge_locked(skua_group *group, int64_t result)
     group->failed++;
     if (SKUAI_READ(group->error) == 0)
         SKUAI_WRITE(group->error, result);
+    /* No model test needs the check: once is enough. */
     return !keeps_going(group) && !group_has(group, SKUAI_GROUP_CANCELED);
 }
 

@@ -225,9 +225,10 @@ static bool held_by_caller(uint32_t lock, enum skuai_lock_mode mode, bool look)
         bool is_right = record != NULL && (record->mode == (uint8_t)mode || (look && mode == SKUAI_LOCK_SHARED));
         if (is_right && !look)
             record->flow = NULL;
-        bool missed = bucket->missed;
+        /* Of a lock that is held exclusively: either its record was forgotten, or the caller is not its holder. */
+        bool forgotten = record == NULL && bucket->missed && mode == SKUAI_LOCK_SHARED;
         skuai_lock_release(&bucket->lock);
-        if (is_right || (record == NULL && missed))
+        if (is_right || forgotten)
             return true;
     }
     return false;

@@ -27,6 +27,7 @@ enum { SKUAI_WHERE_BYTES = 160 };
 #if defined(SKUAI_DEBUG) && !defined(SKUAI_MODEL)
 
 skuai_place skuai_lock_debug_place(const void *return_address);
+enum { SKUAI_LOCK_WATCHED = 1 }; /* there are no shortcuts */
 #define SKUAI_LOCK_PLACE() skuai_lock_debug_place(__builtin_return_address(0))
 int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call, skuai_place place);
 void skuai_lock_debug_acquired(skua_lock_identity *lock, enum skuai_lock_mode mode, skuai_place place);
@@ -41,6 +42,7 @@ const char *skuai_lock_debug_where(const skua_lock_identity *lock, char *text);
 
 #else
 
+enum { SKUAI_LOCK_WATCHED = 0 };
 #define SKUAI_LOCK_PLACE() ((skuai_place)0)
 #define SKUAI_LOCK_NOTHING static inline __attribute__((always_inline, unused))
 SKUAI_LOCK_NOTHING int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call,

@@ -1,23 +1,23 @@
-/* Mutexes. One word says who may have it; the short lock guards the waiters and those changes of the word that concern
- * them.
+/* Mutexes. One word says who may have it; the short lock guards the waiters, who is told to come, and those changes of
+ * the word that concern them.
  *
- *   LOCKED    somebody holds it
- *   QUEUED    somebody waits in the list. Changes under the short lock
- *   TURN      a waiter was taken out of the list and told to come (op.h, O6). Nobody else is told before he has come
- *   RESERVED  LOCKED, for him: others have had it OVERTAKES times since he was told. Their count lies above
+ *   LOCKED    somebody holds it. Free is 0
+ *   QUEUED    besides: the holder is to look at the list when he leaves. Set under the short lock
+ *   turn      not in the word: a waiter was taken out of the list and told to come (op.h, O6). Nobody else is told, and
+ *             QUEUED is not set, before he has come: so meanwhile all others lock and unlock it by one exchange each
  *
- *   M1 lock    whoever finds it free takes it (barging), and is counted if it is somebody's turn. Acquire: pairs with
- *              M3's release. Else, under the short lock, QUEUED is set while it is LOCKED, so that the holder's M3 sees
- *              it, and the op is linked
- *   M2 come    the waiter whose turn it is: takes it if it is free or reserved, which ends the turn. Else he is the
- *              first of the list again, and is owed: the end of his turn and QUEUED are one exchange while it is LOCKED
- *   M3 unlock  nobody waits: one exchange. It is somebody's turn: free, or reserved for him. Else (M4)
+ *   M1 lock    whoever finds it free takes it (barging). Acquire: pairs with M3's release. Else, under the short lock,
+ *              the op is linked, and QUEUED is set while it is LOCKED, unless it is somebody's turn, who will see to it
+ *   M2 come    the waiter whose turn it is, which ends it: he takes it if it is free, with QUEUED if others wait. Else
+ *              he is the first of the list again, and is owed, and QUEUED is set while it is LOCKED
+ *   M3 unlock  without QUEUED: one exchange. Else (M4)
  *   M4 pass on under the short lock, still LOCKED, so that the word is the holder's: the oldest waiter is claimed. One
  *              who is owed, or an arm of a select, holds it now. Another one gets the turn, and it is free
- *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn he passes that on: if it is free and
- *              others wait, or it is reserved for him, he takes it and unlocks it
+ *   M5 leave   a waiter who is interrupted unlinks his op. If it is his turn and others wait, he takes it if it is
+ *              free, and passes it on; or QUEUED is set while it is LOCKED
  *
- * So it is never free with QUEUED and without TURN, and a waiter who is told and comes in vain is overtaken no more.
+ * So a list that is not empty is known to the holder, by QUEUED, or to him whose turn it is; and a waiter who is told
+ * and comes in vain is overtaken no more.
  * Model: tests/model/model_mutex.c.
  */
 #include "skua/mutex.h"
@@ -30,13 +30,7 @@
 #include "sched/waiters.h"
 #include "sync/lock_debug.h"
 
-enum { LOCKED = 1, QUEUED = 2, TURN = 4, RESERVED = 8, OVERTAKEN = 16 };
-
-/* How many may take it while a waiter who was told is on his way. A plain thread takes 50 µs to come; a fiber or future
- * yields after 128 locks anyway (SKUAI_AWAIT_BUDGET). */
-#if !defined(SKUAI_MUTEX_OVERTAKES)
-#define SKUAI_MUTEX_OVERTAKES 1000
-#endif
+enum { LOCKED = 1, QUEUED = 2 };
 
 /* In an op's `arm`, if it is no arm. */
 enum { FRESH, HAS_TURN, OWED };
@@ -54,9 +48,9 @@ bool skua_mutex_is_locked(const skua_mutex *mutex)
 
 void skua_mutex_fini(skua_mutex *mutex)
 {
-    uint32_t state = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* a look: nobody should be there */
     char text[256], where[SKUAI_WHERE_BYTES];
-    if (state == 0)
+    /* Looks: nobody should be there. */
+    if (!skua_mutex_is_locked(mutex) && mutex->waiters.first == NULL && mutex->turn == 0)
         return;
     snprintf(text, sizeof text, "was given a mutex that somebody holds or waits for%s",
              skuai_lock_debug_where(&mutex->identity, where));
@@ -65,43 +59,46 @@ void skua_mutex_fini(skua_mutex *mutex)
 
 /* ---- locking --------------------------------------------------------------------------------------------------- */
 
-static uint32_t taken(uint32_t state) { return (state | LOCKED) + ((state & TURN) != 0 ? OVERTAKEN : 0); }
-
-/* M1, of a mutex that is free, though others may wait for it. */
-static __attribute__((noinline)) bool barge(skua_mutex *mutex, uint32_t seen)
-{
-    while (!(seen & LOCKED))
-        if (skuai_cas_32(&mutex->state, &seen, taken(seen), SKUAI_ACQUIRE))
-            return true;
-    return false;
-}
-
+/* M1. */
 SKUAI_INLINE bool try_take(skua_mutex *mutex)
 {
     uint32_t seen = 0;
-    return SKUAI_LIKELY(skuai_cas_32(&mutex->state, &seen, LOCKED, SKUAI_ACQUIRE)) || barge(mutex, seen);
+    return SKUAI_LIKELY(skuai_cas_32(&mutex->state, &seen, LOCKED, SKUAI_ACQUIRE));
 }
 
-/* M1 and M2, under the short lock. False: it is LOCKED, and knows that the op will wait, if it may. */
-static bool take_or_queue(skua_mutex *mutex, bool has_turn, bool may_wait)
+/* Under the short lock: takes it, if it is free, as `taken`; else marks it QUEUED. */
+static bool take_or_mark(skua_mutex *mutex, uint32_t taken)
 {
     uint32_t seen = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* the exchange decides */
     for (;;) {
-        bool takes = !(seen & LOCKED) || (has_turn && (seen & RESERVED));
-        if (!takes && !may_wait)
-            return false;
-        uint32_t next = has_turn ? (seen & QUEUED) | LOCKED : taken(seen);
-        if (!takes)
-            next = has_turn ? LOCKED | QUEUED : seen | QUEUED;
-        /* Acquire: M1. No order is needed to queue: the list is the lock's. */
-        if (skuai_cas_32(&mutex->state, &seen, next, SKUAI_ACQUIRE))
-            return takes;
+        /* Acquire: M1. No order is needed to mark: the list is the lock's. */
+        if (skuai_cas_32(&mutex->state, &seen, seen == 0 ? taken : LOCKED | QUEUED, SKUAI_ACQUIRE))
+            return seen == 0;
     }
+}
+
+static uint32_t others_queued(const skua_mutex *mutex)
+{
+    return SKUAI_READ(mutex->waiters.first) != NULL ? QUEUED : 0;
+}
+
+/* M1 and M2, under the short lock. False: it is LOCKED, and somebody knows that the op will wait, if it may. */
+static bool take_or_queue(skua_mutex *mutex, bool has_turn, bool may_wait)
+{
+    if (has_turn) {
+        SKUAI_WRITE(mutex->turn, 0);
+        return take_or_mark(mutex, LOCKED | others_queued(mutex));
+    }
+    /* No model test needs the check: more than one would be told to come. */
+    if (!may_wait || SKUAI_READ(mutex->turn) != 0)
+        return try_take(mutex);
+    /* It is free with a list only while it is somebody's turn. */
+    return take_or_mark(mutex, LOCKED);
 }
 
 static void unlock(skua_mutex *mutex);
 
-/* An error without having waited. */
+/* An error without having waited. No model test runs this: debug builds' errors. */
 static void refuse_lock(skua_op *op, int error)
 {
     if (skuai_op_claim_own(op))
@@ -117,7 +114,7 @@ static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
                  ? skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place)
                  : 0;
     if (rc < 0) {
-        refuse_lock(op, rc);
+        refuse_lock(op, rc); /* no model test runs this: as there */
         return;
     }
     skuai_lock_acquire(mutex_lock_of(mutex));
@@ -157,14 +154,15 @@ static bool pass_on(skua_mutex *mutex)
     skuai_lock_acquire(mutex_lock_of(mutex));
     skua_op *op = skuai_waiters_claim(&mutex->waiters);
     bool gives = op != NULL && (is_arm(op) || op->arm == OWED);
-    uint32_t left = gives || op == NULL ? LOCKED : TURN;
-    if (SKUAI_READ(mutex->waiters.first) != NULL)
-        left |= QUEUED;
+    uint32_t left = gives ? LOCKED | others_queued(mutex) : op == NULL ? LOCKED : 0;
     if (gives)
         skuai_lock_debug_granted(op);
-    if (left & TURN)
+    /* No model test needs the sequence: both are read under the short lock only. */
+    if (op != NULL && !gives) {
         SKUAI_WRITE(op->arm, HAS_TURN);
-    /* Release: M1. A store: while it is LOCKED without TURN, others change it under the short lock only. */
+        SKUAI_WRITE(mutex->turn, 1); /* no model test needs the step: as above, more would be told */
+    }
+    /* Release: M1. A store: while it is LOCKED and QUEUED others change it under the short lock only. */
     skuai_store_32(&mutex->state, left, SKUAI_RELEASE);
     skuai_lock_release(mutex_lock_of(mutex));
     if (op == NULL)
@@ -179,20 +177,16 @@ static bool pass_on(skua_mutex *mutex)
 /* M3, if somebody waits. */
 static __attribute__((noinline)) void unlock_waited(skua_mutex *mutex, uint32_t seen)
 {
-    for (;;) {
-        if (SKUAI_UNLIKELY(!(seen & LOCKED) || (seen & RESERVED))) {
+    do {
+        if (SKUAI_UNLIKELY(seen == 0)) {
             skuai_misuse("skua_mutex_unlock", "was given a mutex that nobody holds", "unlock once for each lock");
             return;
         }
-        if ((seen & (QUEUED | TURN)) == QUEUED) {
-            if (pass_on(mutex))
-                return;
-            seen = LOCKED;
-        }
-        bool reserves = (seen & TURN) && seen / OVERTAKEN >= SKUAI_MUTEX_OVERTAKES;
-        if (skuai_cas_32(&mutex->state, &seen, reserves ? seen | RESERVED : seen & ~(uint32_t)LOCKED, SKUAI_RELEASE))
+        /* No model test needs the check: the list says as much. */
+        if ((seen & QUEUED) != 0 && pass_on(mutex))
             return;
-    }
+        seen = LOCKED;
+    } while (!skuai_cas_32(&mutex->state, &seen, 0, SKUAI_RELEASE)); /* M1 */
 }
 
 SKUAI_INLINE void unlock_inline(skua_mutex *mutex)
@@ -214,13 +208,9 @@ void skua_mutex_unlock(skua_mutex *mutex)
 /* M5, under the short lock. True: the caller holds it now and must unlock it. */
 static bool give_turn_back(skua_mutex *mutex)
 {
-    uint32_t seen = skuai_load_32(&mutex->state, SKUAI_RELAXED); /* the exchange decides */
-    for (;;) {
-        bool takes = (seen & RESERVED) || (seen & (LOCKED | QUEUED)) == QUEUED;
-        uint32_t next = takes ? (seen & QUEUED) | LOCKED : seen & (LOCKED | QUEUED);
-        if (skuai_cas_32(&mutex->state, &seen, next, SKUAI_ACQUIRE)) /* M1, if it takes it */
-            return takes;
-    }
+    SKUAI_WRITE(mutex->turn, 0);
+    /* No model test needs the check: an unlock that finds an empty list goes on. */
+    return others_queued(mutex) != 0 && take_or_mark(mutex, LOCKED | QUEUED);
 }
 
 static bool withdraw_lock(skua_op *op)
@@ -260,11 +250,6 @@ static skua_op *prepare_lock(skua_op *op, skua_mutex *mutex, skuai_place place)
 
 skua_op *skua_mutex_lock_prepare(skua_op *op, skua_mutex *mutex) { return prepare_lock(op, mutex, SKUAI_LOCK_PLACE()); }
 
-skua_op *skua_mutex_lock_start(skua_op *op, skua_mutex *mutex)
-{
-    return skuai_op_start(prepare_lock(op, mutex, SKUAI_LOCK_PLACE()));
-}
-
 int skua_mutex_try_lock(skua_mutex *mutex)
 {
     skuai_place place = SKUAI_LOCK_PLACE();
@@ -276,7 +261,7 @@ int skua_mutex_try_lock(skua_mutex *mutex)
 
 /* 0: it is locked. -EAGAIN: it could not be had at once. The task's budget is asked first: it must not yield with the
  * lock. */
-SKUAI_INLINE int lock_at_once(skua_mutex *mutex, skuai_place place)
+static int lock_at_once(skua_mutex *mutex, skuai_place place)
 {
     struct skuai_worker *worker = skuai_worker_self();
     int rc = skuai_call_begin(worker, "skua_mutex_lock");
@@ -285,19 +270,37 @@ SKUAI_INLINE int lock_at_once(skua_mutex *mutex, skuai_place place)
     rc = skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
-    (void)skuai_call_end(worker, 0);
+    (void)skuai_call_end(worker, 0); /* no model test needs the step: budgets are for tasks, of which none has any */
     if (!try_take(mutex))
         return -EAGAIN;
     skuai_lock_debug_acquired(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, place);
     return 0;
 }
 
-int skua_mutex_lock(skua_mutex *mutex)
+skua_op *skua_mutex_lock_start(skua_op *op, skua_mutex *mutex)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    skuai_place place = SKUAI_LOCK_PLACE();
+    if (!SKUAI_LOCK_WATCHED && skuai_start_may_be_done(worker) && try_take(mutex))
+        return skuai_start_paid(worker, skuai_start_done(op, &lock_kind, 0));
+    return skuai_op_start(prepare_lock(op, mutex, place));
+}
+
+static __attribute__((noinline)) int lock_otherwise(skua_mutex *mutex, skuai_place place)
 {
     skua_op op;
-    skuai_place place = SKUAI_LOCK_PLACE();
     int rc = lock_at_once(mutex, place);
-    return SKUAI_LIKELY(rc != -EAGAIN) ? rc : (int)skuai_call(prepare_lock(&op, mutex, place));
+    return rc != -EAGAIN ? rc : (int)skuai_call(prepare_lock(&op, mutex, place));
+}
+
+int skua_mutex_lock(skua_mutex *mutex)
+{
+    struct skuai_worker *worker = skuai_worker_self();
+    skuai_place place = SKUAI_LOCK_PLACE();
+    if (SKUAI_LOCK_WATCHED || !skuai_call_may_be_short(worker) || !try_take(mutex))
+        return lock_otherwise(mutex, place);
+    skuai_call_paid(worker);
+    return 0;
 }
 
 int skua_mutex_lock_until(skua_mutex *mutex, uint64_t instant_ns)

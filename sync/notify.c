@@ -74,6 +74,9 @@ static const struct skuai_op_kind kind = { .name = "skua_notify_wait", .start = 
 skua_op *skua_notify_wait_prepare(skua_op *op, skua_notify *notify) { return skuai_op_prepare(op, &kind, notify); }
 skua_op *skua_notify_wait_start(skua_op *op, skua_notify *notify)
 {
+    struct skuai_worker *worker = skuai_worker_self();
+    if (skuai_start_may_be_done(worker) && skua_notify_try_wait(notify) == 0)
+        return skuai_start_paid(worker, skuai_start_done(op, &kind, 0));
     return skuai_op_start(skua_notify_wait_prepare(op, notify));
 }
 

@@ -234,6 +234,10 @@ skua_op *skua_oneshot_receive_prepare(skua_oneshot_op *op, skua_oneshot *oneshot
 }
 skua_op *skua_oneshot_receive_start(skua_oneshot_op *op, skua_oneshot *oneshot, void *value)
 {
+    struct skuai_worker *worker = skuai_worker_self();
+    int rc = skuai_start_may_be_done(worker) ? skua_oneshot_try_receive(oneshot, value) : -EAGAIN;
+    if (rc >= 0)
+        return skuai_start_paid(worker, skuai_start_done(&op->op, &receive_kind, rc));
     return skuai_op_start(skua_oneshot_receive_prepare(op, oneshot, value));
 }
 

@@ -28,8 +28,6 @@
 
 _Static_assert(sizeof(struct skuai_timer) <= sizeof((skua_rate_limiter_op){ .tokens = 0 }.timer),
                "skua_rate_limiter_op has room for the timer");
-_Static_assert(offsetof(skua_rate_limiter_op, timer) == offsetof(struct skuai_sleep_op, timer),
-               "and has it where it is looked for");
 
 /* 2^62 ns are 146 years. Instants are kept so much later than they are, so that a bucket can have been empty before the
  * clock began: one whose base is 0 is full. */
@@ -37,7 +35,7 @@ _Static_assert(offsetof(skua_rate_limiter_op, timer) == offsetof(struct skuai_sl
 
 static struct skuai_lock *lock_of(skua_rate_limiter *limiter) { return skuai_lock_at(&limiter->lock); }
 static skua_rate_limiter_op *whole(skua_op *op) { return (skua_rate_limiter_op *)(void *)op; }
-static struct skuai_sleep_op *sleep_in(skua_op *op) { return (struct skuai_sleep_op *)(void *)op; }
+static struct skuai_timer *timer_in(skua_op *op) { return (struct skuai_timer *)(void *)whole(op)->timer; }
 
 /* ---- time and tokens --------------------------------------------------------------------------------------------- */
 
@@ -116,7 +114,7 @@ static void hasten_first(skua_rate_limiter *limiter, struct skuai_hastened *afte
     skuai_store_64(&whole(op)->due, turn, SKUAI_RELAXED);
     /* Release: pairs with the acquire of the thread that looks at `due` next. */
     skuai_add_32(&whole(op)->moved, 1, SKUAI_RELEASE);
-    skuai_sleep_hasten(sleep_in(op), turn, after);
+    skuai_sleep_hasten(op, timer_in(op), turn, after);
     if (after->word != NULL && op->select == NULL)
         after->word = &whole(op)->moved;
 }
@@ -146,7 +144,7 @@ static bool withdraw(skua_op *op)
     skua_rate_limiter *limiter = op->owner;
     struct skuai_hastened after = SKUAI_HASTENED_NONE;
     skuai_lock_acquire(lock_of(limiter));
-    bool withdrawn = skuai_op_state(op) == SKUAI_OP_ARMED && skuai_sleep_disarm(sleep_in(op));
+    bool withdrawn = skuai_op_state(op) == SKUAI_OP_ARMED && skuai_sleep_disarm(op, timer_in(op));
     if (withdrawn) {
         unlink_op(limiter, op);
         hasten_first(limiter, &after);
@@ -179,10 +177,11 @@ static void start(struct skuai_worker *worker, skua_op *op, bool may_wait)
     } else if (may_wait) {
         uint64_t turn = turn_of(limiter, limiter->pending, tokens) - FAR;
         skuai_store_64(&whole(op)->due, turn, SKUAI_RELAXED); /* published by the lock, as is the op */
-        sleep_in(op)->timer = (struct skuai_timer){ .deadline_ns = turn };
+        *timer_in(op) = (struct skuai_timer){ .deadline_ns = turn };
         limiter->pending += tokens;
+        /* No model test needs the sequence: from the second on it may be claimed, and L4 wants the lock. */
         skuai_waiters_append(&limiter->waiters, op);
-        skuai_sleep_arm(worker, sleep_in(op)); /* from here on it may be claimed; L4 wants the lock */
+        skuai_sleep_arm(worker, op, timer_in(op));
     }
     skuai_lock_release(lock_of(limiter));
     if (is_done)

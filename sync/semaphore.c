@@ -190,6 +190,9 @@ skua_op *skua_semaphore_acquire_prepare(skua_semaphore_op *op, skua_semaphore *s
 
 skua_op *skua_semaphore_acquire_start(skua_semaphore_op *op, skua_semaphore *semaphore, uint64_t permits)
 {
+    struct skuai_worker *worker = skuai_worker_self();
+    if (skuai_start_may_be_done(worker) && take_fast(semaphore, permits))
+        return skuai_start_paid(worker, skuai_start_done(&op->op, &kind, 0));
     return skuai_op_start(skua_semaphore_acquire_prepare(op, semaphore, permits));
 }
 

@@ -91,6 +91,7 @@ static bool withdraw(skua_op *op)
 static bool set_waited(skua_wait_group *group)
 {
     uint64_t word = skuai_load_64(&group->word, SKUAI_ACQUIRE); /* of count_down's release */
+    /* No model test needs the check: what is set is not exchanged. */
     do {
         if (count_in(word) == 0)
             return false;

@@ -94,8 +94,9 @@ SKUA_API int skua_group_bind(skua_group *group, skua_cancel_binding *binding, sk
 
 /* Enters a scope that the token cancels; the end is skua_scope_leave(). As the others of scope.h: in strict nesting, by
  * the same task (and the same child of a set) or the same thread. In a plain thread awaits look at the token when they
- * begin, but one that has begun is not ended by it: there the token belongs into a select. A job (parallel.h) that
- * another worker has taken does not see its forker's scopes. The token must stay until the scope is left.
+ * begin, but one that has begun is not ended by it: there the token belongs into a select. Jobs (parallel.h) that other
+ * workers have taken are cancelled as soon as their forker looks: where it forks, joins or waits. The token must stay
+ * until the scope is left.
  * Blocks: never. */
 SKUA_API void skua_cancel_scope_enter(skua_scope *scope, skua_cancel_token *token);
 

@@ -47,7 +47,8 @@ SKUA_API int skua_channel_destroy(skua_channel *channel);
 SKUA_API void skua_channel_close(skua_channel *channel);
 SKUA_API bool skua_channel_is_closed(const skua_channel *channel);
 
-/* How many values it holds at the moment: those of waiting senders do not count. Threads: any. Blocks: never. */
+/* How many values it holds: those of waiting senders do not count. While others use it that is an estimate, of 0 to its
+ * capacity. Threads: any. Blocks: never. */
 SKUA_API size_t skua_channel_length(const skua_channel *channel);
 /* As given to create. */
 SKUA_API size_t skua_channel_capacity(const skua_channel *channel);

@@ -10,7 +10,7 @@
  *     skua_fd_close(watch);                                    // the descriptor stays open: it is the library's
  *
  * A wait looks at the descriptor's state when it begins, so it does not matter how much the library has read or written
- * since the last one.
+ * since the last one. examples/libraries/hiredis.c is a whole client.
  */
 #ifndef SKUA_FD_H
 #define SKUA_FD_H

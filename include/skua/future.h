@@ -20,14 +20,15 @@
  *
  * `self` is the frame. Local variables do not survive an await: keep what must in the frame. gcc refuses an
  * initialised local between SKUA_BEGIN and an await of the same block and, when optimising, one that is set before an
- * await and read after it; clang refuses neither: compile futures with gcc -O2 in CI. Both refuse an await inside a
- * `switch` of the user's own on an int; inside one on a 64-bit value it traps when it is reached. Nothing that is given
- * to an op may be a local or a compound literal. One await per line. Like locals, members other than `in` start with
- * indeterminate values.
+ * await and read after it; clang warns of either, with -Wall, if it is read after the await. Both refuse an await
+ * inside a `switch` of the user's own on an int; inside one on a 64-bit value it traps when it is reached. Nothing that
+ * is given to an op may be a local or a compound literal. One await per line. Like locals, members other than `in`
+ * start with indeterminate values.
  *
  * Frames nest by value: the child is a member of its parent, so one allocation serves a whole tree of awaits and
  * none happens per await. Awaiting a child runs it in the awaiting task; when it waits, the task resumes at the
- * innermost frame directly, however deep it lies. A frame that was started runs to its end: it must not be freed,
+ * innermost frame directly, however deep it lies. SKUA_FUTURE places a child, each time before it is awaited: one that
+ * was not placed is garbage, and no compiler sees it. A frame that was started runs to its end: it must not be freed,
  * copied or moved before.
  *
  * Macros are for C. C++ can lay out frames by hand or, better, use fibers.
@@ -115,6 +116,21 @@ static inline enum skua_poll skuai_await_poll(skua_frame *frame)
     return skuai_await_op(frame, (skua_op *)frame->awaited);
 }
 
+static inline enum skua_poll skuai_await_begin(skua_frame *frame)
+{
+    if (!(frame->awaited & 1u) && ((const skua_op *)frame->awaited)->sink == SKUAI_OP_SINK_PAID)
+        return SKUA_DONE;
+    return skuai_await_poll(frame);
+}
+
+/* In a run that has just begun, so that it has its budget: whether what the frame waited for is over. Acquire: pairs
+ * with the op's end, its result. */
+static inline bool skuai_await_is_over(const skua_frame *frame)
+{
+    return !(frame->awaited & 1u) &&
+           skuai_word_read_32(&((const skua_op *)frame->awaited)->state) == SKUAI_OP_STATE_DONE;
+}
+
 /* Where a future is defined, for reports (place.h): a list that the linker puts together. */
 struct skuai_future_info {
     skua_poll_fn *poll;
@@ -199,10 +215,12 @@ struct skuai_verdict { /* not a number: so that `return 0;` in a future does not
         (void)sizeof((what)->skuai_awaitable); /* an op or a future? &x.op for an op that is a member */ \
         _Generic((what), skua_op *: skuai_await_set_op, default: skuai_await_set_frame)(skuai_frame, (what)); \
         skuai_frame->resume = __LINE__;                                              \
-        __attribute__((fallthrough));                                                \
-    case SKUAI_LABEL(__LINE__):                                                      \
-        if (skuai_await_poll(skuai_frame) == SKUA_PENDING)                           \
+        if (skuai_await_begin(skuai_frame) == SKUA_PENDING) {                        \
             SKUAI_VERDICT(SKUA_PENDING);                                             \
+    case SKUAI_LABEL(__LINE__):                                                      \
+            if (!skuai_await_is_over(skuai_frame) && skuai_await_poll(skuai_frame) == SKUA_PENDING) \
+                SKUAI_VERDICT(SKUA_PENDING);                                         \
+        }                                                                            \
     } while (0)
 
 #define SKUAI_LEAVE_AND_RESUME(how)       \

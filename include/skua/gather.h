@@ -2,7 +2,7 @@
  *
  *     skua_call calls[N];
  *     for (int i = 0; i < n; i++)
- *         calls[i] = (skua_call){ fetch, &urls[i] };
+ *         calls[i] = (skua_call){ .fn = fetch, .arg = &urls[i] };
  *     rc = skua_gather(calls, n, NULL);             // 0, or the first error; calls[i].result
  *
  * Each runs as a fiber of its own, on whichever worker; when the call returns all have ended, so what they are given

@@ -12,8 +12,8 @@
  *
  * Who comes to a free mutex takes it, even if others wait: a waiter is woken and has to come by itself, and a lock that
  * went through its hands each time would cost a switch each time. But nobody is overtaken for ever: a waiter who was
- * woken and came in vain gets the mutex from the next unlock, and so does one whose coming takes others a thousand
- * locks. Waiters are woken in order. Selects wait in the same order and always get it from an unlock.
+ * woken and came in vain gets the mutex from the next unlock. Waiters are woken in order, one at a time. Selects wait
+ * in the same order and always get it from an unlock.
  *
  * A mutex may be unlocked by another thread than it was locked on, as fibers move, but belongs to the task (the child
  * of a set, the thread) that locked it. Built with SKUA_DEBUG the library checks this and more: lock_debug.h.
@@ -34,10 +34,11 @@ typedef struct SKUA_CAPABILITY("mutex") skua_mutex {
     skua_word32 lock;
     skua_waiters waiters;
     skua_lock_identity identity;
-    void *reserved[1];
+    uint32_t turn;
+    uint32_t reserved;
 } skua_mutex;
 
-#define SKUA_MUTEX_INIT { { 0 }, { 0 }, { 0, 0 }, SKUAI_LOCK_IDENTITY_INIT, { 0 } }
+#define SKUA_MUTEX_INIT { { 0 }, { 0 }, { 0, 0 }, SKUAI_LOCK_IDENTITY_INIT, 0, 0 }
 
 /* Unlocked. Threads: by whoever has the memory. */
 SKUA_API void skua_mutex_init(skua_mutex *mutex);

@@ -11,7 +11,8 @@
  * sets all of it. A finished op may be started again. What is given to an op (buffers and the like) must live as long.
  *
  * `skua_X_prepare(&op, …)` sets an op up without starting it, for skua_select() (select.h), which starts several and
- * lets exactly one take effect. A prepared op may be selected on again and again.
+ * lets exactly one take effect. A prepared op may be selected on again and again. The two are not for one another's
+ * place: awaiting an op that was only prepared is misuse, and reported; selecting on a started one is not noticed.
  */
 #ifndef SKUA_OP_H
 #define SKUA_OP_H
@@ -27,15 +28,21 @@ struct skua_op {
     skua_word32 state;   /* the op protocol of sched/DESIGN.md */
     uint32_t arm;        /* which arm of a select this is */
     uintptr_t sink;      /* whom to wake: a task, a thread, or a child of a set */
+    const void *kind;    /* how to cancel it and what to call it in a dump */
+    void *select;        /* the word that the arms of one select share, or NULL */
+    void *owner;         /* the primitive, for cancellation; a sleep's timer begins here */
     skua_op *next;       /* the queue of the primitive that the op waits in, under that primitive's lock */
     union {
         skua_op *prev;
         uint64_t number; /* for a primitive without a queue */
     };
-    const void *kind;    /* how to cancel it and what to call it in a dump */
-    void *select;        /* the word that the arms of one select share, or NULL */
-    void *owner;         /* the primitive, for cancellation */
 };
+
+/* For SKUA_AWAIT. */
+enum {
+    SKUAI_OP_STATE_DONE = 3
+};
+#define SKUAI_OP_SINK_PAID UINTPTR_MAX /* it was done when it was started, and what that takes has been accounted for */
 
 /* The ops that wait in a primitive. Zero is empty. */
 typedef struct skua_waiters {

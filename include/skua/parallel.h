@@ -15,8 +15,8 @@
  *
  * A fork is a few stores into the fiber's job stack; only if a worker is out of work are the oldest of the forked jobs
  * offered to it, at the next fork or join, so that it takes the largest part. Sleeping workers are woken for what has
- * taken 40 µs. Under a function that computes for long without either, jobs are offered after some 3 ms (on Linux,
- * where membarrier is allowed).
+ * taken 40 µs, or at the first fork if the two runs before took 160. Under a function that computes for long without
+ * either, jobs are offered after some 3 ms (on Linux, where membarrier is allowed).
  *
  * Jobs are joined in the reverse order of forking, each of them, before their function returns: debug builds check it.
  * A loop forks into an array of handles:
@@ -53,7 +53,7 @@ typedef struct skua_strand skua_strand;
 
 typedef void skuai_job_fn(skua_strand *strand, void *room);
 
-enum { SKUAI_JOB_ROOM_BYTES = 48 };
+enum { SKUAI_JOB_ROOM_BYTES = 40 };
 
 /* In a job stack: a cache line. */
 struct skua_job {
@@ -61,6 +61,7 @@ struct skua_job {
     skua_word32 state;
     uint32_t shielded; /* when it was shared */
     char room[SKUAI_JOB_ROOM_BYTES]; /* the arguments, then the result; if they are larger, where they are */
+    uint64_t deadline_ns; /* when it was shared */
 };
 
 /* What forking and joining touch of a fiber's job stack. */
@@ -98,7 +99,28 @@ SKUA_END_DECLS
 static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_limit(const skua_strand *strand,
                                                                                    const skua_job *job)
 {
+#ifdef SKUAI_WORD_IN_PLACE
+    __asm__ goto("cmpq %1, %0\n\tjb %l2" : : "r"(job), "m"(strand->limit.raw) : "cc" : below);
+    return false;
+below:
+    return true;
+#else
     return __builtin_expect((uintptr_t)job < (uintptr_t)skuai_word_peek_ptr(&strand->limit), 0);
+#endif
+}
+
+/* Whether somebody is hungry: a hint. The answer is a flag of the processor, where the compiler can be told so: a clone
+ * asks before each call, and a register and an instruction more are a twentieth of fib. */
+static inline __attribute__((always_inline, unused)) bool skuai_job_is_wanted(const skua_strand *strand)
+{
+#ifdef __x86_64__
+    __asm__ goto("cmpq $-1, %0\n\tje %l1" : : "m"(strand->limit.raw) : "cc" : wanted);
+    return false;
+wanted:
+    return true;
+#else
+    return __builtin_expect(skuai_word_peek_ptr(&strand->limit) == (void *)UINTPTR_MAX, 0);
+#endif
 }
 
 #ifdef NDEBUG
@@ -116,8 +138,8 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     SKUA_PARALLEL_VOID_DECLARE(__VA_ARGS__); \
     SKUA_PARALLEL_VOID_DEFINE(__VA_ARGS__)
 /* Likewise, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs are small
- * a clone runs that makes none, in which a fork only begins when it is joined. So the function may not wait for what it
- * has forked, by other means than the join; and with NDEBUG only, because the clone cannot check how it is joined. */
+ * a clone runs that makes none, in which a fork is a call. So what is forked may not wait for what its forker does
+ * after the fork; and with NDEBUG only, because the clone cannot check how it is joined. */
 #define SKUA_COMPUTE(...)              \
     SKUA_COMPUTE_DECLARE(__VA_ARGS__); \
     SKUA_COMPUTE_DEFINE(__VA_ARGS__)
@@ -153,7 +175,8 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 /* Likewise: the result of what was forked last and has not been joined. To name the function keeps the call direct. */
 #define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, skuai_serial, &(handle))
 
-/* The type of a forked job's handle. */
+/* The type of a forked job's handle. One that is set and joined in branches is like any variable that is: compilers may
+ * ask for an initialiser, which is { 0 }. */
 #define SKUA_FORKED(name) SKUAI_JOB_CAT(struct SKUAI_JOB_EMPTY() name, _skuai_forked)
 
 /* Runs a parallel function with all that it forks, and returns its result. In a fiber, or in whatever a job calls. */
@@ -253,6 +276,8 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         call;                     \
         return;                   \
     } while (0)
+#define SKUAI_JOB_GIVEN_VALUE(forked) return (forked)->out
+#define SKUAI_JOB_GIVEN_VOID(forked) return
 #define SKUAI_JOB_TAKE_VALUE(R, room)              \
     R out;                                         \
     __builtin_memcpy(&out, (room), sizeof out);    \
@@ -270,50 +295,53 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
 #endif
 
 /* What differs between functions that have a serial clone and those that have none. */
-#define SKUAI_JOB_SAVED_WAITS(name)
-#define SKUAI_JOB_SAVED_COMPUTES(name) struct name##_skuai_in in; /* in the clone */
+#define SKUAI_JOB_SAVED_WAITS(kind, R)
+#define SKUAI_JOB_SAVED_COMPUTES(kind, R) SKUAI_JOB_OUT_##kind(R) /* in the clone */
 #define SKUAI_JOB_CLONE_WAITS(kind, R, name, parameters, plain)
 #define SKUAI_JOB_CLONE_COMPUTES(kind, R, name, parameters, plain)                                                  \
-    static R name##_skuai_serial(skua_strand *skuai_strand, skua_job *skuai_top SKUAI_JOB_UNPACK parameters);       \
+    static R name##_skuai_serial(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters);                            \
+    static __attribute__((unused, cold, noinline)) R name##_skuai_wanted(skua_strand *skuai_strand                  \
+                                                                             SKUAI_JOB_UNPACK parameters)           \
+    {                                                                                                               \
+        SKUAI_JOB_GIVE_##kind(                                                                                      \
+            name##_skuai_body(skuai_strand, skuai_strand->top.raw SKUAI_JOB_UNPACK plain));                         \
+    }                                                                                                               \
     SKUAI_JOB_HELPER R name##_skuai_best(skua_strand *skuai_strand,                                                 \
                                          skua_job *skuai_top SKUAI_JOB_UNPACK parameters)                           \
     {                                                                                                               \
         if (SKUAI_JOB_IS_SMALL(skuai_strand, skuai_top)) {                                                          \
-            SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));             \
+            SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand SKUAI_JOB_UNPACK plain));                        \
         }                                                                                                           \
         SKUAI_JOB_GIVE_##kind(name##_skuai_body(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));                   \
     }
 #define SKUAI_JOB_BEST_WAITS(name) name##_skuai_body
 #define SKUAI_JOB_BEST_COMPUTES(name) name##_skuai_best
-#define SKUAI_JOB_FORK_WAITS(serial, forked, from) (void)(serial)
-#define SKUAI_JOB_FORK_COMPUTES(serial, forked, from) \
-    do {                                              \
-        if (serial) {                                 \
-            (forked)->in = (from);                    \
-            return;                                   \
-        }                                             \
+#define SKUAI_JOB_FORK_WAITS(kind, name, serial, strand, forked, pass) (void)(serial)
+#define SKUAI_JOB_FORK_COMPUTES(kind, name, serial, strand, forked, pass)                                           \
+    do {                                                                                                            \
+        if (serial) {                                                                                               \
+            if (__builtin_expect(skuai_job_is_wanted(strand), 0))                                                   \
+                SKUAI_JOB_KEEP_##kind(forked, name##_skuai_wanted((strand)SKUAI_JOB_UNPACK pass));                  \
+            else                                                                                                    \
+                SKUAI_JOB_KEEP_##kind(forked, name##_skuai_serial((strand)SKUAI_JOB_UNPACK pass));                  \
+            return;                                                                                                 \
+        }                                                                                                           \
     } while (0)
 #define SKUAI_JOB_CALL_WAITS(kind, name, serial, plain) (void)(serial)
 #define SKUAI_JOB_CALL_COMPUTES(kind, name, serial, plain)                                                          \
     if (serial) {                                                                                                   \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));                 \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand SKUAI_JOB_UNPACK plain));                            \
     }
-#define SKUAI_JOB_JOIN_WAITS(kind, name, serial, strand, top, forked, pass) (void)(serial)
-#define SKUAI_JOB_JOIN_COMPUTES(kind, name, serial, strand, top, forked, pass)                                      \
+#define SKUAI_JOB_JOIN_WAITS(kind, serial, forked) (void)(serial)
+#define SKUAI_JOB_JOIN_COMPUTES(kind, serial, forked)                                                               \
     if (serial) {                                                                                                   \
-        struct name##_skuai_in in = (forked)->in;                                                                   \
-        (void)in;                                                                                                   \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_serial((strand), (top)SKUAI_JOB_UNPACK pass));                           \
+        SKUAI_JOB_GIVEN_##kind(forked);                                                                             \
     }
 #define SKUAI_JOB_SERIAL_WAITS(kind, R, name, parameters, plain)
 #define SKUAI_JOB_SERIAL_COMPUTES(kind, R, name, parameters, plain)                                                 \
-    __attribute__((unused)) static R name##_skuai_serial(skua_strand *skuai_strand,                                 \
-                                                         skua_job *skuai_top SKUAI_JOB_UNPACK parameters)           \
+    __attribute__((unused)) static R name##_skuai_serial(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters)     \
     {                                                                                                               \
-        if (__builtin_expect(skuai_word_peek_ptr(&skuai_strand->limit) == (void *)UINTPTR_MAX, 0)) {                \
-            SKUAI_JOB_GIVE_##kind(name##_skuai_body(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));               \
-        }                                                                                                           \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_top, true SKUAI_JOB_UNPACK plain));             \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_strand->top.raw, true SKUAI_JOB_UNPACK plain)); \
     }
 
 #define SKUAI_JOB_DECLARE(mode, kind, R, name, parameters, fields, pass, plain)                                     \
@@ -334,7 +362,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
         union name##_skuai_room *room, at;                                                                          \
     };                                                                                                              \
     struct name##_skuai_forked {                                                                                    \
-        SKUAI_JOB_SAVED_##mode(name)                                                                                \
+        SKUAI_JOB_SAVED_##mode(kind, R)                                                                             \
         skua_job *job;                                                                                              \
         _Alignas(name##_skuai_is_large ? _Alignof(union name##_skuai_room) : 1) /* for what a job has no room for */ \
             char room[name##_skuai_is_large ? sizeof(union name##_skuai_room) : 1];                                 \
@@ -358,7 +386,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top, const bool serial,                 \
                                             struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
     {                                                                                                               \
-        SKUAI_JOB_FORK_##mode(serial, forked, in);                                                                  \
+        SKUAI_JOB_FORK_##mode(kind, name, serial, strand, forked, pass);                                            \
         SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
         skua_job *job = *top;                                                                                       \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
@@ -375,7 +403,7 @@ static inline __attribute__((always_inline, unused)) bool skuai_job_is_below_lim
     SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, const bool serial,                    \
                                          struct name##_skuai_forked *forked)                                        \
     {                                                                                                               \
-        SKUAI_JOB_JOIN_##mode(kind, name, serial, strand, *top, forked, pass);                                      \
+        SKUAI_JOB_JOIN_##mode(kind, serial, forked);                                                                \
         skua_job *job = *top - 1;                                                                                   \
         SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
         SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order, or twice");                              \

@@ -21,16 +21,22 @@ SKUA_END_DECLS
 
 #if defined(SKUA_DEBUG)
 
+#include "skua/barrier.h"
+#include "skua/broadcast.h"
+#include "skua/cancel_token.h"
 #include "skua/channel.h"
 #include "skua/combine.h"
 #include "skua/cond.h"
 #include "skua/event.h"
 #include "skua/future.h"
+#include "skua/gather.h"
 #include "skua/group.h"
 #include "skua/mutex.h"
 #include "skua/notify.h"
+#include "skua/once.h"
 #include "skua/oneshot.h"
 #include "skua/op.h"
+#include "skua/rate_limiter.h"
 #include "skua/runtime.h"
 #include "skua/rwlock.h"
 #include "skua/scope.h"
@@ -38,6 +44,8 @@ SKUA_END_DECLS
 #include "skua/semaphore.h"
 #include "skua/task.h"
 #include "skua/time.h"
+#include "skua/wait_group.h"
+#include "skua/watch.h"
 
 /* Past it, and the call's result. */
 static inline __attribute__((unused)) int skuai_past_int(int result)
@@ -101,6 +109,27 @@ static inline __attribute__((unused, warn_unused_result)) int skuai_past_checked
 #define skua_group_wait_until(...) SKUAI_AT64(skua_group_wait_until(__VA_ARGS__))
 #define skua_group_next(...) SKUAI_AT(skua_group_next(__VA_ARGS__))
 #define skua_group_next_until(...) SKUAI_AT(skua_group_next_until(__VA_ARGS__))
+#define skua_barrier_wait(...) SKUAI_AT(skua_barrier_wait(__VA_ARGS__))
+#define skua_barrier_wait_until(...) SKUAI_AT(skua_barrier_wait_until(__VA_ARGS__))
+#define skua_broadcast_receive(...) SKUAI_AT(skua_broadcast_receive(__VA_ARGS__))
+#define skua_broadcast_receive_until(...) SKUAI_AT(skua_broadcast_receive_until(__VA_ARGS__))
+#define skua_broadcast_receive_many(...) SKUAI_AT64(skua_broadcast_receive_many(__VA_ARGS__))
+#define skua_cancel_token_wait(...) SKUAI_AT(skua_cancel_token_wait(__VA_ARGS__))
+#define skua_cancel_token_wait_until(...) SKUAI_AT(skua_cancel_token_wait_until(__VA_ARGS__))
+#define skua_gather(...) SKUAI_AT64(skua_gather(__VA_ARGS__))
+#define skua_gather_race(...) SKUAI_AT64(skua_gather_race(__VA_ARGS__))
+#define skua_gather_any(...) SKUAI_AT64(skua_gather_any(__VA_ARGS__))
+#define skua_gather_settled(...) SKUAI_AT64(skua_gather_settled(__VA_ARGS__))
+#define skua_once_run(...) SKUAI_AT(skua_once_run(__VA_ARGS__))
+#define skua_once_enter(...) SKUAI_AT(skua_once_enter(__VA_ARGS__))
+#define skua_once_enter_until(...) SKUAI_AT(skua_once_enter_until(__VA_ARGS__))
+#define skua_lazy_get(...) SKUAI_AT(skua_lazy_get(__VA_ARGS__))
+#define skua_rate_limiter_acquire(...) SKUAI_AT_CHECKED(skua_rate_limiter_acquire(__VA_ARGS__))
+#define skua_rate_limiter_acquire_until(...) SKUAI_AT_CHECKED(skua_rate_limiter_acquire_until(__VA_ARGS__))
+#define skua_wait_group_wait(...) SKUAI_AT(skua_wait_group_wait(__VA_ARGS__))
+#define skua_wait_group_wait_until(...) SKUAI_AT(skua_wait_group_wait_until(__VA_ARGS__))
+#define skua_watch_changed(...) SKUAI_AT(skua_watch_changed(__VA_ARGS__))
+#define skua_watch_changed_until(...) SKUAI_AT(skua_watch_changed_until(__VA_ARGS__))
 
 /* Locks also know their places for checks of their own (lock_debug.h). clang's analysis of locks does not see through
  * either: leave SKUA_DEBUG out where it is run. */

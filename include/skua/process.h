@@ -16,6 +16,7 @@
 #define SKUA_PROCESS_H
 
 #include "skua/base.h"
+#include "skua/scope.h"
 #include "skua/stream.h"
 
 SKUA_BEGIN_DECLS
@@ -65,10 +66,24 @@ SKUA_API int64_t skua_process_id(const skua_process *process);
 SKUA_API int skua_process_kill(skua_process *process, int signal_number);
 
 /* Waits for its end. One at a time; again, it gives the same status.
- * Threads: fibers and jobs (suspended), threads outside the runtime (blocked). Cancel: at -ECANCELED or -ETIMEDOUT it
- *   runs on, unless it is one to be killed then: then it has been, and waited for.
+ * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); futures: skua_process_wait_start().
+ * Cancel: at -ECANCELED or -ETIMEDOUT it runs on, unless it is one to be killed then: then it has been, and waited for.
  * Returns: 0; -ECANCELED; -ETIMEDOUT; -ECHILD (somebody else has reaped it). */
 SKUA_API int skua_process_wait(skua_process *process, skua_process_status *status);
+/* The wait as a future, as a member of the frame that awaits it; its result is what skua_process_wait() returns. Fields
+ * belong to the runtime. */
+typedef struct skua_process_waiting {
+    SKUA_FRAME;
+    skua_process *process;
+    skua_process_status *status;
+    int rc;
+    uint32_t reserved32;
+    skua_op wait;
+    skua_scope shield;
+    void *reserved[2];
+} skua_process_waiting;
+SKUA_API skua_frame *skua_process_wait_start(skua_process_waiting *waiting, skua_process *process,
+                                             skua_process_status *status);
 /* As an arm of a select: that it has ended. */
 SKUA_API skua_op *skua_process_ended_prepare(skua_op *op, skua_process *process);
 

@@ -42,7 +42,7 @@ SKUA_API SKUA_NODISCARD int skua_rate_limiter_init(skua_rate_limiter *limiter, u
 
 typedef struct skua_rate_limiter_op {
     SKUA_OP_HEADER;
-    void *timer[8];
+    void *timer[5];
     uint64_t tokens;
     skua_word64 due;
     skua_word32 moved;

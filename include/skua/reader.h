@@ -47,6 +47,32 @@ SKUA_API ssize_t skua_read_record(skua_reader *reader, size_t count, char **reco
 /* As skua_read(), what is buffered first: never waits if there is any. */
 SKUA_API ssize_t skua_reader_read(skua_reader *reader, void *buffer, size_t size);
 
+/* ---- in futures ---- */
+
+/* A line or record as a future, as a member of the frame that awaits it:
+ *     SKUA_AWAIT(skua_read_line_start(&self->reading, &self->in, &self->line));
+ *     n = SKUA_RESULT(&self->reading);
+ * Results and cancellation as of the calls; *record is set if the result is not negative. Fields belong to the
+ * runtime. */
+typedef struct skua_reading {
+    SKUA_FRAME;
+    skua_reader *reader;
+    char **record;
+    size_t count;
+    ssize_t n;
+    char delimiter;
+    bool is_count;
+    skua_io io;
+    void *reserved[2];
+} skua_reading;
+
+SKUA_API skua_frame *skua_read_until_start(skua_reading *reading, skua_reader *reader, char delimiter, char **record);
+static inline skua_frame *skua_read_line_start(skua_reading *reading, skua_reader *reader, char **line)
+{
+    return skua_read_until_start(reading, reader, '\n', line);
+}
+SKUA_API skua_frame *skua_read_record_start(skua_reading *reading, skua_reader *reader, size_t count, char **record);
+
 SKUA_END_DECLS
 
 #endif

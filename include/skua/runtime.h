@@ -64,8 +64,16 @@ typedef struct skua_config {
     /* Simulation only: each decision as a line of text; the same seed gives the same bytes. */
     void (*sim_trace)(void *context, const char *line, size_t length);
     void *sim_trace_context;
-    void *reserved[7];
+    /* How many workers share a poller, that is an epoll descriptor. A worker sleeps and looks in its own first; a
+       descriptor belongs to the poller of the worker on which a task first waited for it. 0: SKUA_WORKERS_PER_POLLER (a
+       number, or "numa"), else one poller for all. At most 1,024, or SKUA_PER_NUMA_NODE. Simulations have none. */
+    uint32_t workers_per_poller;
+    uint32_t reserved32;
+    void *reserved[6];
 } skua_config;
+
+/* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */
+#define SKUA_PER_NUMA_NODE UINT32_MAX
 
 /* Creates a runtime and starts its workers (a simulation starts none). `config` may be NULL.
  * Threads: any. Returns: 0; -ENOMEM; -EAGAIN (a thread could not be started); -EINVAL (a value out of range, in the
@@ -75,7 +83,8 @@ SKUA_API SKUA_NODISCARD int skua_runtime_create(skua_runtime **runtime, const sk
 /* Runs a function as a fiber of the runtime and waits for it.
  * Threads: any outside the runtime (blocked; in a simulation it runs the workers); in a fiber of any runtime
  *   (suspended). Inside a future's body: misuse.
- * Cancel: if the caller is a task and is cancelled, the function's task is cancelled too, and still waited for.
+ * Cancel: if the caller is a task and is cancelled, or a deadline around the call passes, the function's task is
+ *   cancelled too, and still waited for; the result is what the function makes of that.
  * Returns: fn's result, or -ENOMEM, -ESHUTDOWN, -EINVAL as of skua_spawn(); in a simulation -EDEADLK if every task
  *   waits and nothing can wake one (logged), and -EPERM on a thread that did not create it. A task of a
  *   simulation that blocks on another runtime gets -EPERM, too: what it does must not depend on other threads. */
@@ -115,7 +124,7 @@ SKUA_API int skua_main(skua_fiber_fn *fn, void *arg);
 /* Counters since the start, summed over the workers; each is exact once the runtime is idle. */
 typedef struct skua_stats {
     uint32_t workers;
-    uint32_t reserved32;
+    uint32_t pollers;     /* that the workers share, once a descriptor has been waited for */
     uint64_t live;        /* tasks that have not ended */
     uint64_t spawned;
     uint64_t polls;       /* runs of a task */
@@ -125,11 +134,16 @@ typedef struct skua_stats {
     uint64_t injected;    /* tasks taken from the injection queue */
     uint64_t parks;       /* times a worker slept */
     uint64_t wakes;       /* kernel wake-ups sent to workers */
-    uint64_t timers;      /* timers expired */
+    uint64_t timers;      /* timers expired, by whomever */
     uint64_t task_bytes;  /* task memory mapped */
     uint64_t stacks;      /* fiber stacks in use or kept warm */
     uint64_t steal_attempts; /* looks into another worker's queues */
-    uint64_t reserved[15];
+    /* What descriptors had to say, by who noticed it: */
+    uint64_t events_looked;  /* a worker between two tasks, or before it searched for work */
+    uint64_t events_slept;   /* a worker that slept in the poller, and was woken by it */
+    uint64_t events_guard;   /* the guard, because no worker had looked for half a millisecond */
+    uint64_t timers_guard;   /* of the timers: those that the guard expired, because no worker had in time */
+    uint64_t reserved[11];
 } skua_stats;
 
 /* Threads: any. */

@@ -19,7 +19,8 @@
  * when an await returns -ETIMEDOUT is what its docstring says of -ECANCELED. A set (combine.h) passes a deadline on to
  * its futures, and cancels its tasks. Entering and leaving are no awaits.
  *
- * A job (parallel.h) that another worker has taken does not see its forker's deadlines.
+ * A job (parallel.h) that another worker takes sees the earliest of the deadlines, and the shield, that its forker was
+ * in when the job was shared: at a fork or join, or where the forker waits.
  */
 #ifndef SKUA_SCOPE_H
 #define SKUA_SCOPE_H
@@ -35,7 +36,7 @@ typedef struct skua_scope {
     uint32_t kind;
     uint32_t flags;
     uint64_t instant_ns;
-    void *timer[16]; /* a deadline's op and its node in a timer wheel */
+    void *timer[10]; /* a deadline's op, with its node in a timer wheel */
     void *reserved[1];
 } skua_scope;
 

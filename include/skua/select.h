@@ -8,11 +8,12 @@
  *     default: … cancelled …
  *     }
  *
- * An arm is any operation in its _prepare form: channel ends, locks, permits, events, joins, sleeps. The one that takes
- * effect is decided before anything moves, so the others have no effect at all: nothing was received, locked or joined
- * that would have to be given back. Its result is in its op; the others' results say nothing. Arms may be selected on
- * again as they are (a sleep's end was fixed when it was prepared). Hundreds of arms are fine; each costs a short lock.
- * Nothing is allocated. An arm that sends and one that receives, on one channel in one select, do not meet.
+ * An arm is any operation in its _prepare form: channel ends, locks, permits, events, joins, sleeps, accepting. The one
+ * that takes effect is decided before anything moves, so the others have no effect at all: nothing was received, locked
+ * or joined that would have to be given back. (Connecting is another matter: others may see it begin; socket.h.) Its
+ * result is in its op; the others' results say nothing. Arms may be selected on again as they are (a sleep's end was
+ * fixed when it was prepared). Hundreds of arms are fine; each costs a short lock. Nothing is allocated. An arm that
+ * sends and one that receives, on one channel in one select, do not meet.
  */
 #ifndef SKUA_SELECT_H
 #define SKUA_SELECT_H
@@ -54,7 +55,9 @@ typedef struct skua_selection {
     uint32_t biased;
     skua_word32 decided; /* these two are what arms share (sched/op.h) */
     uint64_t number;
-    void *reserved[2];
+    uint32_t has_steps; /* some arm is one in steps (sched/steps.h) */
+    uint32_t reserved32;
+    void *reserved[1];
 } skua_selection;
 
 /* For SKUA_AWAIT; SKUA_RESULT(&selection) is what skua_select() returns. The array of arms must live as long. */

@@ -12,6 +12,7 @@
 #define SKUA_SIGNAL_H
 
 #include "skua/base.h"
+#include "skua/future.h"
 #include "skua/op.h"
 
 SKUA_BEGIN_DECLS
@@ -24,15 +25,27 @@ typedef struct skua_signals skua_signals;
  *   simulation); -ENOSPC (64 watches are open in the process); -ENOMEM, -EMFILE, -ENFILE. */
 SKUA_API SKUA_NODISCARD int skua_signals_open(skua_signals **signals, skua_runtime *rt, const int *numbers, int count);
 
-/* Waits for one of them. Threads: fibers and jobs (suspended), threads outside the runtime (blocked). Cancel: at
- * -ECANCELED or -ETIMEDOUT none was taken. Returns: its number; the lowest if several have come; -ECANCELED (also: it
- * was closed); -ETIMEDOUT. */
+/* Waits for one of them. Threads: fibers and jobs (suspended), threads outside the runtime (blocked); futures:
+ * skua_signal_wait_start(). Cancel: at -ECANCELED or -ETIMEDOUT none was taken. Returns: its number; the lowest if
+ * several have come; -ECANCELED (also: it was closed); -ETIMEDOUT. */
 SKUA_API int skua_signal_wait(skua_signals *signals);
 /* Without waiting: -EAGAIN. */
 SKUA_API int skua_signal_try_wait(skua_signals *signals);
-/* As an arm of a select: that one has come, to be taken by skua_signal_try_wait(). */
+/* As an arm of a select: that one has come, to be taken by skua_signal_try_wait(), which may say -EAGAIN: somebody else
+ * has taken it, or it was taken before its news arrived. */
 SKUA_API skua_op *skua_signal_pending_prepare(skua_op *op, skua_signals *signals);
 
+/* The wait as a future, as a member of the frame that awaits it; its result is what skua_signal_wait() returns. Fields
+ * belong to the runtime. */
+typedef struct skua_signal_waiting {
+    SKUA_FRAME;
+    void *source, *slot;
+    int number;
+    uint32_t reserved32;
+    skua_op wait;
+    void *reserved[2];
+} skua_signal_waiting;
+SKUA_API skua_frame *skua_signal_wait_start(skua_signal_waiting *waiting, skua_signals *signals);
 /* Threads: any, once. */
 SKUA_API void skua_signals_close(skua_signals *signals);
 

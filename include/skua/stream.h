@@ -1,4 +1,5 @@
-/* Streams: bytes in order, from and to sockets, pipes, terminals, or anything that behaves like them.
+/* Streams: bytes in order, from and to sockets, pipes, terminals, or anything that behaves like them: an object with
+ * functions of one's own is made a stream by stream_methods.h.
  *
  *     char buffer[4096];
  *     ssize_t n;
@@ -55,26 +56,27 @@ SKUA_API ssize_t skua_read_exactly(skua_stream *stream, void *buffer, size_t siz
 SKUA_API ssize_t skua_write(skua_stream *stream, const void *data, size_t size);
 SKUA_API ssize_t skua_writev(skua_stream *stream, const struct iovec *vectors, int count);
 
-/* Writes all. Cancel: how much went out is in *written (may be NULL), as after every error. Returns: size, or an error
- * as skua_write(). */
+/* Writes all, waiting as often as there is no room. Cancel: some of it may have gone out, as after every error; the
+ * second one says how much in *written (may be NULL). Returns: size, or an error as skua_write(). */
 SKUA_API ssize_t skua_write_all(skua_stream *stream, const void *data, size_t size);
 SKUA_API ssize_t skua_write_all_counted(skua_stream *stream, const void *data, size_t size, size_t *written);
 
-/* Says that no more will be written: the other side reads what is under way, then the end. Returns: 0; -ENOTCONN,
- * -ENOTSOCK, -EBADF. */
+/* Says that no more will be written: the other side reads what is under way, then the end. Blocks: never, but as the
+ * function of a stream of one's own does. Returns: 0; -ENOTCONN, -ENOTSOCK, -EBADF; -ENOTSUP (a stream of one's own
+ * without it). */
 SKUA_API int skua_stream_shutdown_write(skua_stream *stream);
 
 /* The descriptor, for socket options and the like. It stays the stream's; not to be closed, nor to be used when the
- * stream may be closed meanwhile. */
+ * stream may be closed meanwhile. -EBADF of one that has none. */
 SKUA_API int skua_stream_fd(const skua_stream *stream);
 
 /* ---- in futures ---- */
 
-/* A read or write as a future, as a member of the frame that awaits it; buffers must live as long:
+/* A read or write as a future, as a member of the frame that awaits it; buffers and vectors must live as long:
  *     SKUA_AWAIT(skua_read_start(&self->io, peer, self->buffer, sizeof self->buffer));
  *     n = SKUA_RESULT(&self->io);
- * Results and cancellation as of the calls of these names; after an error of a write_all `done` says how much went out.
- * A select waits with skua_stream_readable_prepare(). */
+ * Results and cancellation as of the calls of these names; `done` says how much was moved, also after an error of those
+ * that move all. A select waits with skua_stream_readable_prepare(). */
 typedef struct skua_io {
     SKUA_FRAME;
     skua_stream *stream;
@@ -88,10 +90,14 @@ typedef struct skua_io {
 } skua_io;
 
 SKUA_API skua_frame *skua_read_start(skua_io *io, skua_stream *stream, void *buffer, size_t size);
+SKUA_API skua_frame *skua_readv_start(skua_io *io, skua_stream *stream, const struct iovec *vectors, int count);
+SKUA_API skua_frame *skua_read_exactly_start(skua_io *io, skua_stream *stream, void *buffer, size_t size);
 SKUA_API skua_frame *skua_write_start(skua_io *io, skua_stream *stream, const void *data, size_t size);
+SKUA_API skua_frame *skua_writev_start(skua_io *io, skua_stream *stream, const struct iovec *vectors, int count);
 SKUA_API skua_frame *skua_write_all_start(skua_io *io, skua_stream *stream, const void *data, size_t size);
 
-/* As arms of a select: that the next read or write will not wait, as far as is known. Result: 0, or an error. */
+/* As arms of a select: that the next read or write will not wait, as far as is known. Result: 0, or an error; -ENOTSUP
+ * of a stream of one's own that cannot tell. One that can must stay open until the select is over. */
 SKUA_API skua_op *skua_stream_readable_prepare(skua_op *op, skua_stream *stream);
 SKUA_API skua_op *skua_stream_writable_prepare(skua_op *op, skua_stream *stream);
 

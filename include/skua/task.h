@@ -25,8 +25,9 @@ SKUA_BEGIN_DECLS
 
 /* A fiber's body. The return value is the task's result; by convention a count or 0, or a negative errno value. A
  * result that does not fit an int goes through memory, or is a future's. The stack is 64 KiB unless asked for
- * otherwise: no large arrays, no deep recursion; overflow is caught and ends the process. No C++ exception may leave
- * the function. */
+ * otherwise: no large arrays, no deep recursion. Running into its end is caught and reported, and ends the process; but
+ * a large array may reach beyond the guard page, unless the program is compiled with -fstack-clash-protection. No C++
+ * exception may leave the function. */
 typedef int skua_fiber_fn(void *arg);
 
 /* How to spawn, beyond the usual. Zero everything not needed: `(skua_spawn_attr){ .name = "acceptor" }`. */
@@ -37,7 +38,8 @@ typedef struct skua_spawn_attr {
     void *reserved[4];     /* zero */
 } skua_spawn_attr;
 
-/* Starts a fiber and gives a handle to it, which must be given to skua_join() or skua_detach() once.
+/* Starts a fiber and gives a handle to it, which must be given to skua_join() or skua_detach() once: a handle
+ * that is forgotten keeps the task's memory until the runtime's end, and nothing says so.
  * Threads: any task; a thread outside the runtime needs skua_spawn_with() and attr->runtime.
  * Blocks: never. Cancel: spawning is not an await: a cancelled task can spawn.
  * Returns: 0; -ENOMEM (nothing was started); -EINVAL (fn is NULL, no runtime to start it on, the stack too large);
@@ -52,10 +54,12 @@ SKUA_API SKUA_NODISCARD int skua_spawn_with(skua_task **task, const skua_spawn_a
 SKUA_API SKUA_NODISCARD int skua_go(skua_fiber_fn *fn, void *arg);
 
 /* Waits until a task has ended, takes its result and releases the handle.
- * Threads: fibers, and threads outside the runtime (blocked). One joiner at a time.
- * Cancel: -ECANCELED leaves the task running and the handle yours.
- * Returns: 0, *result (may be NULL) set and the handle released; -ECANCELED; -EDEADLK (a task joining itself);
- *   -EBUSY (somebody else is joining it); -ESHUTDOWN (its runtime was shut down and has left it over).
+ * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); in futures the _start form. One joiner
+ *   at a time.
+ * Cancel: -ECANCELED or -ETIMEDOUT leaves the task running and the handle yours.
+ * Returns: 0, *result (may be NULL) set and the handle released; -ECANCELED; -ETIMEDOUT (a deadline around it);
+ *   -EDEADLK (a task joining itself); -EBUSY (somebody else is joining it); -ESHUTDOWN (its runtime was shut down and
+ *   has left it over).
  *   On every error the handle is kept. */
 SKUA_API SKUA_NODISCARD int skua_join(skua_task *task, int64_t *result);
 
@@ -90,8 +94,8 @@ SKUA_API void skua_cancel(skua_task *task);
  * long. Blocks: never. */
 SKUA_API int skua_interrupted(void);
 
-/* Lets other ready tasks run first. Returns 0, or -ECANCELED (it has yielded all the same). Outside of a task:
- * sched_yield. In a future: SKUA_YIELD. */
+/* Lets other ready tasks run first. Returns what skua_interrupted() does; it has yielded all the same. Outside of a
+ * task: sched_yield. In a future: SKUA_YIELD. */
 SKUA_API int skua_yield(void);
 
 /* The calling task, NULL outside of one. A borrowed pointer, not a handle: valid while that task runs. */
@@ -138,7 +142,8 @@ SKUA_API void skua_waker_cancel(skua_waker waker);
 /* Waits until the calling task's waker fires. Like a condition variable's wait it belongs into a loop around a
  * condition of your own that the waking side sets before it wakes: test it before each park. A wake that comes while
  * the task runs makes its next wait return early, or is used up by another wait in between; and a park may return for
- * no reason. Returns: 0; -ECANCELED; -EPERM outside of a fiber. In a future: SKUA_PARK. */
+ * no reason. Returns: 0; -ECANCELED; -ETIMEDOUT (a deadline around it); -EPERM outside of a fiber. In a future:
+ * SKUA_PARK. */
 SKUA_API int skua_park(void);
 
 SKUA_END_DECLS

@@ -12,8 +12,8 @@ SKUA_BEGIN_DECLS
 SKUA_API uint64_t skua_now(void);
 
 /* Waits for a duration or until an instant; never shorter. SKUA_NEVER waits until cancelled.
- * Threads: fibers; threads outside the runtime (blocked). Not for the bodies of futures.
- * Cancel: returns early. Returns: 0 or -ECANCELED. */
+ * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); in futures the _start forms.
+ * Cancel: returns early. Returns: 0; -ECANCELED; -ETIMEDOUT (a deadline around it, which is not the sleep's end). */
 SKUA_API int skua_sleep(uint64_t duration_ns);
 SKUA_API int skua_sleep_until(uint64_t instant_ns);
 
@@ -21,7 +21,7 @@ SKUA_API int skua_sleep_until(uint64_t instant_ns);
  * _prepare forms are for skua_select (select.h). */
 typedef struct skua_sleep_op {
     SKUA_OP_HEADER;
-    void *timer[8]; /* the node in a timer wheel */
+    void *timer[2]; /* what of the node in a timer wheel does not lie in the op */
 } skua_sleep_op;
 
 SKUA_API skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns);

@@ -18,7 +18,7 @@ SKUA_BEGIN_DECLS
 typedef struct skua_udp skua_udp;
 
 /* Opens a socket that is bound to an address (port 0: a free one). Of the options runtime, reuse_port and only_ipv6
- * count. Threads: any. Blocks: never. Returns: 0 and errors as skua_listen(). */
+ * count. Threads, Blocks, Cancel, Returns: as skua_listen(). (To send to a name: skua_resolve().) */
 SKUA_API SKUA_NODISCARD int skua_udp_open(skua_udp **socket, const char *address, const skua_socket_options *options);
 SKUA_API SKUA_NODISCARD int skua_udp_open_at(skua_udp **socket, const skua_address *address,
                                              const skua_socket_options *options);
@@ -32,8 +32,9 @@ SKUA_API void skua_udp_close(skua_udp *socket);
 SKUA_API int skua_udp_fd(const skua_udp *socket);
 
 /* Receives a datagram, cut to `size` bytes. `from` may be NULL.
- * Threads: fibers and jobs (suspended), threads outside the runtime (blocked). Cancel: at -ECANCELED or -ETIMEDOUT none
- * was taken. Returns: its length, which is greater than `size` if it was cut; -ECANCELED; -ETIMEDOUT; -EBADF;
+ * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); futures: skua_udp_receive_start() and
+ * its like. Cancel: at -ECANCELED or -ETIMEDOUT none was taken.
+ * Returns: its length, which is greater than `size` if it was cut; -ECANCELED; -ETIMEDOUT; -EBADF;
  * -ECONNREFUSED (connected: nobody listens there) and what else recvmsg(2) fails with. */
 SKUA_API ssize_t skua_udp_receive(skua_udp *socket, void *buffer, size_t size, skua_address *from);
 /* Sends one. `to`: NULL if connected. Waits while the socket's buffer is full. Returns: size; -EMSGSIZE and what else
@@ -57,6 +58,31 @@ SKUA_API int skua_udp_send_many(skua_udp *socket, const skua_datagram *datagrams
 
 /* As an arm of a select: that a receive will not wait, as far as is known. */
 SKUA_API skua_op *skua_udp_receivable_prepare(skua_op *op, skua_udp *socket);
+
+/* These four as futures, as a member of the frame that awaits them:
+ *     SKUA_AWAIT(skua_udp_receive_start(&self->io, self->socket, self->buffer, sizeof self->buffer, &self->from));
+ *     n = SKUA_RESULT(&self->io);
+ * Results and cancellation as of the calls, but that of a socket that was closed before is -ECANCELED. What they are
+ * given must live as long, but for `to`. Fields belong to the runtime. */
+typedef struct skua_udp_io {
+    SKUA_FRAME;
+    skua_udp *socket;
+    skua_datagram *datagrams;
+    skua_address *from;
+    int count, done;
+    uint32_t direction, life;
+    skua_datagram one;
+    skua_op wait;
+    void *reserved[2];
+} skua_udp_io;
+SKUA_API skua_frame *skua_udp_receive_start(skua_udp_io *io, skua_udp *socket, void *buffer, size_t size,
+                                            skua_address *from);
+SKUA_API skua_frame *skua_udp_send_start(skua_udp_io *io, skua_udp *socket, const void *data, size_t size,
+                                         const skua_address *to);
+SKUA_API skua_frame *skua_udp_receive_many_start(skua_udp_io *io, skua_udp *socket, skua_datagram *datagrams,
+                                                 int count);
+SKUA_API skua_frame *skua_udp_send_many_start(skua_udp_io *io, skua_udp *socket, const skua_datagram *datagrams,
+                                              int count);
 
 /* Joins and leaves a multicast group, on the interface of this index (if_nametoindex(3); 0: the system's choice).
  * Returns: 0; -EBADF; -EINVAL (no multicast address); errors of setsockopt(2). */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ enum { SOFT_WAYS = 3, ACCEPT_SOFT_WAYS = 6, EMFILE_WAY = 6 };
 
 static bool is_soft(void)
 {
-    static const enum fault moving[] = { FAULT_readv, FAULT_writev, FAULT_recv, FAULT_recvmsg, FAULT_send,
+    static const enum fault moving[] = { FAULT_readv, FAULT_writev, FAULT_skuai_recv, FAULT_recvmsg, FAULT_skuai_send,
                                          FAULT_sendmsg };
     for (size_t i = 0; i < sizeof moving / sizeof moving[0]; i++)
         for (int way = 0; way < SOFT_WAYS; way++)
@@ -55,8 +56,11 @@ static bool has_ended_well(ssize_t n, size_t wanted)
     return done(n);
 }
 
+enum way { STRAIGHT, FUTURES, SELECTS };
+
 struct life {
     const char *address; /* NULL: no sockets */
+    enum way way;
     skua_runtime *rt;
     uint32_t workers;
     uint64_t served;     /* __atomic */
@@ -84,19 +88,75 @@ static int echo(void *arg)
     return 0;
 }
 
+static void serve_peer(skua_stream *peer)
+{
+    if (!done(skua_go(echo, peer)))
+        skua_stream_close(peer);
+}
+
+static void end_serving(skua_listener *listener, int64_t rc)
+{
+    CHECK(skua_listener_turned_away(listener) == 0 || faults_may_refuse());
+    skua_listener_close(listener); /* whoever waits to be accepted learns of it */
+    if (rc != -ECANCELED)
+        (void)done(rc);
+}
+
 static int serve(void *arg)
 {
     skua_listener *listener = arg;
     skua_stream *peer;
     int rc;
     while ((rc = skua_accept(listener, &peer, NULL)) >= 0)
-        if (!done(skua_go(echo, peer)))
-            skua_stream_close(peer);
-    CHECK(skua_listener_turned_away(listener) == 0 || faults_may_refuse());
-    skua_listener_close(listener); /* whoever waits to be accepted learns of it */
-    if (rc != -ECANCELED)
-        (void)done(rc);
+        serve_peer(peer);
+    end_serving(listener, rc);
     return 0;
+}
+
+struct serves {
+    SKUA_FRAME;
+    struct { skua_listener *listener; } in;
+    skua_accepting accepting;
+    skua_stream *peer;
+};
+SKUA_ASYNC(serves)
+{
+    SKUA_BEGIN(self);
+    for (;;) {
+        SKUA_AWAIT(skua_accept_start(&self->accepting, self->in.listener, &self->peer, NULL));
+        if (SKUA_RESULT(&self->accepting) < 0)
+            break;
+        serve_peer(self->peer);
+    }
+    end_serving(self->in.listener, SKUA_RESULT(&self->accepting));
+    SKUA_END(0);
+}
+
+/* With another arm that often is quicker. */
+static int serve_in_select(void *arg)
+{
+    skua_listener *listener = arg;
+    skua_stream *peer;
+    skua_accept_op accept;
+    skua_sleep_op tick;
+    skua_op *arms[2] = { skua_accept_prepare(&accept, listener, &peer, NULL), NULL };
+    int64_t arm;
+    do {
+        arms[1] = skua_sleep_prepare(&tick, SKUA_MS / 20);
+        arm = skua_select(arms, 2);
+        if (arm == 0 && accept.result < 0)
+            arm = accept.result;
+        if (arm == 0)
+            serve_peer(peer);
+    } while (arm >= 0);
+    end_serving(listener, arm);
+    return 0;
+}
+
+static int start_server(skua_task **server, enum way way, skua_listener *listener)
+{
+    return way == FUTURES ? SKUA_SPAWN(server, serves, .listener = listener)
+                          : skua_spawn(server, way == SELECTS ? serve_in_select : serve, listener);
 }
 
 static void converse(skua_stream *stream)
@@ -117,17 +177,59 @@ static void converse(skua_stream *stream)
         (void)has_ended_well(skua_read(stream, got, 1), 0);
 }
 
+/* The same, in futures' forms. */
+static void converse_in_futures(skua_stream *stream)
+{
+    char sent[BYTES], got[BYTES];
+    struct iovec halves[2] = { { got, 7 }, { got + 7, BYTES - 7 } };
+    skua_io io;
+    for (int i = 0; i < BYTES; i++)
+        sent[i] = (char)(i * 7);
+    if (!has_ended_well(skua_await_frame(skua_write_all_start(&io, stream, sent, BYTES)), BYTES))
+        return;
+    ssize_t n = skua_await_frame(skua_readv_start(&io, stream, halves, 2));
+    if (!done(n == 0 ? -ECONNRESET : n))
+        return;
+    size_t rest = BYTES - (size_t)n;
+    if (!has_ended_well(skua_await_frame(skua_read_exactly_start(&io, stream, got + n, rest)), rest))
+        return;
+    CHECK(memcmp(sent, got, BYTES) == 0);
+    if (done(skua_stream_shutdown_write(stream)))
+        (void)has_ended_well(skua_await_frame(skua_read_start(&io, stream, got, 1)), 0);
+}
+
 struct client {
     struct life *life;
     const skua_address *address;
 };
+static int64_t connect_as(enum way way, skua_stream **stream, const skua_address *address)
+{
+    const skua_address twice[] = { *address, *address };
+    skua_connecting connecting;
+    skua_connect_op op;
+    skua_sleep_op late;
+    switch (way) {
+    case FUTURES:
+        return skua_await_frame(skua_connect_to_start(&connecting, stream, address, NULL));
+    case SELECTS:
+        CHECK_EQ(SKUA_SELECT(skua_connect_any_prepare(&op, stream, twice, 2, NULL),
+                             skua_sleep_prepare(&late, 60 * SKUA_S)), 0);
+        return op.result;
+    default:
+        return skua_connect_to(stream, address, NULL);
+    }
+}
+
 static int client(void *arg)
 {
     struct client *self = arg;
     skua_stream *stream;
-    if (!done(skua_connect_to(&stream, self->address, NULL)))
+    if (!done(connect_as(self->life->way, &stream, self->address)))
         return 0;
-    converse(stream);
+    if (self->life->way == FUTURES)
+        converse_in_futures(stream);
+    else
+        converse(stream);
     skua_stream_close(stream);
     __atomic_fetch_add(&self->life->served, 1, __ATOMIC_RELAXED);
     return 0;
@@ -142,7 +244,7 @@ static void serve_clients(struct life *life)
     if (!done(skua_listen(&listener, life->address, &(skua_socket_options){ .replace_file = true })))
         return;
     CHECK_OK(skua_listener_address(listener, &address));
-    if (done(skua_spawn(&server, serve, listener))) {
+    if (done(start_server(&server, life->way, listener))) {
         for (int i = 0; i < CLIENTS; i++)
             if (!done(skua_spawn(&clients[i], client, &self)))
                 clients[i] = NULL;
@@ -294,28 +396,42 @@ static void live(void *arg)
         (void)unlink(life->address + 5); /* where it could not be removed */
 }
 
-#define LIVE(address_, ...)                                           \
-    do {                                                              \
-        struct life life_ = { .address = (address_), .workers = 2 };  \
-        FAULTS_EACH(live, &life_, __VA_ARGS__);                       \
+#define LIVE_BY(way_, address_, ...)                                                 \
+    do {                                                                             \
+        struct life life_ = { .address = (address_), .workers = 2, .way = (way_) };  \
+        FAULTS_EACH(live, &life_, __VA_ARGS__);                                      \
     } while (0)
+#define LIVE(address_, ...) LIVE_BY(STRAIGHT, address_, __VA_ARGS__)
 
 #define TCP "tcp://127.0.0.1:0"
 
-TEST(bytes_over_tcp) { LIVE(TCP, FAULT_recv, FAULT_recvmsg, FAULT_send, FAULT_sendmsg, FAULT_shutdown); }
+TEST(bytes_over_tcp) { LIVE(TCP, FAULT_skuai_recv, FAULT_recvmsg, FAULT_skuai_send, FAULT_sendmsg, FAULT_shutdown); }
 
 TEST(bytes_over_unix_sockets_and_pipes)
 {
-    LIVE(NULL, FAULT_recvmsg, FAULT_send, FAULT_sendmsg, FAULT_readv, FAULT_writev, FAULT_sigtimedwait);
+    LIVE(NULL, FAULT_recvmsg, FAULT_skuai_send, FAULT_sendmsg, FAULT_readv, FAULT_writev, FAULT_sigtimedwait);
 }
 
 TEST(connections) { LIVE(TCP, FAULT_accept4, FAULT_connect, FAULT_socket, FAULT_setsockopt, FAULT_getsockopt); }
+
+TEST(connections_of_futures)
+{
+    LIVE_BY(FUTURES, TCP, FAULT_accept4, FAULT_connect, FAULT_socket, FAULT_setsockopt, FAULT_getsockopt,
+            FAULT_epoll_ctl, FAULT_malloc, FAULT_application_alloc, FAULT_skuai_recv, FAULT_recvmsg, FAULT_skuai_send);
+}
+TEST(connections_of_selects)
+{
+    LIVE_BY(SELECTS, TCP, FAULT_accept4, FAULT_connect, FAULT_socket, FAULT_setsockopt, FAULT_getsockopt,
+            FAULT_epoll_ctl, FAULT_calloc, FAULT_application_alloc);
+}
 
 TEST(listeners) { LIVE(TCP, FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_open, FAULT_malloc); }
 
 TEST(unix_listeners)
 {
-    LIVE("unix:/tmp/skua-fault-io", FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_lstat, FAULT_unlink,
+    char address[64]; /* of this process alone: others may run the same test */
+    snprintf(address, sizeof address, "unix:/tmp/skua-fault-io-%ld", (long)getpid());
+    LIVE(address, FAULT_bind, FAULT_listen, FAULT_getsockname, FAULT_lstat, FAULT_unlink,
          FAULT_connect, FAULT_socket, FAULT_malloc);
 }
 
@@ -341,17 +457,16 @@ static int is_turned_away(void *arg)
     skua_stream_close(stream);
     return 0;
 }
-static int turns_away(void *arg)
+static int turns_away_by(enum way way)
 {
     skua_listener *listener;
     skua_address address;
     skua_task *server;
-    (void)arg;
     CHECK_OK(skua_listen(&listener, TCP, NULL));
     CHECK_OK(skua_listener_address(listener, &address));
-    CHECK_OK(skua_spawn(&server, serve, listener));
+    CHECK_OK(start_server(&server, way, listener));
     CHECK_OK(is_turned_away(&address));
-    struct life life = { .served = 0 };
+    struct life life = { .served = 0, .way = way };
     struct client self = { &life, &address };
     CHECK_OK(client(&self));
     CHECK_EQ(life.served, 1);
@@ -359,6 +474,21 @@ static int turns_away(void *arg)
     skua_cancel(server);
     CHECK_OK(skua_join(server, NULL));
     return 0;
+}
+static int turns_away(void *arg)
+{
+    (void)arg;
+    return turns_away_by(STRAIGHT);
+}
+static int future_turns_away(void *arg)
+{
+    (void)arg;
+    return turns_away_by(FUTURES);
+}
+static int select_turns_away(void *arg)
+{
+    (void)arg;
+    return turns_away_by(SELECTS);
 }
 /* Each time the first connection finds no descriptor. */
 static void run_out_once(skua_fiber_fn *fn, uint32_t workers)
@@ -373,8 +503,10 @@ static void run_out_once(skua_fiber_fn *fn, uint32_t workers)
 }
 TEST(no_descriptor_for_a_connection)
 {
+    static skua_fiber_fn *const ways[] = { turns_away, future_turns_away, select_turns_away };
     for (uint32_t workers = 1; workers <= 4; workers++)
-        run_out_once(turns_away, workers);
+        for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+            run_out_once(ways[i], workers);
 }
 
 /* A listener is closed under who rests, having turned one away. */
@@ -384,35 +516,51 @@ static int accepts(void *arg)
     CHECK_EQ(skua_accept(arg, &peer, NULL), -ECANCELED);
     return 0;
 }
-static int closes_under_rest(void *arg)
+static int accepts_as_future(void *arg)
+{
+    skua_stream *peer;
+    skua_accepting accepting;
+    CHECK_EQ(skua_await_frame(skua_accept_start(&accepting, arg, &peer, NULL)), -ECANCELED);
+    return 0;
+}
+static int closes_under(skua_fiber_fn *who)
 {
     skua_listener *listener;
     skua_address address;
     skua_task *server;
-    (void)arg;
     CHECK_OK(skua_listen(&listener, TCP, NULL));
     CHECK_OK(skua_listener_address(listener, &address));
-    CHECK_OK(skua_spawn(&server, accepts, listener));
+    CHECK_OK(skua_spawn(&server, who, listener));
     CHECK_OK(is_turned_away(&address));
     skua_listener_close(listener);
     CHECK_OK(skua_join(server, NULL));
     return 0;
 }
+static int closes_under_call(void *arg)
+{
+    (void)arg;
+    return closes_under(accepts);
+}
+static int closes_under_future(void *arg)
+{
+    (void)arg;
+    return closes_under(accepts_as_future);
+}
 TEST(closed_while_descriptors_are_out)
 {
     for (uint32_t i = 0; i < 20; i++)
-        run_out_once(closes_under_rest, 1 + i % 4);
+        run_out_once(i % 2 == 0 ? closes_under_call : closes_under_future, 1 + i / 2 % 4);
 }
 
 /* Anything at once. */
 TEST(by_chance)
 {
     static const enum fault calls[] = {
-        FAULT_recv,     FAULT_recvmsg,       FAULT_send,    FAULT_sendmsg,    FAULT_readv,      FAULT_writev,
-        FAULT_accept4,  FAULT_connect,       FAULT_socket,  FAULT_socketpair, FAULT_epoll_ctl,  FAULT_epoll_wait,
-        FAULT_eventfd,  FAULT_epoll_create1, FAULT_fcntl,   FAULT_getsockopt, FAULT_setsockopt, FAULT_epoll_pwait2,
-        FAULT_shutdown, FAULT_close,         FAULT_read,    FAULT_write,      FAULT_bind,       FAULT_listen,
-        FAULT_malloc,   FAULT_getsockname,   FAULT_syscall, FAULT_open,       FAULT_sigtimedwait,
+        FAULT_skuai_recv, FAULT_recvmsg,       FAULT_skuai_send, FAULT_sendmsg,    FAULT_readv,      FAULT_writev,
+        FAULT_accept4,    FAULT_connect,       FAULT_socket,     FAULT_socketpair, FAULT_epoll_ctl,  FAULT_epoll_wait,
+        FAULT_eventfd,    FAULT_epoll_create1, FAULT_fcntl,      FAULT_getsockopt, FAULT_setsockopt, FAULT_epoll_pwait2,
+        FAULT_shutdown,   FAULT_close,         FAULT_read,       FAULT_write,      FAULT_bind,       FAULT_listen,
+        FAULT_malloc,     FAULT_getsockname,   FAULT_syscall,    FAULT_open,       FAULT_sigtimedwait,
     };
     for (uint64_t i = 0; i < test_scaled(300); i++) {
         struct life life = { .address = i % 2 == 0 ? TCP : NULL, .workers = 1 + (uint32_t)i % 3 };

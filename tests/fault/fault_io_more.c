@@ -52,6 +52,11 @@ static int datagrams(void *arg)
             SKUA_DEADLINE(SKUA_S);
             while (done(sent) && got < sent && n > 0 && done(n = skua_udp_receive_many(sockets[1], batch, 6)))
                 got += n;
+            skua_udp_io io;
+            char byte = 'x';
+            if (done(skua_await_frame(skua_udp_send_start(&io, sockets[0], &byte, 1, &address))) &&
+                done(skua_await_frame(skua_udp_receive_start(&io, sockets[1], buffers[0], 8, NULL))))
+                CHECK(got < sent || buffers[0][0] == 'x');
         }
         skua_udp_close(sockets[1]);
     }

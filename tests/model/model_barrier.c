@@ -97,6 +97,61 @@ static void canceled_finish(void)
 }
 MC_TEST(canceled, .setup = canceled_setup, .finish = canceled_finish, .stale = 2, .max_executions = 300000);
 
+/* Two parties by the other calls; who has come too early, or gives up, comes again. */
+static void comes(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    SKUAI_WRITE(work[i], 1);
+    got[i] = i == 0 ? skua_barrier_wait_until(&barrier, 1) : skua_barrier_try_wait(&barrier);
+    mc_assert(got[i] >= 0 || got[i] == (i == 0 ? -ECANCELED : -EAGAIN), "another result");
+    if (got[i] < 0) {
+        mc_alloc(&mine[i], sizeof mine[i]);
+        got[i] = waits_started(skua_barrier_wait_start(&mine[i].ops[0], &barrier));
+        mc_free(&mine[i], sizeof mine[i]);
+    }
+    mc_assert(SKUAI_READ(work[0]) + SKUAI_READ(work[1]) == 2, "what was done before is not seen");
+}
+static void straight(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    SKUAI_WRITE(work[i], 1);
+    got[i] = skua_barrier_wait(&barrier);
+    mc_assert(SKUAI_READ(work[0]) + SKUAI_READ(work[1]) == 2, "what was done before is not seen");
+}
+static void other_calls_finish(void)
+{
+    mc_assert(got[0] + got[1] == SKUA_BARRIER_LEADER && barrier.arrived == 0, "not one leader");
+}
+static void tried_setup(void)
+{
+    reset(2);
+    mc_thread(straight, (void *)0);
+    mc_thread(comes, (void *)1);
+}
+MC_TEST(tried, .setup = tried_setup, .finish = other_calls_finish, .bound = 3, .stale = 2, .max_executions = 300000);
+static void until_setup(void)
+{
+    reset(2);
+    mc_thread(comes, (void *)0);
+    mc_thread(straight, (void *)1);
+}
+MC_TEST(waited_until, .setup = until_setup, .finish = other_calls_finish, .bound = 3, .stale = 2,
+        .max_executions = 300000);
+
+/* A barrier for nobody is one for one. */
+static void alone(void *arg)
+{
+    (void)arg;
+    mc_assert(waits_misused == 2 && skua_barrier_try_wait(&barrier) == SKUA_BARRIER_LEADER, "nobody else is to come");
+}
+static void nobody_setup(void)
+{
+    waits_misused = 0;
+    reset(0);
+    mc_thread(alone, NULL);
+}
+MC_TEST(for_nobody, .setup = nobody_setup);
+
 /* ---- arms ---- */
 
 /* In a select with a notification. */

@@ -115,6 +115,87 @@ MC_TEST(one_value, .setup = keeps_up_setup, .finish = all_finish, .bound = 4, .m
 static void falls_behind_setup(void) { one_setup(4); }
 MC_TEST(falls_behind, .setup = falls_behind_setup, .finish = all_finish, .bound = 3, .max_executions = 150000);
 
+/* By whichever call, to the end, and then it goes. */
+enum how { CALLS, STARTS, TRIES, UNTIL };
+static int64_t receive_by(enum how how, struct value *value)
+{
+    int64_t rc;
+    switch (how) {
+    case CALLS:
+        return skua_broadcast_receive(&receivers[0], value);
+    case UNTIL: /* once, as its op lies on the stack */
+        if (log_of[0].end == -1)
+            return skua_broadcast_receive_until(&receivers[0], value, 1);
+        /* fall through */
+    case STARTS:
+        mc_alloc(&mine[0], sizeof mine[0]);
+        rc = waits_started(skua_broadcast_receive_start(&mine[0].ops[0], &receivers[0], value));
+        mc_free(&mine[0], sizeof mine[0]);
+        return rc;
+    case TRIES:
+        while ((rc = skua_broadcast_try_receive(&receivers[0], value)) == -EAGAIN)
+            skuai_pause();
+        return rc;
+    }
+    mc_fail("no such call");
+}
+static void receives_by(void *arg)
+{
+    do {
+        struct value value = { 0, 0 };
+        int64_t rc = receive_by((enum how)(uintptr_t)arg, &value);
+        note(0, rc, &value);
+    } while (log_of[0].end != 0);
+    skua_broadcast_unsubscribe(&receivers[0]);
+    mc_assert(skua_broadcast_destroy(broadcast) == 0, "nobody is subscribed");
+}
+static void call_setup(enum how how)
+{
+    reset(1);
+    mc_thread(sends, (void *)1);
+    mc_thread(receives_by, (void *)(uintptr_t)how);
+}
+static void calls_setup(void) { call_setup(CALLS); }
+static void starts_setup(void) { call_setup(STARTS); }
+static void tries_setup(void) { call_setup(TRIES); }
+static void until_setup(void) { call_setup(UNTIL); }
+MC_TEST(by_calls, .setup = calls_setup, .finish = all_finish, .bound = 3, .stale = 2, .max_executions = 150000);
+MC_TEST(by_starts, .setup = starts_setup, .finish = all_finish, .bound = 3, .stale = 2, .max_executions = 150000);
+MC_TEST(by_tries, .setup = tries_setup, .finish = all_finish, .bound = 3, .stale = 2, .max_executions = 150000);
+MC_TEST(by_waits_until, .setup = until_setup, .finish = all_finish, .bound = 3, .stale = 2, .max_executions = 150000);
+
+/* What one thread can see. */
+static void sees_numbers(void *arg)
+{
+    (void)arg;
+    struct value values[2] = { { 0, 0 }, { 0, 0 } };
+    mc_assert(skua_broadcast_receivers(broadcast) == 1 && skua_broadcast_pending(&receivers[0]) == 0, "nothing yet");
+    mc_assert(skua_broadcast_try_receive_many(&receivers[0], values, 0) == -EINVAL, "no room");
+    mc_assert(skua_broadcast_receive_many(&receivers[0], values, 0) == -EINVAL, "no room");
+    mc_assert(skua_broadcast_try_receive(&receivers[0], values) == -EAGAIN, "nothing yet");
+    send(1);
+    send(2);
+    mc_assert(skua_broadcast_pending(&receivers[0]) == 2, "two");
+    mc_assert(skua_broadcast_receive_many(&receivers[0], values, 2) == 2 && values[1].number == 2, "both at once");
+    skua_broadcast_subscribe(broadcast, &receivers[1]);
+    mc_assert(skua_broadcast_receivers(broadcast) == 2 && skua_broadcast_pending(&receivers[1]) == 0, "from now on");
+    skua_broadcast_unsubscribe(&receivers[0]);
+    mc_assert(skua_broadcast_destroy(broadcast) == -EBUSY && waits_misused == 1 && !freed, "somebody is subscribed");
+    skua_broadcast_close(broadcast);
+    mc_assert(skua_broadcast_send(broadcast, values) == -EPIPE, "closed");
+    mc_assert(skua_broadcast_try_receive(&receivers[1], values) == 0, "the end");
+    skua_broadcast_unsubscribe(&receivers[1]);
+    mc_assert(skua_broadcast_destroy(broadcast) == 0, "nobody is subscribed");
+}
+static void numbers_setup(void)
+{
+    reset(1);
+    waits_misused = 0;
+    mc_thread(sees_numbers, NULL);
+}
+static void freed_finish(void) { mc_assert(freed, "it was not freed"); }
+MC_TEST(numbers, .setup = numbers_setup, .finish = freed_finish);
+
 /* Without waiting: whatever is read is whole. */
 static void reads(void *arg)
 {

@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "model/mc.h"
+#include "model/waits.h"
 #include "sched/scheduler.h"
 #include "sched/scope.h"
-#include "sched/wait.h"
 #include "skua/cancel_token.h"
 
 static skua_cancel_token token, child;
@@ -22,28 +21,10 @@ static int data; /* what the canceller has done before */
 
 /* ---- what the library asks of the runtime ---- */
 
-struct skuai_worker *skuai_worker_self(void) { return NULL; }
-void skuai_sink_fire(uintptr_t sink) { mc_futex_wake((skua_word32 *)(sink - SKUAI_SINK_THREAD), 1); }
-void *skuai_sink_hold(uintptr_t sink) { (void)sink; return NULL; }
-void skuai_sink_unhold(void *held) { (void)held; }
-void skuai_op_arm_here(struct skuai_worker *worker, skua_op *armed)
-{
-    (void)worker;
-    skuai_op_arm(armed, (uintptr_t)&armed->state | SKUAI_SINK_THREAD);
-}
-int skuai_misuse(const char *call, const char *what, const char *instead)
-{
-    (void)call;
-    (void)instead;
-    mc_fail(what);
-}
-#define UNUSED(declaration) \
-    declaration { mc_fail("not asked for here"); }
-UNUSED(skua_op *skuai_op_start(skua_op *prepared __attribute__((unused))))
-UNUSED(int64_t skuai_call(skua_op *prepared __attribute__((unused))))
-UNUSED(int64_t skuai_call_until(skua_op *prepared __attribute__((unused)), uint64_t at __attribute__((unused))))
-UNUSED(void skua_group_cancel(skua_group *group __attribute__((unused))))
-UNUSED(void skua_waker_cancel(skua_waker waker __attribute__((unused))))
+static unsigned groups_canceled, wakers_canceled;
+static const void *scope_of; /* the token that a scope was entered for */
+void skua_group_cancel(skua_group *group) { (void)group; groups_canceled++; }
+void skua_waker_cancel(skua_waker waker) { (void)waker; wakers_canceled++; }
 void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
 {
     (void)sim;
@@ -52,10 +33,8 @@ void skuai_sim_point(struct skuai_sim *sim, enum skuai_point point)
 }
 void skuai_scope_enter_until(skua_scope *scope, const struct skuai_op_kind *kind, void *owner)
 {
-    (void)scope;
-    (void)kind;
-    (void)owner;
-    mc_fail("not asked for here");
+    mc_assert(scope == NULL && kind->start != NULL && kind->withdraw != NULL, "a scope's op is a wait");
+    scope_of = owner;
 }
 
 /* ---- parties ---- */
@@ -116,6 +95,26 @@ static void waits(void *arg)
     mc_free(&op, sizeof op);
 }
 
+/* By the calls; one of them may end early. */
+static void waits_by_call(void *arg)
+{
+    (void)arg;
+    result = skua_cancel_token_wait_until(&token, 1);
+    mc_assert(result == 0 || result == -ECANCELED, "another result");
+    if (result == -ECANCELED) {
+        mc_alloc(&op, sizeof op);
+        result = waits_started(skua_cancel_token_wait_start(&op, &token));
+        mc_free(&op, sizeof op);
+    }
+    mc_assert(result == 0 && SKUAI_READ(data) == 7, "the waiter has not seen what the canceller did");
+}
+static void waits_straight(void *arg)
+{
+    (void)arg;
+    result = skua_cancel_token_wait(&token);
+    mc_assert(SKUAI_READ(data) == 7, "the waiter has not seen what the canceller did");
+}
+
 static void looks(void *arg)
 {
     (void)arg;
@@ -141,6 +140,8 @@ static void reset(void)
         subjects[i] = (struct subject){ .is_there = 1 };
     result = 99;
     data = 0;
+    groups_canceled = wakers_canceled = waits_misused = 0;
+    scope_of = NULL;
     skua_cancel_token_init(&token, NULL);
     mc_name(&token.lock, "token.lock");
     mc_name(&token.canceled, "canceled");
@@ -173,7 +174,10 @@ static void wait_setup(void)
     mc_thread(cancels, &token);
     mc_thread(waits, NULL);
 }
-static void wait_finish(void) { mc_assert(result == 0, "the wait"); }
+static void wait_finish(void)
+{
+    mc_assert(result == 0 && token.waiters.first == NULL, "the wait");
+}
 MC_TEST(wait, .setup = wait_setup, .finish = wait_finish, .bound = 4);
 
 static void withdrawn_setup(void)
@@ -182,7 +186,10 @@ static void withdrawn_setup(void)
     mc_thread(cancels, &token);
     mc_thread(waits, &token);
 }
-static void withdrawn_finish(void) { mc_assert(result == 0 || result == -ECANCELED, "the wait"); }
+static void withdrawn_finish(void)
+{
+    mc_assert((result == 0 || result == -ECANCELED) && token.waiters.first == NULL, "the wait");
+}
 MC_TEST(withdrawn, .setup = withdrawn_setup, .finish = withdrawn_finish, .bound = 4);
 
 static void look_setup(void)
@@ -201,6 +208,92 @@ static void child_setup(void)
     mc_thread(ends_child, NULL);
 }
 MC_TEST(a_child_ends, .setup = child_setup, .bound = 3);
+
+static void wait_by_call_setup(void)
+{
+    reset();
+    mc_thread(cancels, &token);
+    mc_thread(waits_by_call, NULL);
+}
+MC_TEST(wait_by_call, .setup = wait_by_call_setup, .finish = wait_finish, .bound = 4, .max_executions = 300000);
+static void straight_setup(void)
+{
+    reset();
+    mc_thread(cancels, &token);
+    mc_thread(waits_straight, NULL);
+}
+MC_TEST(wait_straight, .setup = straight_setup, .finish = wait_finish, .bound = 4, .max_executions = 300000);
+
+/* A callback may unbind another one, while its own is waited for. */
+static void unbinds_other(void *arg)
+{
+    is_called(arg);
+    skua_cancel_token_unbind(&bindings[1]);
+}
+static void other_setup(void)
+{
+    reset();
+    (void)skua_cancel_token_bind(&bindings[1], &token, is_called, &subjects[1]);
+    (void)skua_cancel_token_bind(&bindings[0], &token, unbinds_other, &subjects[0]);
+    mc_thread(cancels, &token);
+    mc_thread(unbinds, (void *)(uintptr_t)0);
+}
+MC_TEST(a_callback_unbinds, .setup = other_setup, .bound = 3);
+
+/* What one thread can see: what is bound is called once, and misuse is told. */
+static void binds_all(void *arg)
+{
+    static skua_cancel_binding others[2];
+    static skua_waker waker;
+    (void)arg;
+    skua_cancel_token_init(&child, &token);
+    mc_assert(skua_group_bind(NULL, &bindings[0], &token) == 0, "not cancelled");
+    mc_assert(skua_cancel_token_bind(&bindings[1], &token, skua_cancel_waker, &waker) == 0, "not cancelled");
+    mc_assert(skua_cancel_token_bind(&others[0], &token, is_called, &subjects[0]) == 0, "not cancelled");
+    mc_assert(skua_cancel_token_bind(&others[1], &token, is_called, &subjects[1]) == 0, "not cancelled");
+    skua_cancel_token_unbind(&others[0]);
+    skua_cancel_token_unbind(&others[1]);
+    skua_cancel_token_unbind(&others[0]); /* again, when what was beside it has gone */
+    skua_cancel_token_fini(&token);
+    mc_assert(waits_misused == 1, "something is bound");
+    skua_cancel_scope_enter(NULL, &token);
+    mc_assert(scope_of == &token, "the scope is not the token's");
+    mc_assert(!skua_cancel_token_is_canceled(&token) && !skua_cancel_token_is_canceled(&child), "not yet");
+    skua_cancel_token_cancel(&token);
+    skua_cancel_token_cancel(&token);
+    mc_assert(skua_cancel_token_is_canceled(&token) && skua_cancel_token_is_canceled(&child), "cancelled");
+    mc_assert(groups_canceled == 1 && wakers_canceled == 1, "not all were called once");
+    mc_assert(subjects[0].calls == 0 && subjects[1].calls == 0, "called when it was not bound any more");
+    mc_alloc(&bindings[0], sizeof bindings[0]);
+    mc_assert(skua_group_bind(NULL, &bindings[0], &token) == -ECANCELED, "too late");
+    mc_assert(groups_canceled == 2, "the binder has not called it");
+    skua_cancel_token_unbind(&bindings[0]);
+    skua_cancel_token_fini(&token);
+    mc_assert(waits_misused == 1, "nothing is bound");
+}
+static void all_setup(void)
+{
+    reset();
+    mc_thread(binds_all, NULL);
+}
+MC_TEST(all_that_can_be_bound, .setup = all_setup);
+
+/* Somebody waits. */
+static void ends_too_early(void *arg)
+{
+    (void)arg;
+    skua_cancel_token_init(&child, &token);
+    skua_op *waiting = skuai_op_start(skua_cancel_token_wait_prepare(&op, &child));
+    skua_cancel_token_fini(&child);
+    mc_assert(waits_misused == 1, "somebody waits");
+    mc_assert(!skuai_op_is_done(waiting), "nobody has cancelled it");
+}
+static void too_early_setup(void)
+{
+    reset();
+    mc_thread(ends_too_early, NULL);
+}
+MC_TEST(ended_too_early, .setup = too_early_setup);
 
 /* Known wrong: an unbind that does not wait for who is inside of the callback. */
 static void unbinds_blindly(void *arg)

@@ -57,6 +57,7 @@ void *malloc(size_t size)
         if ((taken & 1u << i) == 0) {
             taken |= 1u << i;
             mc_alloc(&pieces[i], sizeof pieces[i]);
+            memset(&pieces[i], 0xa5, sizeof pieces[i]);
             return &pieces[i];
         }
     return NULL;
@@ -146,6 +147,12 @@ int64_t skuai_call_end_short(struct skuai_worker *worker, int64_t result)
 {
     return skuai_call_end(worker, result);
 }
+/* Whether starts do without an op where they can. */
+static bool starts_at_once;
+bool skuai_start_may_be_done(const struct skuai_worker *worker) { (void)worker; return starts_at_once; }
+/* Whether who finds the store full looks again before it waits. */
+static bool lingers;
+bool skuai_may_linger(const struct skuai_worker *worker) { (void)worker; return lingers; }
 int skuai_misuse(const char *call, const char *what, const char *instead)
 {
     (void)what;
@@ -158,17 +165,23 @@ int skuai_misuse(const char *call, const char *what, const char *instead)
 /* Thread `i` uses ops[i], values[i] and got[i]. */
 static unsigned me(void) { return (unsigned)mc.current - 1; }
 
+static int64_t await_started(skua_op *op)
+{
+    mc_assert(!skuai_start_is_done(op) || starts_at_once, "a start did without an op, and might not");
+    return skua_await(op);
+}
+
 static int64_t send_value(uint64_t value)
 {
     SKUAI_WRITE(values[me()], value);
     mc_alloc(&ops[me()], sizeof ops[0]);
-    return skua_await(skua_send_start(&ops[me()], &channels[0], &values[me()]));
+    return await_started(skua_send_start(&ops[me()], &channels[0], &values[me()]));
 }
 
 static int64_t receive_value(uint64_t *value)
 {
     mc_alloc(&ops[me()], sizeof ops[0]);
-    int64_t rc = skua_await(skua_receive_start(&ops[me()], &channels[0], &values[me()]));
+    int64_t rc = await_started(skua_receive_start(&ops[me()], &channels[0], &values[me()]));
     if (rc == 1)
         *value = SKUAI_READ(values[me()]);
     return rc;
@@ -241,13 +254,16 @@ static void cancels(void *arg)
 
 /* ---- setting up -------------------------------------------------------------------------------------------------- */
 
+/* Whether a store of one place has one lock, as in the library, or two, as larger ones. */
+static bool has_one_lock;
+
 static void reset(size_t capacity)
 {
     memset(channels, 0, sizeof channels);
     memset(stores, 0, sizeof stores);
     memset(pieces, 0, sizeof pieces);
     taken = 0;
-    no_memory = false;
+    no_memory = starts_at_once = lingers = false;
     memset(waiters, 0, sizeof waiters);
     memset(selects, 0, sizeof selects);
     memset(ops, 0, sizeof ops);
@@ -258,7 +274,7 @@ static void reset(size_t capacity)
         struct skua_channel *channel = &channels[i];
         channel->capacity = capacity;
         channel->value_size = channel->take_size = sizeof(uint64_t);
-        channel->take_flags.raw = capacity == 0 ? SKUAI_CHANNEL_MEETS : 0;
+        channel->one_lock = capacity == 0 || has_one_lock;
         stores[i].segment.end = (char *)&stores[i].values[capacity < RING ? capacity : RING];
         if (capacity != 0 && capacity != SKUA_UNBOUNDED) {
             channel->first = channel->last = &stores[i].segment;
@@ -330,6 +346,60 @@ static void capacity_one_setup(void) { run_two(1, sends_two, arg_of(1), receives
 static void capacity_two_setup(void) { run_two(2, sends_two, arg_of(1), receives_two, arg_of(1)); }
 MC_TEST(rendezvous, .setup = rendezvous_setup, .finish = two_values, .stale = 2);
 MC_TEST(capacity_one, .setup = capacity_one_setup, .finish = two_values, .stale = 2, .max_executions = 100000);
+
+static void with_one_lock(void (*setup)(void))
+{
+    has_one_lock = true;
+    setup();
+    has_one_lock = false;
+}
+/* The second send is over when the first value has been received, and not only when somebody wants the second. */
+static void refilled_finish(void)
+{
+    check_empty();
+    mc_assert(seen == 2, "not what was sent first");
+    mc_assert(stored(&channels[0]) == 1, "the sender's value has not come into the store");
+}
+static void refilled_setup(void) { run_two(1, sends_two, arg_of(1), receives_one, NULL); }
+static void refilled_locked_setup(void) { with_one_lock(refilled_setup); }
+MC_TEST(refilled, .setup = refilled_setup, .finish = refilled_finish, .stale = 1, .max_executions = 100000);
+MC_TEST(refilled_locked, .setup = refilled_locked_setup, .finish = refilled_finish, .stale = 1,
+        .max_executions = 100000);
+
+/* One value lies in a store of two places. Another one comes before that is taken, so it is never empty, and a try
+ * finds something. */
+static void sends_and_receives(void *arg)
+{
+    sends_one(arg);
+    receives_one(NULL);
+}
+static void never_empty_setup(void)
+{
+    run_two(2, sends_and_receives, arg_of(2), tries_to_receive, NULL);
+    stores[0].values[0] = 1;
+    channels[0].sent.raw = 1;
+    channels[0].put = (char *)&stores[0].values[1];
+}
+static void never_empty_finish(void)
+{
+    check_empty();
+    mc_assert(seen == 6, "a try has found nothing where there was something");
+}
+MC_TEST(never_empty, .setup = never_empty_setup, .finish = never_empty_finish, .stale = 2);
+
+/* A try sees the end that its own thread has made. */
+static void closes_and_tries(void *arg)
+{
+    closes(arg);
+    tries_to_receive(arg);
+    mc_assert(got[me()] == 0, "a try of what is closed does not say so");
+}
+static void closed_try_setup(void) { run_two(1, closes_and_tries, NULL, tries_to_receive, NULL); }
+MC_TEST(closed_try, .setup = closed_try_setup, .finish = check_empty);
+
+static void capacity_one_locked_setup(void) { with_one_lock(capacity_one_setup); }
+MC_TEST(capacity_one_locked, .setup = capacity_one_locked_setup, .finish = two_values, .stale = 2,
+        .max_executions = 100000);
 MC_TEST(capacity_two, .setup = capacity_two_setup, .finish = two_values, .stale = 2);
 
 /* The same by the calls that make no op unless they must; once each, as such an op lies on the stack. */
@@ -365,6 +435,33 @@ MC_TEST(calls_rendezvous, .setup = calls_rendezvous_setup, .finish = calls_finis
         .max_executions = 100000);
 MC_TEST(calls_full, .setup = calls_full_setup, .finish = calls_finish, .stale = 1, .max_executions = 100000);
 
+/* And by starts. */
+static void at_once(void (*setup)(void))
+{
+    setup();
+    starts_at_once = true;
+}
+static void started_rendezvous_setup(void) { at_once(rendezvous_setup); }
+static void started_one_place_setup(void) { at_once(capacity_one_setup); }
+static void started_locked_setup(void) { at_once(capacity_one_locked_setup); }
+MC_TEST(started_rendezvous, .setup = started_rendezvous_setup, .finish = two_values, .stale = 2);
+MC_TEST(started_one_place, .setup = started_one_place_setup, .finish = two_values, .stale = 2,
+        .max_executions = 100000);
+MC_TEST(started_locked, .setup = started_locked_setup, .finish = two_values, .stale = 2, .max_executions = 100000);
+
+/* And with a second look at a store that is full. */
+static void lingering(void (*setup)(void))
+{
+    setup();
+    lingers = true;
+}
+static void lingering_setup(void) { lingering(started_one_place_setup); }
+static void lingering_locked_setup(void) { lingering(started_locked_setup); }
+static void lingering_full_setup(void) { lingering(calls_full_setup); }
+MC_TEST(lingering, .setup = lingering_setup, .finish = two_values, .stale = 1, .max_executions = 50000);
+MC_TEST(lingering_locked, .setup = lingering_locked_setup, .finish = two_values, .stale = 1, .max_executions = 50000);
+MC_TEST(lingering_full, .setup = lingering_full_setup, .finish = calls_finish, .stale = 1, .max_executions = 50000);
+
 /* Unbounded, a segment for each value: senders allocate, the receiver leaves one in reserve and frees the others. */
 static void sends_at_once(void *arg)
 {
@@ -384,6 +481,11 @@ static void unbounded_finish(void)
 }
 static void unbounded_setup(void) { run_two(SKUA_UNBOUNDED, sends_at_once, arg_of(1), receives_two, arg_of(1)); }
 MC_TEST(unbounded, .setup = unbounded_setup, .finish = unbounded_finish, .stale = 2, .max_executions = 100000);
+
+static void started_unbounded(void) { run_two(SKUA_UNBOUNDED, sends_two, arg_of(1), receives_two, arg_of(1)); }
+static void started_unbounded_setup(void) { at_once(started_unbounded); }
+MC_TEST(started_unbounded, .setup = started_unbounded_setup, .finish = unbounded_finish, .stale = 1,
+        .max_executions = 50000);
 
 static void two_grow_setup(void)
 {
@@ -479,6 +581,9 @@ MC_TEST(two_senders_rendezvous, .setup = two_senders_rendezvous_setup, .finish =
 MC_TEST(two_senders_one_place, .setup = two_senders_one_place_setup, .finish = two_values, .stale = 1,
         .max_executions = 100000);
 MC_TEST(two_receivers, .setup = two_receivers_setup, .finish = two_values, .stale = 1, .max_executions = 100000);
+static void two_receivers_locked_setup(void) { with_one_lock(two_receivers_setup); }
+MC_TEST(two_receivers_locked, .setup = two_receivers_locked_setup, .finish = two_values, .stale = 1,
+        .max_executions = 100000);
 MC_TEST(two_receivers_rendezvous, .setup = two_receivers_rendezvous_setup, .finish = two_values, .stale = 1,
         .max_executions = 100000);
 
@@ -497,6 +602,9 @@ static void close_capacity_one_setup(void) { run_three(1, sends_one, arg_of(1), 
 MC_TEST(close_rendezvous, .setup = close_rendezvous_setup, .finish = closed_finish, .stale = 1,
         .max_executions = 100000);
 MC_TEST(close_capacity_one, .setup = close_capacity_one_setup, .finish = closed_finish, .stale = 1,
+        .max_executions = 100000);
+static void close_capacity_one_locked_setup(void) { with_one_lock(close_capacity_one_setup); }
+MC_TEST(close_capacity_one_locked, .setup = close_capacity_one_locked_setup, .finish = closed_finish, .stale = 1,
         .max_executions = 100000);
 
 /* The store is full and a sender waits: it is refused, or there was room in time. */
@@ -722,6 +830,9 @@ static void freed_by_receiver_stored_setup(void) { run_two(1, sends_one, arg_of(
 static void freed_by_sender_setup(void) { run_two(0, sends_and_frees, arg_of(1), receives_one, NULL); }
 MC_TEST(freed_by_receiver, .setup = freed_by_receiver_setup, .finish = freed_finish, .bound = 3);
 MC_TEST(freed_by_receiver_stored, .setup = freed_by_receiver_stored_setup, .finish = freed_finish,
+        .bound = 3);
+static void freed_by_receiver_locked_setup(void) { with_one_lock(freed_by_receiver_stored_setup); }
+MC_TEST(freed_by_receiver_locked, .setup = freed_by_receiver_locked_setup, .finish = freed_finish,
         .bound = 3);
 MC_TEST(freed_by_sender, .setup = freed_by_sender_setup, .finish = freed_finish, .bound = 3);
 

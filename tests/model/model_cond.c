@@ -5,17 +5,24 @@
 #include "skua/cond.h"
 
 #include "model/lock_world.h"
+#include "sched/waiters.h"
 
 static skua_mutex mutex;
 static skua_cond cond;
 static int items, taken, canceled, inside;
 
-enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op) { (void)frame; (void)op; mc_fail("no futures here"); }
+/* A future waits as its thread does. */
+enum skua_poll skuai_await_op(skua_frame *frame, skua_op *op)
+{
+    (void)frame;
+    (void)skua_await(op);
+    return SKUA_DONE;
+}
 enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child)
 {
     (void)frame;
     (void)child;
-    mc_fail("no futures here");
+    mc_fail("it awaits no future");
 }
 int64_t skua_await_until(skua_op *op, uint64_t instant_ns) { (void)instant_ns; return skua_await(op); }
 
@@ -31,6 +38,26 @@ static __attribute__((noinline)) void lock_deep(void)
 static void enter(void) { mc_assert(inside++ == 0, "two are inside"); }
 static void leave(void) { inside--; }
 
+enum how { WAITS, WAITS_UNTIL, AS_FUTURE };
+static enum how hows[MC_THREADS];
+static skua_cond_waiting waitings[MC_THREADS];
+static int wait_here(void)
+{
+    skua_cond_waiting *waiting = &waitings[mc.current];
+    switch (hows[mc.current]) {
+    case WAITS:
+        return skua_cond_wait(&cond, &mutex);
+    case WAITS_UNTIL:
+        return skua_cond_wait_until(&cond, &mutex, 1);
+    case AS_FUTURE: {
+        skua_frame *frame = skua_cond_wait_start(waiting, &cond, &mutex);
+        mc_assert(frame->poll(frame) == SKUA_DONE, "it waits for nothing else");
+        return (int)SKUA_RESULT(waiting);
+    }
+    }
+    mc_fail("no such wait");
+}
+
 /* Cancelled, it leaves without an item; but an item that it was signalled for it takes. */
 static inline __attribute__((always_inline)) bool takes_one(void)
 {
@@ -39,7 +66,7 @@ static inline __attribute__((always_inline)) bool takes_one(void)
     enter();
     while (SKUAI_READ(items) == 0 && rc == 0) {
         leave();
-        rc = skua_cond_wait(&cond, &mutex);
+        rc = wait_here();
         enter();
         mc_assert(skua_mutex_is_locked(&mutex), "it came out without the mutex");
         mc_assert(rc == 0 || rc == -ECANCELED, "another result");
@@ -91,6 +118,8 @@ static void reset(void)
     skua_cond_init(&cond);
     items = taken = canceled = inside = 0;
     outside = false;
+    memset(hows, 0, sizeof hows);
+    memset(waitings, 0, sizeof waitings);
     mc_name(&mutex.state, "mutex");
     mc_name(&mutex.lock, "mutex.lock");
     mc_name(&cond.lock, "cond.lock");
@@ -98,6 +127,8 @@ static void reset(void)
 
 static void finish(void)
 {
+    skua_cond_fini(&cond);
+    mc_assert(!world_has_shields(), "a shield was not left");
     mc_assert(cond.waiters.first == NULL && mutex.state.raw == 0, "somebody waits for ever");
     mc_assert(taken + canceled == 2 && items == canceled, "an item was lost");
 }
@@ -141,6 +172,7 @@ static void takes_and_returns(void *arg)
 }
 static void interrupted_finish(void)
 {
+    mc_assert(!world_has_shields(), "a shield was not left");
     mc_assert(cond.waiters.first == NULL && mutex.state.raw == 0, "somebody waits for ever");
     mc_assert(items == 0 && taken + canceled == 2, "an item was lost");
 }
@@ -153,6 +185,50 @@ static void interrupted_setup(void)
     world_canceled[1] = WORLD_MAY_BE;
 }
 MC_TEST(interrupted, .setup = interrupted_setup, .finish = interrupted_finish, .stale = 1, .max_executions = 150000);
+
+static void until_setup(void)
+{
+    interrupted_setup();
+    hows[1] = WAITS_UNTIL;
+}
+static void future_setup(void)
+{
+    interrupted_setup();
+    hows[1] = AS_FUTURE;
+}
+static void futures_setup(void)
+{
+    one_by_one_setup();
+    hows[1] = hows[2] = AS_FUTURE;
+}
+MC_TEST(until, .setup = until_setup, .finish = interrupted_finish, .stale = 1, .max_executions = 150000);
+MC_TEST(future_interrupted, .setup = future_setup, .finish = interrupted_finish, .stale = 1, .max_executions = 150000);
+MC_TEST(futures, .setup = futures_setup, .finish = finish, .stale = 1, .max_executions = 150000);
+
+/* What finds misuse finds it. */
+static void misuses(void *arg)
+{
+    skua_cond_waiting *waiting = &waitings[1];
+    static skua_op op;
+    (void)arg;
+    world_misuses_wanted = 3;
+    mc_assert(skua_cond_wait(&cond, &mutex) == -EPERM && world_misuses == 1, "nobody holds the mutex");
+    skua_frame *frame = skua_cond_wait_start(waiting, &cond, &mutex);
+    mc_assert(frame->poll(frame) == SKUA_DONE && SKUA_RESULT(waiting) == -EPERM && world_misuses == 2, "nor now");
+    mc_assert(cond.waiters.first == NULL && mutex.state.raw == 0, "it is left as it was");
+    skua_cond_fini(&cond);
+    mc_assert(world_misuses == 2, "nobody waits");
+    op.next = op.prev = NULL;
+    skuai_waiters_append(&cond.waiters, &op);
+    skua_cond_fini(&cond);
+    mc_assert(world_misuses == 3, "somebody waits");
+}
+static void misused_setup(void)
+{
+    reset();
+    mc_thread(misuses, NULL);
+}
+MC_TEST(misused, .setup = misused_setup);
 
 /* Known wrong: the mutex is left before the op is linked. */
 static void leaves_first(void *arg)

@@ -66,31 +66,37 @@ static void manual_finish(void)
 MC_TEST(manual, .setup = manual_setup, .finish = manual_finish, .stale = 3, .max_executions = 300000);
 
 /* By whichever way, then it goes. */
+enum how { CALLS, STARTS, TRIES };
 static void frees(void *arg)
 {
-    if (arg == NULL) {
+    switch ((enum how)(uintptr_t)arg) {
+    case CALLS:
         got[0] = skua_event_wait(&event);
-    } else {
-        while (skua_event_try_wait(&event) != 0)
+        break;
+    case STARTS:
+        mc_alloc(&mine[0], sizeof mine[0]);
+        got[0] = waits_started(skua_event_wait_start(&mine[0].ops[0], &event));
+        mc_free(&mine[0], sizeof mine[0]);
+        break;
+    case TRIES:
+        while ((got[0] = skua_event_try_wait(&event)) == -EAGAIN)
             skuai_pause();
-        got[0] = 0;
     }
+    mc_assert(got[0] == 0, "another result");
     mc_assert(SKUAI_READ(value) == 1, "what was done before is not seen");
     mc_free(&event, sizeof event);
 }
-static void wait_and_free_setup(void)
+static void free_setup(enum how how)
 {
     reset(SKUA_EVENT_MANUAL);
     mc_thread(setter, NULL);
-    mc_thread(frees, NULL);
+    mc_thread(frees, (void *)(uintptr_t)how);
 }
+static void wait_and_free_setup(void) { free_setup(CALLS); }
+static void start_and_free_setup(void) { free_setup(STARTS); }
+static void try_and_free_setup(void) { free_setup(TRIES); }
 MC_TEST(wait_and_free, .setup = wait_and_free_setup, .bound = MC_UNBOUNDED, .max_executions = 300000);
-static void try_and_free_setup(void)
-{
-    reset(SKUA_EVENT_MANUAL);
-    mc_thread(setter, NULL);
-    mc_thread(frees, &event);
-}
+MC_TEST(start_and_free, .setup = start_and_free_setup, .bound = MC_UNBOUNDED, .max_executions = 300000);
 MC_TEST(try_and_free, .setup = try_and_free_setup, .bound = MC_UNBOUNDED, .max_executions = 300000);
 
 /* Known wrong: is_set alone does not say that the setter is done with it. */
@@ -145,6 +151,40 @@ static void auto_finish(void)
     mc_assert(got[0] == 0 || got[1] == 0, "it is set, and somebody waits");
 }
 MC_TEST(automatic, .setup = auto_setup, .finish = auto_finish, .stale = 3, .max_executions = 300000);
+
+/* By calls, starts and tries. */
+static void takes(unsigned i, int64_t result)
+{
+    got[i] = result;
+    mc_assert(result == 0 || result == -ECANCELED || result == -EAGAIN, "another result");
+    if (result == 0)
+        mc_assert(SKUAI_READ(value) == 1, "what was done before is not seen");
+}
+static void starts(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    mc_alloc(&mine[i], sizeof mine[i]);
+    int64_t result = waits_started(skua_event_wait_start(&mine[i].ops[0], &event));
+    mc_free(&mine[i], sizeof mine[i]);
+    takes(i, result);
+}
+static void tries(void *arg) { takes((unsigned)(uintptr_t)arg, skua_event_try_wait(&event)); }
+static void until(void *arg) { takes((unsigned)(uintptr_t)arg, skua_event_wait_until(&event, 1)); }
+static void started_setup(void)
+{
+    reset(SKUA_EVENT_AUTO);
+    mc_thread(setter, NULL);
+    mc_allow_blocked(mc_thread(starts, (void *)0));
+    mc_thread(tries, (void *)1);
+    mc_allow_blocked(mc_thread(until, (void *)2));
+}
+static void started_finish(void)
+{
+    mc_assert((got[0] == 0) + (got[1] == 0) + (got[2] == 0) + skua_event_is_set(&event) == 1,
+              "one set, and not one effect");
+    mc_assert((!mc_is_blocked(2) && !mc_is_blocked(4)) || !skua_event_is_set(&event), "it is set, and somebody waits");
+}
+MC_TEST(started, .setup = started_setup, .finish = started_finish, .stale = 2, .max_executions = 300000);
 
 static void selects(void *arg)
 {

@@ -166,7 +166,7 @@ static skua_op *start_op(skua_op *op, struct skuai_select *select, uint32_t arm)
 static void leave_group(void)
 {
     mc_assert(group.live == 0 && group.members == NULL && group.canceled_members == NULL, "a wait is over too early");
-    mc_assert(group.state == SKUAI_GROUP_WAITED, "the group is not as new");
+    mc_assert(group.state == SKUAI_GROUP_WAITED && group.ended_first == NULL, "the group is not as new");
     mc_assert(holds == 0, "a runtime is held for ever");
     mc_free(&group, sizeof group);
 }
@@ -295,6 +295,44 @@ static void again_setup(void)
 }
 MC_TEST(used_again, .setup = again_setup, .bound = MC_UNBOUNDED);
 
+/* All accounts are of the use at hand. */
+static void uses_for_two(void *arg)
+{
+    int64_t outcome;
+    (void)arg;
+    end(0, -ECANCELED);
+    mc_assert(group.failed == 1 && group.canceled == 0, "nobody was cancelled");
+    mc_assert(skuai_group_try_finish(&group, &outcome) && outcome == -ECANCELED, "the outcome");
+    mc_assert(spawn(1, false) == 0 && spawn(2, false) == 0 && group.started == 2, "the accounts");
+    end(1, -EIO);
+    end(2, -ECANCELED);
+    mc_assert(group.failed == 1 && group.canceled == 1, "the accounts");
+    mc_assert(skuai_group_try_finish(&group, &outcome) && outcome == -EIO, "the outcome");
+}
+static void for_two_setup(void)
+{
+    reset(0, 0, 1);
+    mc_thread(uses_for_two, NULL);
+}
+MC_TEST(used_for_two, .setup = for_two_setup, .bound = MC_UNBOUNDED);
+
+/* Who only looks, again and again, may find the last one just leaving. */
+static void looks(void *arg)
+{
+    (void)arg;
+    while (!skuai_group_try_finish(&group, &got))
+        skuai_pause();
+    leave_group();
+}
+static void looks_setup(void)
+{
+    reset(SKUA_GROUP_COLLECT, 0, 2);
+    mc_thread(ends, number(0));
+    mc_thread(ends, number(1));
+    mc_thread(looks, NULL);
+}
+MC_TEST(who_looks_again, .setup = looks_setup, .finish = all_end_finish, .bound = BOUND, .stale = STALE);
+
 /* ---- failures and cancellations ---- */
 
 static void failure_setup(void)
@@ -349,6 +387,7 @@ static void gives_up_finish(void)
 {
     check_members(2);
     mc_assert(interrupted == -ECANCELED && got == -ECANCELED, "the outcome");
+    mc_assert(group.failed == 0 && group.canceled == 1, "the accounts");
 }
 MC_TEST(an_interrupted_wait, .setup = gives_up_setup, .finish = gives_up_finish, .bound = BOUND, .stale = STALE);
 
@@ -580,8 +619,10 @@ MC_TEST(a_place_that_never_comes, .setup = canceled_place_setup, .finish = cance
 
 static void pause_all(int n)
 {
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        skuai_store_ptr(&slots[i].task.next, &slots[i].task, SKUAI_RELAXED); /* as a queue may leave it */
         mc_assert(skuai_task_word_pause(&slots[i].task.word) == SKUAI_TASK_NOTHING, "woken for nothing");
+    }
 }
 static void all_were_woken(int first, int n)
 {
@@ -616,6 +657,34 @@ static void cancels_many_setup(void)
 }
 MC_TEST(many_are_cancelled, .setup = cancels_many_setup, .bound = MC_UNBOUNDED);
 
+/* Who waits for what cannot come any more is told. */
+static void tells_all(void *arg)
+{
+    (void)arg;
+    skua_op *place = start_op(skua_group_reserve_prepare(&ops[1], &group), NULL, 0);
+    mc_assert(!skuai_op_is_done(place), "a place in a full group");
+    mc_assert(skuai_op_kind_of(place)->withdraw(place) && group.spawners.first == NULL, "he may go away");
+    place = start_op(skua_group_reserve_prepare(&ops[1], &group), NULL, 0);
+    skuai_group_cancel_living(&group);
+    mc_assert(skuai_op_is_done(place) && place->result == -ECANCELED, "a place in a cancelled group");
+    end(0, -ECANCELED);
+    int64_t outcome;
+    mc_assert(skuai_group_try_finish(&group, &outcome) && outcome == -ECANCELED, "the outcome");
+    mc_assert(group.canceled == 1 && skuai_group_try_place(&group) == 0, "a place is refused");
+    mc_assert(group.canceled == 0 && group.started == 0, "a use does not begin anew");
+    skua_op *taker = start_op(skua_group_next_prepare(&ops[0], &group), NULL, 0);
+    mc_assert(!skuai_op_is_done(taker), "a member may come");
+    skuai_group_give_place(&group);
+    mc_assert(skuai_op_is_done(taker) && taker->result == 0, "none comes");
+}
+static void tells_all_setup(void)
+{
+    reset(SKUA_GROUP_COLLECT, 1, 0);
+    mc_assert(skuai_group_try_place(&group) == 0 && spawn(0, true) == 0, "a place is refused");
+    mc_thread(tells_all, NULL);
+}
+MC_TEST(who_waits_in_vain, .setup = tells_all_setup, .bound = MC_UNBOUNDED);
+
 /* A runtime gives a member up; the other is of another runtime. */
 static void abandons(void *arg)
 {
@@ -634,6 +703,94 @@ static void abandons_setup(void)
     mc_thread(abandons, NULL);
 }
 MC_TEST(a_member_that_is_given_up, .setup = abandons_setup, .bound = MC_UNBOUNDED);
+
+/* The last one is given up, or is a place that is given back: who waits is told, and what was kept is dropped. */
+static void last_goes(void *arg)
+{
+    end(0, 0);
+    skua_op *end_of_all = start_op(skua_group_idle_prepare(&ops[0], &group), NULL, 0);
+    mc_assert(!skuai_op_is_done(end_of_all) && !slots[0].is_freed, "one lives, and a result is kept");
+    if (arg != NULL)
+        skuai_member_abandon(&slots[1].task, -ESHUTDOWN);
+    else
+        skuai_group_give_place(&group);
+    mc_assert(skuai_op_is_done(end_of_all) && ops[0].value == (arg != NULL ? -ESHUTDOWN : 0), "who waits is not told");
+    mc_assert(slots[0].is_freed, "a result is kept for ever");
+    leave_group();
+}
+static void last_given_up_setup(void)
+{
+    reset(SKUA_GROUP_COLLECT, 0, 2);
+    mc_thread(last_goes, &group);
+}
+static void last_place_setup(void)
+{
+    reset(SKUA_GROUP_COLLECT, 2, 0);
+    mc_assert(skuai_group_try_place(&group) == 0 && skuai_group_try_place(&group) == 0, "a place is refused");
+    mc_assert(spawn(0, true) == 0, "a member is refused");
+    mc_thread(last_goes, NULL);
+}
+MC_TEST(the_last_is_given_up, .setup = last_given_up_setup, .bound = MC_UNBOUNDED);
+MC_TEST(the_last_is_a_place, .setup = last_place_setup, .bound = MC_UNBOUNDED);
+
+/* A member does not wait for its own group; of another group, or of none, it may. What the group is not made for is
+ * refused. */
+static struct skuai_worker worker;
+static bool is_refused(skua_group_op *op, int error)
+{
+    skuai_op_kind_of(&op->op)->start(&worker, &op->op, true);
+    if (!skuai_op_is_done(&op->op)) {
+        mc_assert(skuai_op_kind_of(&op->op)->withdraw(&op->op), "it waits");
+        return false;
+    }
+    mc_assert(op->op.result == error, "refused for another reason");
+    return true;
+}
+static void sees_member(void *context, skua_task *task)
+{
+    mc_assert(skuai_load_32(&group.lock, SKUAI_RELAXED) != 0, "members come and go");
+    mc_assert(!slot_of(task)->has_ended, "it has gone");
+    ++*(int *)context;
+}
+static void asks_for_wrong(void *arg)
+{
+    static skua_group other;
+    skua_op *op = &ops[0].op;
+    int members = 0;
+    (void)arg;
+    worker.task = &slots[0].task;
+    skua_group_idle_prepare(&ops[0], &group);
+    mc_assert(is_refused(&ops[0], -EDEADLK), "it waits for itself");
+    slots[2].task.member = &slots[2].member.record;
+    slots[2].member.record.owner = (struct skuai_member_owner *)(void *)&group; /* whose it was once */
+    worker.task = &slots[2].task;
+    skua_group_idle_prepare(&ops[0], &group);
+    mc_assert(!is_refused(&ops[0], 0), "it is nobody's member");
+    skuai_task_word_begin_member(&slots[2].task.word, GENERATION, false);
+    SKUAI_WRITE(slots[2].member.record.owner, (struct skuai_member_owner *)(void *)&other);
+    skua_group_idle_prepare(&ops[0], &group);
+    mc_assert(!is_refused(&ops[0], 0), "it is another's member");
+    skua_group_next_prepare(&ops[0], &group);
+    mc_assert(is_refused(&ops[0], -EINVAL), "it does not collect");
+    skua_group_reserve_prepare(&ops[0], &group);
+    mc_assert(is_refused(&ops[0], -EINVAL), "it has no places");
+    worker.task = NULL;
+    skuai_group_each_member(&group, sees_member, &members);
+    mc_assert(members == 2, "not all were visited");
+    end(0, 0);
+    end(1, 0);
+    skuai_op_kind_of(skua_group_idle_prepare(&ops[0], &group))->start(&worker, op, true);
+    mc_assert(skuai_op_is_done(op) && op->result == 0 && ops[0].value == 0, "the outcome");
+    mc_assert(skuai_select_close(&select_word), "nothing has happened");
+    op = start_op(skua_group_idle_prepare(&ops[0], &group), &select_word, 0);
+    mc_assert(skuai_op_state(op) == SKUAI_OP_LOST && group.waiters.first == NULL, "what is over does not wait");
+}
+static void wrong_setup(void)
+{
+    reset(0, 0, 2);
+    mc_thread(asks_for_wrong, NULL);
+}
+MC_TEST(what_is_refused, .setup = wrong_setup, .bound = MC_UNBOUNDED);
 
 /* A place goes from hand to hand, and back. Results are kept, some taken, the others dropped. */
 static void gives_places(void *arg)

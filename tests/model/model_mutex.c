@@ -1,12 +1,13 @@
 /* The mutex (sync/mutex.c, M1 … M5): one at a time sees what the one before did; nobody who waits is forgotten, whoever
- * leaves meanwhile; and whoever was told to come is overtaken a bounded number of times. */
+ * leaves meanwhile; and whoever was told to come, and came in vain, has it next. */
 /* model-sources: sched/op.c sync/mutex.c */
-/* model-defines: SKUAI_MUTEX_OVERTAKES=1 SKUAI_MODEL_FRESH=1 */
+/* model-defines: SKUAI_MODEL_FRESH=1 */
 #include "skua/mutex.h"
 
 #include "model/lock_world.h"
+#include "sched/waiters.h"
 
-enum { OVERTAKES = 1 };
+enum { OVERTAKES = 1 }; /* by the one who had it just then */
 
 static skua_mutex mutex;
 static skua_op ops[MC_THREADS];
@@ -14,17 +15,17 @@ static struct skuai_select words[MC_THREADS];
 static int inside, sections, tries, canceled;
 static int guarded; /* plain, and the lock's */
 
-/* By how many a waiter was overtaken since it was told to come, by thread. */
+/* By how many a waiter was overtaken since it came in vain, by thread. */
 static int overtaken[MC_THREADS];
-static bool told[MC_THREADS];
+static bool owed[MC_THREADS];
 
 static void section(void)
 {
     mc_assert(inside++ == 0, "two are inside");
     for (unsigned i = 0; i < MC_THREADS; i++)
-        if (told[i] && i != mc.current)
+        if (owed[i] && i != mc.current)
             mc_assert(++overtaken[i] <= OVERTAKES, "overtaken too often");
-    told[mc.current] = false;
+    owed[mc.current] = false;
     overtaken[mc.current] = 0;
     SKUAI_WRITE(guarded, SKUAI_READ(guarded) + 1);
     sections++;
@@ -84,7 +85,7 @@ static void reset(void)
     memset(ops, 0, sizeof ops);
     memset(words, 0, sizeof words);
     memset(overtaken, 0, sizeof overtaken);
-    memset(told, 0, sizeof told);
+    memset(owed, 0, sizeof owed);
     inside = sections = tries = canceled = guarded = 0;
     mc_name(&mutex.state, "state");
     mc_name(&mutex.lock, "lock");
@@ -96,7 +97,7 @@ static int expected;
 static void finish(void)
 {
     mc_assert(guarded == sections && sections == expected + tries - canceled, "a section was lost");
-    mc_assert(mutex.state.raw == 0 && mutex.waiters.first == NULL, "it is not free at the end");
+    mc_assert(mutex.state.raw == 0 && mutex.waiters.first == NULL && mutex.turn == 0, "it is not free at the end");
 }
 
 static void two_setup(void)
@@ -132,7 +133,7 @@ static void both_interrupted_setup(void)
 }
 MC_TEST(both_interrupted, .setup = both_interrupted_setup, .finish = finish, .stale = 2, .max_executions = 300000);
 
-/* Somebody takes it in between, as often as the count allows: it is reserved then. */
+/* Somebody takes it in between, as often as he likes. */
 static void barging_setup(void)
 {
     reset();
@@ -161,6 +162,84 @@ static void selecting_setup(void)
 }
 MC_TEST(selecting, .setup = selecting_setup, .finish = finish, .stale = 2, .max_executions = 300000);
 
+/* By the other calls, which do without an op where they can; once each, as some of those lie on the stack. */
+static void calls(void *arg)
+{
+    (void)arg;
+    mc_assert(skua_mutex_lock(&mutex) == 0, "another result");
+    section();
+    skua_mutex_unlock(&mutex);
+}
+static void calls_until(void *arg)
+{
+    (void)arg;
+    int rc = skua_mutex_lock_until(&mutex, 1);
+    mc_assert(rc == 0 || rc == -ECANCELED, "another result");
+    if (rc < 0) {
+        canceled++;
+        return;
+    }
+    section();
+    skua_mutex_unlock(&mutex);
+}
+static void starts(void *arg)
+{
+    (void)arg;
+    mc_assert(world_started(skua_mutex_lock_start(&ops[mc.current], &mutex)) == 0, "another result");
+    section();
+    skua_mutex_unlock(&mutex);
+}
+static void other_calls_setup(void)
+{
+    reset();
+    expected = 3;
+    mc_thread(calls, NULL);
+    mc_thread(calls_until, NULL);
+    mc_thread(starts, NULL);
+    world_canceled[2] = WORLD_MAY_BE;
+}
+MC_TEST(other_calls, .setup = other_calls_setup, .finish = finish, .stale = 1, .max_executions = 150000);
+
+/* What one thread can see. */
+static void misuses(void *arg)
+{
+    static skua_op op;
+    (void)arg;
+    world_misuses_wanted = 5;
+    skua_mutex_fini(&mutex);
+    mc_assert(world_misuses == 0 && !skua_mutex_is_locked(&mutex), "it is free");
+    skua_mutex_unlock(&mutex);
+    mc_assert(world_misuses == 1 && !skua_mutex_is_locked(&mutex), "nobody holds it");
+    skua_mutex_assert_held(&mutex);
+    mc_assert(world_misuses == 2, "nobody holds it");
+    mc_assert(skua_mutex_try_lock(&mutex) == 0 && skua_mutex_is_locked(&mutex), "it is free");
+    mc_assert(skua_mutex_try_lock(&mutex) == -EAGAIN, "it is not free");
+    skua_mutex_assert_held(&mutex);
+    mc_assert(world_misuses == 2, "it is held");
+    skua_mutex_fini(&mutex);
+    mc_assert(world_misuses == 3, "it is held");
+    skua_mutex_unlock(&mutex);
+    mutex.turn = 1;
+    skua_mutex_fini(&mutex);
+    mc_assert(world_misuses == 4, "somebody is told to come");
+    mutex.turn = 0;
+    world_canceled[mc.current] = WORLD_IS;
+    int rc = skua_mutex_lock(&mutex);
+    mc_assert(rc == (world_at_once[mc.current] ? 0 : -ECANCELED), "it is asked whether a call may be short");
+    if (rc == 0)
+        skua_mutex_unlock(&mutex);
+    op.next = op.prev = NULL;
+    skuai_waiters_append(&mutex.waiters, &op);
+    skua_mutex_fini(&mutex);
+    mc_assert(world_misuses == 5, "somebody waits");
+}
+static void misused_setup(void)
+{
+    reset();
+    mc_thread(misuses, NULL);
+}
+MC_TEST(misused, .setup = misused_setup);
+
 /* Whoever finds himself the last user gives the memory back: the others' unlocks are over by then. */
 static int users;
 static void last_frees(void *arg)
@@ -174,6 +253,7 @@ static void last_frees(void *arg)
     if (last)
         mc_free(&mutex, sizeof mutex);
 }
+static void freed_finish(void) { mc_assert(!world_has_shields(), "a shield was not left"); }
 static void freed_setup(void)
 {
     reset();
@@ -182,7 +262,7 @@ static void freed_setup(void)
         mc_thread(last_frees, NULL);
     world_canceled[2] = WORLD_MAY_BE;
 }
-MC_TEST(the_last_one_frees, .setup = freed_setup, .stale = 1, .max_executions = 300000);
+MC_TEST(the_last_one_frees, .setup = freed_setup, .finish = freed_finish, .stale = 1, .max_executions = 300000);
 
 /* The world's, told apart by thread: who is woken to come again. */
 static void sees_turns(void *arg)
@@ -190,12 +270,12 @@ static void sees_turns(void *arg)
     skua_op *op = &ops[mc.current];
     if (skua_mutex_try_lock(&mutex) != 0) {
         skua_mutex_lock_prepare(op, &mutex);
-            skuai_op_start(op);
+        skuai_op_start(op);
         for (enum skuai_op_state state; (state = skuai_op_state(op)) != SKUAI_OP_DONE;) {
             if (state == SKUAI_OP_AGAIN) {
-                told[mc.current] = true;
                 mc_yield(); /* others go first */
                 world_kind(op)->start(NULL, op, true);
+                owed[mc.current] = skuai_op_state(op) != SKUAI_OP_DONE;
             } else {
                 mc_futex_wait(&op->state, (uint32_t)state);
             }

@@ -66,6 +66,21 @@ static void one_setup(void)
 static void one_finish(void) { mc_assert(!is_kept(&notify), "got and kept"); }
 MC_TEST(one_waiter, .setup = one_setup, .finish = one_finish, .bound = MC_UNBOUNDED);
 
+/* Who was notified may free it. */
+static void waits_and_frees(void *arg)
+{
+    (void)arg;
+    mc_assert(wait_once(0, WAITS_ON) == 0 && SKUAI_READ(value) == 1, "what was done before is not seen");
+    mc_free(&notify, sizeof notify);
+}
+static void freed_setup(void)
+{
+    reset();
+    mc_thread(one, NULL);
+    mc_thread(waits_and_frees, NULL);
+}
+MC_TEST(freed_by_who_was_notified, .setup = freed_setup, .bound = 4, .max_executions = 300000);
+
 static void canceled_setup(void)
 {
     reset();
@@ -83,6 +98,40 @@ static void canceled_finish(void)
     mc_assert(notify.waiters.first == NULL || taken == 1, "somebody is linked for ever");
 }
 MC_TEST(canceled, .setup = canceled_setup, .finish = canceled_finish, .stale = 3, .max_executions = 400000);
+
+/* By starts, tries and calls. */
+static void takes(unsigned i, int64_t result)
+{
+    got[i] = result;
+    mc_assert(result == 0 || result == -ECANCELED || result == -EAGAIN, "another result");
+    if (result == 0)
+        mc_assert(SKUAI_READ(value) == 1, "what was done before is not seen");
+}
+static void starts_to_wait(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    mc_alloc(&mine[i], sizeof mine[i]);
+    int64_t result = waits_started(skua_notify_wait_start(&mine[i].ops[0], &notify));
+    mc_free(&mine[i], sizeof mine[i]);
+    takes(i, result);
+}
+static void tries(void *arg) { takes((unsigned)(uintptr_t)arg, skua_notify_try_wait(&notify)); }
+static void until(void *arg) { takes((unsigned)(uintptr_t)arg, skua_notify_wait_until(&notify, 1)); }
+static void started_setup(void)
+{
+    reset();
+    mc_thread(one, NULL);
+    mc_allow_blocked(mc_thread(starts_to_wait, (void *)0));
+    mc_thread(tries, (void *)1);
+    mc_allow_blocked(mc_thread(until, (void *)2));
+}
+static void started_finish(void)
+{
+    bool kept = is_kept(&notify);
+    mc_assert((got[0] == 0) + (got[1] == 0) + (got[2] == 0) + kept == 1, "a notification was lost, or doubled");
+    mc_assert((!mc_is_blocked(2) && !mc_is_blocked(4)) || !kept, "it is kept, and somebody waits");
+}
+MC_TEST(started, .setup = started_setup, .finish = started_finish, .stale = 2, .max_executions = 300000);
 
 static void selects(void *arg)
 {

@@ -81,6 +81,7 @@ static void finish(void)
     mc_assert(tries > failures || done == 0, "goes on, and it is not done");
     mc_assert(tries > failures || failed + canceled == 3, "somebody could have done it");
     mc_assert(once.waiters.first == NULL, "somebody is linked for ever");
+    mc_assert(skuai_load_ptr(&once.runner, SKUAI_RELAXED) == NULL, "somebody does it for ever");
 }
 
 static void all_run_setup(void)
@@ -109,6 +110,103 @@ static void two_fail_setup(void)
     mc_thread(enters, (void *)2);
 }
 MC_TEST(two_fail, .setup = two_fail_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+/* By the other calls. */
+static void leaves(int64_t *result)
+{
+    if (*result == 1) {
+        *result = does(NULL);
+        skua_once_leave(&once, *result == 0);
+    } else if (*result == 0) {
+        mc_assert(SKUAI_READ(work) == 1, "what was done is not seen");
+    }
+}
+static void tries_to_enter(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    while ((got[i] = skua_once_try_enter(&once)) == -EAGAIN)
+        skuai_pause();
+    leaves(&got[i]);
+}
+static void enters_until(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    got[i] = skua_once_enter_until(&once, 1);
+    leaves(&got[i]);
+}
+static void starts_to_enter(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    mc_alloc(&ops[i], sizeof ops[i]);
+    got[i] = waits_started(skua_once_enter_start(&ops[i], &once));
+    mc_free(&ops[i], sizeof ops[i]);
+    leaves(&got[i]);
+}
+static void calls_setup(void)
+{
+    reset(1);
+    mc_thread(tries_to_enter, (void *)0);
+    mc_thread(enters_until, (void *)1);
+    mc_thread(starts_to_enter, (void *)2);
+}
+MC_TEST(other_calls, .setup = calls_setup, .finish = finish, .stale = 2, .max_executions = 300000);
+
+/* A value that is made when it is first wanted. */
+static skua_lazy lazy;
+static int makes(void **made, void *arg)
+{
+    int rc = does(arg);
+    *made = &work;
+    return rc;
+}
+static void wants(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    void *made = NULL;
+    got[i] = skua_lazy_get(&lazy, makes, NULL, &made);
+    mc_assert((got[i] == 0) == (made == &work), "a value and no value");
+}
+static void peeks(void *arg)
+{
+    void *made = skua_lazy_peek(&lazy);
+    (void)arg;
+    mc_assert(made == NULL || (made == &work && SKUAI_READ(work) == 1), "what was made is not seen");
+}
+static void lazy_setup(void)
+{
+    reset(1);
+    memset(&lazy, 0, sizeof lazy);
+    mc_thread(wants, (void *)0);
+    mc_thread(wants, (void *)1);
+    mc_thread(peeks, NULL);
+}
+static void lazy_finish(void)
+{
+    mc_assert(got[0] + got[1] == -EIO && skua_lazy_peek(&lazy) == &work, "one has failed, and the other has not");
+}
+MC_TEST(made_when_wanted, .setup = lazy_setup, .finish = lazy_finish, .bound = 3, .stale = 2, .max_executions = 300000);
+
+/* Who leaves without having entered is told. */
+static void leaves_uninvited(void *arg)
+{
+    (void)arg;
+    skua_once_leave(&once, true);
+    mc_assert(waits_misused == 1 && !skua_once_is_done(&once), "nobody has done it");
+    got[0] = skua_once_try_enter(&once);
+    mc_assert(got[0] == 1 && skua_once_try_enter(&once) == -EAGAIN, "one at a time");
+    skua_once_leave(&once, false);
+    mc_assert(waits_for(skua_once_enter_prepare(&ops[0], &once), WAITS_ON) == 1, "it is to be done still");
+    skua_once_leave(&once, true);
+    mc_assert(waits_misused == 1 && skua_once_try_enter(&once) == 0, "it is done");
+    skua_once_leave(&once, false);
+    mc_assert(waits_misused == 2 && skua_once_is_done(&once), "it stays done");
+}
+static void uninvited_setup(void)
+{
+    reset(0);
+    mc_thread(leaves_uninvited, NULL);
+}
+MC_TEST(left_without_entering, .setup = uninvited_setup);
 
 /* Who has gone on frees it, if nobody else is at it. */
 static void runs_and_frees(void *arg)

@@ -64,44 +64,60 @@ static void receiver(void *arg)
 }
 
 /* The memory goes when 1 or 0 was got, whichever way. */
+enum how { CALLS, PREPARES, STARTS, TRIES };
 static void receives_and_frees(void *arg)
 {
-    if (arg == NULL)
+    switch ((enum how)(uintptr_t)arg) {
+    case CALLS:
         received = skua_oneshot_receive(&oneshot, &taken);
-    else
+        break;
+    case PREPARES:
         receiver((void *)WAITS_ON);
+        break;
+    case STARTS:
+        mc_alloc(&mine, sizeof mine);
+        received = waits_started(skua_oneshot_receive_start(&mine.op, &oneshot, &taken));
+        mc_free(&mine, sizeof mine);
+        break;
+    case TRIES:
+        while ((received = skua_oneshot_try_receive(&oneshot, &taken)) == -EAGAIN)
+            skuai_pause();
+    }
     check_received();
     mc_free(&oneshot, sizeof oneshot);
 }
-static void sent_setup(void)
+static void receive_setup(void (*other)(void *), enum how how)
 {
     reset();
-    mc_thread(sender, NULL);
-    mc_thread(receives_and_frees, NULL);
+    mc_thread(other, NULL);
+    mc_thread(receives_and_frees, (void *)(uintptr_t)how);
 }
+static void sent_setup(void) { receive_setup(sender, CALLS); }
+static void sent_op_setup(void) { receive_setup(sender, PREPARES); }
+static void sent_start_setup(void) { receive_setup(sender, STARTS); }
+static void sent_try_setup(void) { receive_setup(sender, TRIES); }
+static void dropped_setup(void) { receive_setup(dropper, CALLS); }
+static void dropped_try_setup(void) { receive_setup(dropper, TRIES); }
 static void sent_finish(void) { mc_assert(sent == 0 && received == 1, "sent and not received"); }
 MC_TEST(sent_and_received, .setup = sent_setup, .finish = sent_finish, .bound = MC_UNBOUNDED, .max_executions = 400000);
-static void sent_op_setup(void)
-{
-    reset();
-    mc_thread(sender, NULL);
-    mc_thread(receives_and_frees, &oneshot);
-}
 MC_TEST(sent_to_an_op, .setup = sent_op_setup, .finish = sent_finish, .bound = MC_UNBOUNDED, .max_executions = 400000);
-static void dropped_setup(void)
-{
-    reset();
-    mc_thread(dropper, NULL);
-    mc_thread(receives_and_frees, NULL);
-}
+MC_TEST(sent_to_a_start, .setup = sent_start_setup, .finish = sent_finish, .bound = MC_UNBOUNDED,
+        .max_executions = 400000);
+MC_TEST(sent_and_tried, .setup = sent_try_setup, .finish = sent_finish, .bound = MC_UNBOUNDED,
+        .max_executions = 400000);
 static void dropped_finish(void) { mc_assert(received == 0, "nothing was sent"); }
 MC_TEST(dropped, .setup = dropped_setup, .finish = dropped_finish, .bound = MC_UNBOUNDED, .max_executions = 400000);
+
+MC_TEST(dropped_and_tried, .setup = dropped_try_setup, .finish = dropped_finish, .bound = MC_UNBOUNDED,
+        .max_executions = 400000);
 
 /* Cancelled, and then closed: the value is with exactly one. */
 static void gives_up(void *arg)
 {
-    receiver((void *)WAITS_OR_IS_CANCELED);
-    (void)arg;
+    if (arg == NULL)
+        receiver((void *)WAITS_OR_IS_CANCELED);
+    else
+        received = skua_oneshot_receive_until(&oneshot, &taken, 1);
     closed = skua_oneshot_close_receiver(&oneshot, &taken);
 }
 static void canceled_setup(void)
@@ -118,6 +134,15 @@ static void canceled_finish(void)
     mc_assert(got == 0 || taken == 7, "another value");
 }
 MC_TEST(canceled_and_closed, .setup = canceled_setup, .finish = canceled_finish, .bound = MC_UNBOUNDED,
+        .max_executions = 400000);
+
+static void until_setup(void)
+{
+    reset();
+    mc_thread(sender, NULL);
+    mc_thread(gives_up, &oneshot);
+}
+MC_TEST(until_and_closed, .setup = until_setup, .finish = canceled_finish, .bound = MC_UNBOUNDED,
         .max_executions = 400000);
 
 /* The sender waits to hear that nobody wants it, then closes; the second end to go frees. */
@@ -149,6 +174,69 @@ static void watched_by_close_setup(void)
 }
 MC_TEST(unwanted, .setup = watched_by_close_setup, .finish = watched_finish, .bound = MC_UNBOUNDED,
         .max_executions = 400000);
+
+/* By calls. */
+static void watches_by_call(void *arg)
+{
+    (void)arg;
+    told = skua_oneshot_unwanted_until(&oneshot, 1);
+    if (told == -ECANCELED)
+        told = skua_oneshot_unwanted(&oneshot);
+    mc_assert(told == 0 && skua_oneshot_try_unwanted(&oneshot) == 0, "it was closed");
+    sent = skua_oneshot_send(&oneshot, &value);
+}
+static void watched_by_call_setup(void)
+{
+    reset();
+    mc_thread(watches_by_call, NULL);
+    mc_thread(closes, NULL);
+}
+MC_TEST(unwanted_by_call, .setup = watched_by_call_setup, .finish = watched_finish, .bound = MC_UNBOUNDED,
+        .max_executions = 400000);
+
+/* In one thread: who may not wait, and what comes too often. */
+static void one_at_each_end(void *arg)
+{
+    (void)arg;
+    static skua_oneshot_op second;
+    mc_assert(skua_oneshot_try_unwanted(&oneshot) == -EAGAIN, "it is wanted");
+    skua_op *first = skuai_op_start(skua_oneshot_receive_prepare(&mine.op, &oneshot, &taken));
+    mc_assert(waits_for(skua_oneshot_receive_prepare(&second, &oneshot, &place), WAITS_ON) == -EBUSY, "one waits");
+    skua_op *watching = skua_oneshot_unwanted_start(&watch, &oneshot);
+    mc_assert(waits_for(skua_oneshot_unwanted_prepare(&second.op, &oneshot), WAITS_ON) == -EBUSY, "one waits here too");
+    mc_assert(waits_interrupt(watching, -ECANCELED), "it is wanted still");
+    sender(NULL);
+    mc_assert(sent == 0 && skuai_op_is_done(first) && taken == 7, "not received");
+    mc_assert(skua_oneshot_send(&oneshot, &value) == -EPERM && waits_misused == 1, "sent twice");
+    skua_oneshot_close_sender(&oneshot);
+    mc_assert(waits_misused == 2, "closed after that");
+}
+static void ends_setup(void)
+{
+    reset();
+    memset(&watch, 0, sizeof watch);
+    waits_misused = 0;
+    mc_thread(one_at_each_end, NULL);
+}
+MC_TEST(one_waits_at_each_end, .setup = ends_setup);
+
+static void closes_twice(void *arg)
+{
+    (void)arg;
+    mc_assert(skua_oneshot_close_receiver(&oneshot, &taken) == 0 && skua_oneshot_try_unwanted(&oneshot) == 0, "closed");
+    mc_assert(skua_oneshot_close_receiver(&oneshot, &taken) == 0 && waits_misused == 1, "closed twice");
+    skua_oneshot_close_sender(&oneshot);
+    mc_assert(waits_misused == 1, "the sender's is the other end");
+}
+static void closed_twice_setup(void)
+{
+    reset();
+    oneshot.on_heap = 1;
+    waits_misused = 0;
+    mc_thread(closes_twice, NULL);
+}
+static void closed_twice_finish(void) { mc_assert(frees == 1, "not freed"); }
+MC_TEST(closed_twice, .setup = closed_twice_setup, .finish = closed_twice_finish);
 
 /* On the heap, with the same ends. */
 static void heap_setup(void)

@@ -1,7 +1,8 @@
-/* Who looks into the poller and when (sched/poll.c, K1 … K5, with parker.h and idle.c): at most one is in it at a time;
- * no event is left unseen while all sleep; one of the sleepers is always in the poller; a token is never lost, wherever
- * its owner sleeps; a poller that is made while workers go to sleep is slept in; and if all workers compute the guard
- * looks. First by bare sleepers, then by worker.c and guard.c.
+/* Who looks into the pollers and when (sched/poll.c, K1 … K6, with parker.h and idle.c): at most one is in each at a
+ * time; no event is left unseen while all sleep; then there is one of the sleepers in each; a token is never lost,
+ * wherever its owner sleeps; pollers that are made while workers go to sleep are slept in; and if all workers that are
+ * at home with one compute the guard looks. First by bare sleepers, then by worker.c and guard.c, with one poller and
+ * with two.
  */
 /* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c*/
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
@@ -14,21 +15,30 @@ enum { EVENT = 1, KICK = 0x100 };
 
 static struct poller {
     struct skuai_poller base;
-    int waits; /* plain: whoever waits, one at a time */
-} poller;
-static skua_word32 kernel; /* events that nobody has seen, and KICK: also what is slept on */
-static unsigned inside, sent, delivered, kicks;
+    int waits;          /* plain: whoever waits, one at a time */
+    unsigned inside;
+    skua_word32 kernel; /* events that nobody has seen, and KICK: also what is slept on */
+} pollers[WORLD_POLLERS];
+static unsigned sent, delivered, kicks;
 static void (*when_delivered)(unsigned event);
+
+static struct poller *poller_of(struct skuai_poller *base)
+{
+    struct poller *poller = (struct poller *)(void *)base;
+    mc_assert(poller == &pollers[0] || poller == &pollers[1], "no poller");
+    return poller;
+}
 
 static void wait_for_events(struct skuai_poller *of, struct skuai_poll_batch *batch, uint64_t until_ns)
 {
+    struct poller *poller = poller_of(of);
     uint32_t seen;
-    mc_assert(of == &poller.base && inside++ == 0, "two are in the poller at once");
-    SKUAI_WRITE(poller.waits, SKUAI_READ(poller.waits) + 1);
-    while ((seen = skuai_exchange_32(&kernel, 0, SKUAI_ACQ_REL)) == 0 && until_ns != 0) {
+    mc_assert(poller->inside++ == 0, "two are in the poller at once");
+    SKUAI_WRITE(poller->waits, SKUAI_READ(poller->waits) + 1);
+    while ((seen = skuai_exchange_32(&poller->kernel, 0, SKUAI_ACQ_REL)) == 0 && until_ns != 0) {
         if (until_ns == SKUA_NEVER) {
-            mc_futex_wait(&kernel, 0);
-        } else if (!mc_futex_wait_timed(&kernel, 0)) {
+            mc_futex_wait(&poller->kernel, 0);
+        } else if (!mc_futex_wait_timed(&poller->kernel, 0)) {
             world_now = until_ns > world_now ? until_ns : world_now;
             break;
         }
@@ -36,12 +46,12 @@ static void wait_for_events(struct skuai_poller *of, struct skuai_poll_batch *ba
     batch->count = 0;
     for (uint32_t i = 0; i < seen % KICK; i++)
         batch->events[batch->count++] = (struct skuai_poll_event){ .token = i, .ready = 1 };
-    inside--;
+    poller->inside--;
 }
 
 static void deliver(struct skuai_poller *of, const struct skuai_poll_batch *batch)
 {
-    mc_assert(of == &poller.base && batch->count != 0, "nothing to deliver");
+    mc_assert(of == &pollers[0].base && batch->count != 0, "nothing to deliver");
     for (uint32_t i = 0; i < batch->count; i++) {
         unsigned event = delivered++;
         mc_assert(event < sent, "an event was delivered twice");
@@ -50,31 +60,35 @@ static void deliver(struct skuai_poller *of, const struct skuai_poll_batch *batc
     }
 }
 
-static void kick(void *of)
+static void kick(struct skuai_poller *of)
 {
-    mc_assert(of == &poller.base, "the wrong poller");
+    struct poller *poller = poller_of(of);
     kicks++;
-    skuai_or_32(&kernel, KICK, SKUAI_ACQ_REL);
-    mc_futex_wake(&kernel, 1);
+    skuai_or_32(&poller->kernel, KICK, SKUAI_ACQ_REL);
+    mc_futex_wake(&poller->kernel, 1);
 }
 
 static const struct skuai_poll_hooks hooks = { .wait = wait_for_events, .deliver = deliver, .kick = kick };
 
 /* The outside. */
-static void sender(void *arg)
+static void send_to(struct poller *poller)
 {
-    (void)arg;
     sent++;
-    skuai_add_32(&kernel, EVENT, SKUAI_ACQ_REL);
-    mc_futex_wake(&kernel, 1);
+    skuai_add_32(&poller->kernel, EVENT, SKUAI_ACQ_REL);
+    mc_futex_wake(&poller->kernel, 1);
 }
+static void sender(void *arg) { (void)arg; send_to(&pollers[0]); }
+static void sender_to_second(void *arg) { (void)arg; send_to(&pollers[1]); }
 
 /* As driver.c's make_driver(). */
 static void beginner(void *arg)
 {
     (void)arg;
-    mc_assert(skuai_poll_begin(&sched.poll, &poller.base), "nobody else makes one");
-    skuai_schedule_wake_one(&sched);
+    mc_assert(skuai_poll_begin(&sched.polls, &pollers[0].base), "nobody else makes one");
+    if (sched.polls.count == 1)
+        skuai_schedule_wake_one(&sched);
+    else
+        skuai_schedule_wake_all(&sched);
 }
 
 /* ---- the rest of the world -------------------------------------------------------------------------------------- */
@@ -89,28 +103,47 @@ void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
         runs[0]++;
 }
 
-static void reset(uint32_t nworkers, bool has_poller)
+/* The last `npollers` workers are at home with one each, the others with the first. */
+static void reset_with(uint32_t nworkers, bool has_poller, uint32_t npollers)
 {
     world_reset(nworkers);
-    memset(&poller, 0, sizeof poller);
+    memset(pollers, 0, sizeof pollers);
     memset(tasks, 0, sizeof tasks);
     memset(runs, 0, sizeof runs);
-    poller.base.hooks = &hooks;
-    kernel.raw = computing.raw = 0;
-    inside = sent = delivered = kicks = 0;
+    computing.raw = 0;
+    sent = delivered = kicks = 0;
     when_delivered = NULL;
+    sched.polls.count = npollers;
+    for (uint32_t i = 0; i < npollers; i++) {
+        pollers[i].base.hooks = &hooks;
+        pollers[i].base.next = i + 1 < npollers ? &pollers[i + 1].base : NULL;
+        world_pointers[nworkers - npollers + i]->home = &world_polls[i];
+        mc_name(&world_polls[i].owner, "owner%u", i);
+        mc_name(&world_polls[i].poller, "poller%u", i);
+        mc_name(&pollers[i].kernel, "kernel%u", i);
+    }
     if (has_poller)
-        (void)skuai_poll_begin(&sched.poll, &poller.base);
-    mc_name(&sched.poll.owner, "owner");
-    mc_name(&sched.poll.poller, "poller");
-    mc_name(&kernel, "kernel");
+        (void)skuai_poll_begin(&sched.polls, &pollers[0].base);
+    mc_name(&sched.polls.seats, "seats");
 }
+static void reset(uint32_t nworkers, bool has_poller) { reset_with(nworkers, has_poller, 1); }
 
 static void all_is_seen(void)
 {
-    mc_assert(kernel.raw % KICK == 0 && delivered == sent, "all sleep, and an event was left unseen");
-    mc_assert(skuai_load_32(&sched.poll.owner, SKUAI_RELAXED) == SKUAI_POLL_BLOCKED, "all sleep, nobody in the poller");
-    mc_assert(inside == 1, "all sleep, and not one in the poller");
+    mc_assert(delivered == sent, "all sleep, and an event was left unseen");
+    for (uint32_t i = 0; i < sched.polls.count; i++) {
+        mc_assert(pollers[i].kernel.raw % KICK == 0, "all sleep, and an event was left unseen");
+        mc_assert(skuai_load_32(&world_polls[i].owner, SKUAI_RELAXED) == SKUAI_POLL_BLOCKED,
+                  "all sleep, nobody in the poller");
+        mc_assert(pollers[i].inside == 1, "all sleep, and not one in the poller");
+    }
+}
+static bool are_free(void)
+{
+    for (uint32_t i = 0; i < sched.polls.count; i++)
+        if (skuai_load_32(&world_polls[i].owner, SKUAI_RELAXED) != SKUAI_POLL_FREE || pollers[i].inside != 0)
+            return false;
+    return sched.polls.count == 1 || skuai_load_32(&sched.polls.seats, SKUAI_RELAXED) == sched.polls.count;
 }
 
 #define SEARCH .stale = 1, .max_executions = 100000, .random = 10000
@@ -121,23 +154,24 @@ static void all_is_seen(void)
 static struct skuai_deque *const work = &world_workers[0].worker.deque;
 
 /* Where a sleeper sleeps, and known-wrong ways of it. */
-typedef bool sleep_fn(struct skuai_parker *parker, struct skuai_poll_batch *batch);
-static bool sleep_rightly(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+typedef bool sleep_fn(struct skuai_worker *worker);
+static bool sleep_rightly(struct skuai_worker *worker)
 {
     bool token;
-    if (!skuai_poll_sleep(&sched.poll, batch, parker, SKUA_NEVER, &token))
-        token = skuai_env_park(&sched.env, parker, SKUA_NEVER);
+    if (!skuai_poll_sleep(&sched.polls, worker->home, &worker->polled, &worker->parker, SKUA_NEVER, &token))
+        token = skuai_env_park(&sched.env, &worker->parker, SKUA_NEVER);
     return token;
 }
 static sleep_fn *how;
 
 static void look(struct skuai_poll_batch *batch)
 {
-    if (skuai_poll_poller(&sched.poll) != NULL && skuai_poll_look(&sched.poll, batch, world_now))
-        skuai_poll_deliver(&sched.poll, batch);
+    if (skuai_poll_poller(world_polls) != NULL && skuai_poll_look(world_polls, batch, world_now))
+        skuai_poll_deliver(&sched.polls, batch);
 }
 
-/* As find(): looks, takes, settles, sleeps, delivers. One that finds work computes for ever. */
+/* As find(): looks, takes, settles, sleeps, delivers. One that finds work computes for ever, if that is long. */
+static bool is_long;
 static void sleeper(void *arg)
 {
     uint32_t self = (uint32_t)(uintptr_t)arg;
@@ -151,13 +185,15 @@ static void sleeper(void *arg)
                 skuai_idle_found(&sched.idle);
                 skuai_schedule_wake_one(&sched);
             }
-            return;
+            searching = false;
+            if (is_long)
+                return;
         }
         skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
         if (skuai_deque_count(work) == 0)
-            how(&worker->parker, &worker->polled);
+            how(worker);
         searching = !skuai_idle_leave(&sched.idle, self);
-        skuai_poll_deliver(&sched.poll, &worker->polled);
+        skuai_poll_deliver(&sched.polls, &worker->polled);
         worker->polled.count = 0;
         searching = searching || skuai_idle_search(&sched.idle);
     }
@@ -178,15 +214,17 @@ static void producer(void *arg)
     }
 }
 
-static void sleepers(uint32_t count, bool has_poller)
+static void sleepers_with(uint32_t count, bool has_poller, uint32_t npollers)
 {
-    reset(count, has_poller);
+    reset_with(count, has_poller, npollers);
     how = sleep_rightly;
+    is_long = npollers == 1; /* who computes does not sleep in the other */
     for (uint32_t i = 0; i < count; i++) {
         skuai_add_64(&sched.idle.counts, UINT64_C(1) << 32, SKUAI_RELAXED); /* each searches */
         mc_allow_blocked(mc_thread(sleeper, (void *)(uintptr_t)i));
     }
 }
+static void sleepers(uint32_t count, bool has_poller) { sleepers_with(count, has_poller, 1); }
 
 static void events_setup(void)
 {
@@ -252,6 +290,116 @@ static void begin_two_setup(void)
 }
 MC_TEST(begins_for_two, .setup = begin_two_setup, .finish = all_is_seen, SEARCH);
 
+/* ---- two pollers: bare sleepers --------------------------------------------------------------------------------- */
+
+static void two_setup(void)
+{
+    sleepers_with(2, true, 2);
+    mc_thread(sender, NULL);
+    mc_thread(sender_to_second, NULL);
+}
+MC_TEST(two, .setup = two_setup, .finish = all_is_seen, SEARCH);
+
+/* Both are at home with the first. */
+static void one_home_setup(void)
+{
+    two_setup();
+    world_pointers[1]->home = world_polls;
+}
+MC_TEST(two_with_one_home, .setup = one_home_setup, .finish = all_is_seen, SEARCH);
+
+static void two_looks_setup(void)
+{
+    sleepers_with(2, true, 2);
+    mc_thread(looker, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(two_looks, .setup = two_looks_setup, .finish = all_is_seen, SEARCH);
+
+/* K6. The third sleeps where the others are at home, wakes, and goes home while the others look where to sleep. How it
+ * came to sleep there: one of the others slept in its home, while the other was awake. */
+static void mover(void *arg)
+{
+    struct skuai_worker *worker = arg;
+    worker->home = &world_polls[0];
+    for (;;) {
+        how(worker);
+        worker->home = &world_polls[1];
+        skuai_poll_deliver(&sched.polls, &worker->polled);
+        worker->polled.count = 0;
+    }
+}
+static void stayer(void *arg)
+{
+    struct skuai_worker *worker = arg;
+    for (;;) {
+        how(worker);
+        skuai_poll_deliver(&sched.polls, &worker->polled);
+        worker->polled.count = 0;
+    }
+}
+static void moves_by(sleep_fn *sleeps)
+{
+    reset_with(3, true, 2);
+    how = sleeps;
+    for (uint32_t i = 0; i < 2; i++) {
+        world_pointers[i]->home = world_polls;
+        mc_allow_blocked(mc_thread(stayer, world_pointers[i]));
+    }
+    mc_allow_blocked(mc_thread(mover, world_pointers[2]));
+    mc_thread(sender, NULL);
+}
+static void moves_setup(void) { moves_by(sleep_rightly); }
+MC_TEST(moves, .setup = moves_setup, .finish = all_is_seen, SEARCH);
+
+/* Work for one of three who may be anywhere. */
+static void two_work_finish(void)
+{
+    mc_assert(runs[0] == 1, "all sleep, and what lies in the deque is left");
+    all_is_seen();
+}
+static void two_work_setup(void)
+{
+    sleepers_with(3, true, 2);
+    mc_thread(producer, (void *)1);
+    mc_thread(sender_to_second, NULL);
+}
+MC_TEST(two_works, .setup = two_work_setup, .finish = two_work_finish, FEWER);
+
+/* K5: as many come as there are pollers. */
+static void two_begin_setup(void)
+{
+    sleepers_with(2, false, 2);
+    mc_thread(beginner, NULL);
+}
+MC_TEST(two_begin, .setup = two_begin_setup, .finish = all_is_seen, .bound = 3, .stale = 2, .max_executions = 100000,
+        .random = 10000);
+static void two_begin_three_setup(void)
+{
+    sleepers_with(3, false, 2);
+    mc_thread(beginner, NULL);
+    mc_thread(sender_to_second, NULL);
+}
+MC_TEST(two_begin_for_three, .setup = two_begin_three_setup, .finish = all_is_seen, FEWER);
+
+/* Of two who make them one does. */
+static void begin_both(void *arg)
+{
+    unsigned *begun = arg;
+    *begun += skuai_poll_begin(&sched.polls, &pollers[0].base);
+    mc_assert(skuai_poll_poller(world_polls) == &pollers[0].base, "there is one");
+}
+static unsigned begun;
+static void both_setup(void)
+{
+    reset_with(2, false, 2);
+    begun = 0;
+    mc_thread(begin_both, &begun);
+    mc_thread(begin_both, &begun);
+}
+static void both_finish(void) { mc_assert(begun == 1 && are_free(), "one has made them, once"); }
+MC_TEST(both_begin, .setup = both_setup, .finish = both_finish, .bound = MC_UNBOUNDED);
+
 /* ---- tokens ----------------------------------------------------------------------------------------------------- */
 
 /* One that sleeps until both givers have posted: in the poller each time, or on its parker if another is in there. */
@@ -260,9 +408,11 @@ static void token_owner(void *arg)
 {
     struct skuai_worker *worker = arg;
     while (skuai_load_32(&posted[0], SKUAI_RELAXED) == 0 || skuai_load_32(&posted[1], SKUAI_RELAXED) == 0) {
-        how(&worker->parker, &worker->polled);
-        skuai_poll_deliver(&sched.poll, &worker->polled);
+        how(worker);
+        skuai_poll_deliver(&sched.polls, &worker->polled);
         worker->polled.count = 0;
+        if (sched.polls.count > 1) /* the other, as if somebody were in this one */
+            worker->home = worker->home == world_polls ? &world_polls[1] : world_polls;
     }
 }
 static void giver(void *arg)
@@ -270,21 +420,22 @@ static void giver(void *arg)
     skuai_store_32(&posted[(uintptr_t)arg], 1, SKUAI_RELAXED);
     skuai_env_unpark(&sched.env, &world_pointers[0]->parker);
 }
-static void give_to(sleep_fn *sleeps)
+static void give_to_with(sleep_fn *sleeps, uint32_t npollers)
 {
-    reset(1, true);
+    reset_with(npollers, true, npollers);
     posted[0].raw = posted[1].raw = 0;
     how = sleeps;
     mc_thread(token_owner, world_pointers[0]);
     mc_thread(giver, (void *)0);
     mc_thread(giver, (void *)1);
 }
+static void give_to(sleep_fn *sleeps) { give_to_with(sleeps, 1); }
 static void tokens_setup(void) { give_to(sleep_rightly); }
 static void tokens_finish(void)
 {
-    mc_assert(kicks <= 2 && inside == 0, "more kicks than tokens");
-    mc_assert(skuai_load_32(&sched.poll.owner, SKUAI_RELAXED) == SKUAI_POLL_FREE, "who is awake is not in the poller");
-    mc_assert(sched.poll.looked_ns.raw == 0, "nobody looked");
+    mc_assert(kicks <= 2, "more kicks than tokens");
+    mc_assert(are_free(), "who is awake is not in the poller");
+    mc_assert(world_polls[0].looked_ns.raw == 0, "nobody looked");
 }
 MC_TEST(tokens, .setup = tokens_setup, .finish = tokens_finish, .bound = 4, .max_executions = 100000);
 
@@ -296,13 +447,27 @@ static void tokens_and_event_setup(void)
 }
 MC_TEST(tokens_and_an_event, .setup = tokens_and_event_setup, .finish = tokens_finish, SEARCH);
 
+/* It sleeps in one and then in the other: who read where it was kicks that one, perhaps late. */
+static void tokens_of_two_setup(void) { give_to_with(sleep_rightly, 2); }
+MC_TEST(tokens_in_two, .setup = tokens_of_two_setup, .finish = tokens_finish, .bound = 4, .max_executions = 100000);
+static void tokens_of_two_event_setup(void)
+{
+    tokens_of_two_setup();
+    mc_thread(sender, NULL);
+}
+static void tokens_of_two_event_finish(void)
+{
+    mc_assert(kicks <= 2, "more kicks than tokens");
+    mc_assert(are_free(), "who is awake is not in a poller");
+}
+MC_TEST(tokens_in_two_and_an_event, .setup = tokens_of_two_event_setup, .finish = tokens_of_two_event_finish, SEARCH);
+
 /* The token is a message, also in the poller. */
 static int message;
 static void taker(void *arg)
 {
     struct skuai_worker *worker = arg;
-    while (!sleep_rightly(&worker->parker, &worker->polled))
-        skuai_pause();
+    mc_assert(sleep_rightly(worker), "it was woken, and there is no token");
     mc_assert(SKUAI_READ(message) == 7, "the token came without what was done before it");
 }
 static void teller(void *arg)
@@ -325,7 +490,7 @@ static void timed(void *arg)
 {
     struct skuai_worker *worker = arg;
     bool token = true;
-    while (!skuai_poll_sleep(&sched.poll, &worker->polled, &worker->parker, world_now + 10, &token))
+    while (!skuai_poll_sleep(&sched.polls, worker->home, &worker->polled, &worker->parker, world_now + 10, &token))
         skuai_pause();
     mc_assert(!token && worker->polled.count == 0 && world_now >= 1010, "neither a token nor an event, nor the time");
 }
@@ -338,47 +503,53 @@ MC_TEST(time_out, .setup = timed_setup, .bound = MC_UNBOUNDED);
 
 /* ---- known wrong ------------------------------------------------------------------------------------------------ */
 
-static bool take(enum skuai_poll_owner as, uint32_t *seen)
+static bool take(struct skuai_poll *poll, enum skuai_poll_owner as, uint32_t *seen)
 {
     *seen = SKUAI_POLL_FREE;
-    return skuai_cas_32(&sched.poll.owner, seen, (uint32_t)as, SKUAI_ACQUIRE);
+    return skuai_cas_32(&poll->owner, seen, (uint32_t)as, SKUAI_ACQUIRE);
 }
+static void give(struct skuai_poll *poll) { skuai_store_32(&poll->owner, SKUAI_POLL_FREE, SKUAI_RELEASE); }
 
 /* K3 left out: who meets a look parks. */
-static bool sleep_beside_a_look(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+static bool sleep_beside_a_look(struct skuai_worker *worker)
 {
     uint32_t seen;
-    if (!take(SKUAI_POLL_BLOCKED, &seen))
-        return skuai_env_park(&sched.env, parker, SKUA_NEVER);
-    skuai_store_32(&sched.poll.owner, SKUAI_POLL_FREE, SKUAI_RELEASE);
-    return sleep_rightly(parker, batch);
+    if (!take(worker->home, SKUAI_POLL_BLOCKED, &seen))
+        return skuai_env_park(&sched.env, &worker->parker, SKUA_NEVER);
+    give(worker->home);
+    return sleep_rightly(worker);
 }
 static void beside_setup(void) { looks_setup(); how = sleep_beside_a_look; }
 MC_TEST_MUST_FAIL(beside_a_look, "all sleep", .setup = beside_setup, .finish = all_is_seen);
 
 /* K2 left out: the word says PARKED, so it is woken where it does not sleep. */
-static bool sleep_as_parked(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+static bool sleep_in(struct skuai_worker *worker, uint32_t which, uint32_t as)
+{
+    bool token = skuai_parker_begin(&worker->parker, as);
+    if (!token) {
+        hooks.wait(&pollers[which].base, &worker->polled, SKUA_NEVER);
+        token = skuai_parker_end(&worker->parker);
+    }
+    give(&world_polls[which]);
+    return token;
+}
+static bool sleep_as_parked(struct skuai_worker *worker)
 {
     uint32_t seen;
-    if (!take(SKUAI_POLL_BLOCKED, &seen))
-        return skuai_env_park(&sched.env, parker, SKUA_NEVER);
-    bool token = skuai_parker_begin(parker, SKUAI_PARKER_PARKED);
-    if (!token) {
-        hooks.wait(&poller.base, batch, SKUA_NEVER);
-        token = skuai_parker_end(parker);
-    }
-    skuai_store_32(&sched.poll.owner, SKUAI_POLL_FREE, SKUAI_RELEASE);
-    return token;
+    if (!take(worker->home, SKUAI_POLL_BLOCKED, &seen))
+        return skuai_env_park(&sched.env, &worker->parker, SKUA_NEVER);
+    return sleep_in(worker, 0, SKUAI_PARKER_PARKED);
 }
 static void as_parked_setup(void) { give_to(sleep_as_parked); }
 MC_TEST_MUST_FAIL(as_parked, "a wake-up was lost", .setup = as_parked_setup);
 
 /* What to kick is written before each sleep: whoever gave the last token may be reading it. */
-static bool sleep_writing(struct skuai_parker *parker, struct skuai_poll_batch *batch)
+static void wrong_kick(void *kicked, uint32_t which) { (void)kicked; (void)which; kick(&pollers[0].base); }
+static bool sleep_writing(struct skuai_worker *worker)
 {
-    SKUAI_WRITE(parker->kick, hooks.kick);
-    SKUAI_WRITE(parker->kicked, &poller.base);
-    return sleep_rightly(parker, batch);
+    SKUAI_WRITE(worker->parker.kick, wrong_kick);
+    SKUAI_WRITE(worker->parker.kicked, &pollers[0]);
+    return sleep_rightly(worker);
 }
 static void writing_setup(void) { tokens_and_event_setup(); how = sleep_writing; }
 MC_TEST_MUST_FAIL(writing_each_time, "race", .setup = writing_setup);
@@ -387,7 +558,7 @@ MC_TEST_MUST_FAIL(writing_each_time, "race", .setup = writing_setup);
 static void begins_only(void *arg)
 {
     (void)arg;
-    (void)skuai_poll_begin(&sched.poll, &poller.base);
+    (void)skuai_poll_begin(&sched.polls, &pollers[0].base);
 }
 static void begins_only_setup(void)
 {
@@ -396,6 +567,42 @@ static void begins_only_setup(void)
     mc_thread(sender, NULL);
 }
 MC_TEST_MUST_FAIL(nobody_woken, "all sleep", .setup = begins_only_setup, .finish = all_is_seen);
+/* As many are picked as there are pollers, perhaps one twice. */
+static void begins_for_picked(void *arg)
+{
+    begins_only(arg);
+    skuai_schedule_wake_one(&sched);
+    skuai_schedule_wake_one(&sched);
+}
+static void begins_for_picked_setup(void)
+{
+    sleepers_with(2, false, 2);
+    mc_thread(begins_for_picked, NULL);
+}
+MC_TEST_MUST_FAIL(two_picked, "all sleep", .setup = begins_for_picked_setup, .finish = all_is_seen);
+
+/* K2: what the word says is where it sleeps. */
+static bool sleep_in_two_as_one(struct skuai_worker *worker)
+{
+    worker->parker.kick = wrong_kick;
+    worker->parker.kicked = &pollers[0];
+    return sleep_rightly(worker);
+}
+static void as_one_setup(void) { give_to_with(sleep_in_two_as_one, 2); }
+MC_TEST_MUST_FAIL(kicks_the_first, "a wake-up was lost", .setup = as_one_setup);
+
+/* K6 left out: who finds a sleeper in one poller after the other parks. */
+static bool sleep_without_seats(struct skuai_worker *worker)
+{
+    uint32_t seen, which = (uint32_t)(worker->home - world_polls);
+    for (uint32_t i = 0; i < 2; i++, which = 1 - which)
+        if (take(&world_polls[which], SKUAI_POLL_BLOCKED, &seen))
+            return sleep_in(worker, which, SKUAI_PARKER_POLLING + which);
+    return skuai_env_park(&sched.env, &worker->parker, SKUA_NEVER);
+}
+static void without_seats_setup(void) { moves_by(sleep_without_seats); }
+MC_TEST_MUST_FAIL(without_seats, "nobody in the poller", .setup = without_seats_setup, .finish = all_is_seen,
+                  .bound = 3, .random = 100000);
 
 /* ---- workers ---------------------------------------------------------------------------------------------------- */
 
@@ -493,9 +700,77 @@ static void stop_setup(void)
 static void stop_finish(void)
 {
     mc_assert(skuai_load_32(&sched.stopped, SKUAI_RELAXED) == 2, "both have ended");
-    mc_assert(skuai_load_32(&sched.poll.owner, SKUAI_RELAXED) == SKUAI_POLL_FREE, "nobody is in the poller");
+    mc_assert(are_free(), "nobody is in a poller");
 }
 MC_TEST(stop, .setup = stop_setup, .finish = stop_finish, FEWER);
+
+/* ---- two pollers: workers --------------------------------------------------------------------------------------- */
+
+static void two_workers_setup(void)
+{
+    reset_with(2, true, 2);
+    when_delivered = wake_a_task;
+    world_start_workers();
+    mc_thread(sender, NULL);
+    mc_thread(sender_to_second, NULL);
+}
+MC_TEST(two_workers, .setup = two_workers_setup, .finish = tasks_finish, FEWER);
+
+static void two_workers_begin_setup(void)
+{
+    reset_with(2, false, 2);
+    when_delivered = wake_a_task;
+    world_start_workers();
+    mc_thread(beginner, NULL);
+    mc_thread(sender_to_second, NULL);
+}
+MC_TEST(two_workers_begin, .setup = two_workers_begin_setup, .finish = tasks_finish, FEWER);
+
+/* Whoever keeps the time, in whichever of the two. */
+static void wake_second(unsigned event)
+{
+    tasks[event + 1].run = run_plain;
+    skuai_schedule_woken(&tasks[event + 1]);
+}
+static void two_timer_setup(void)
+{
+    reset_with(2, true, 2);
+    when_delivered = wake_second;
+    skuai_store_64(&sched.timer_next, world_now + 500, SKUAI_RELAXED);
+    world_start_workers();
+    mc_thread(sender_to_second, NULL);
+}
+static void two_timer_finish(void)
+{
+    mc_assert(runs[0] == 1, "all sleep, and a timer was forgotten");
+    mc_assert(runs[1] == 1, "all sleep, and a task was left lying");
+    world_check_asleep();
+    all_is_seen();
+}
+MC_TEST(two_timer, .setup = two_timer_setup, .finish = two_timer_finish, FEWER);
+
+static void two_stop_setup(void)
+{
+    reset_with(2, true, 2);
+    for (uint32_t i = 0; i < sched.nworkers; i++)
+        mc_thread_named("worker", skuai_worker_main, world_pointers[i]);
+    mc_thread(stopper, NULL);
+    mc_thread(sender_to_second, NULL);
+}
+MC_TEST(two_stop, .setup = two_stop_setup, .finish = stop_finish, FEWER);
+
+/* K3: who has nothing to do finds what lies where nobody else looks. The second worker computes. */
+static void neglected_setup(void)
+{
+    reset_with(2, true, 2);
+    world_now = 1000000;
+    when_delivered = wake_a_task;
+    pollers[1].kernel.raw = sent = 1;
+    world_threads[0] = mc_thread_named("worker", skuai_worker_main, world_pointers[0]);
+    mc_allow_blocked(world_threads[0]);
+}
+static void neglected_finish(void) { mc_assert(runs[0] == 1 && delivered == 1, "nobody looked"); }
+MC_TEST(neglected, .setup = neglected_setup, .finish = neglected_finish, FEWER);
 
 /* ---- the guard -------------------------------------------------------------------------------------------------- */
 
@@ -523,3 +798,17 @@ static void guard_setup(void)
 }
 static void guard_finish(void) { mc_assert(delivered == sent, "the guard did not look"); }
 MC_TEST(guard, .setup = guard_setup, .finish = guard_finish, .stale = 1, .max_executions = 100000, .random = 5000);
+
+/* One worker sleeps in its home, or on its way there, and the one that is at home where the event comes computes. */
+static void guard_of_two_setup(void)
+{
+    reset_with(2, true, 2);
+    world_naps = 9;
+    when_delivered = computed;
+    mc_thread(hog, NULL);
+    mc_allow_blocked(mc_thread_named("worker", skuai_worker_main, world_pointers[0]));
+    mc_thread(sender_to_second, NULL);
+    (void)skuai_guard_start(&sched);
+}
+MC_TEST(guard_of_two, .setup = guard_of_two_setup, .finish = guard_finish, .stale = 1, .max_executions = 30000,
+        .random = 5000);

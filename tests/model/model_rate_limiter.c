@@ -20,59 +20,68 @@ static skua_word32 over; /* waits that have ended */
 /* ---- timers ---- */
 
 static struct skuai_lock wheel_lock;
-static struct skuai_sleep_op *armed[TIMERS]; /* guarded by it */
+static skua_op *armed[TIMERS]; /* guarded by it */
 
 uint64_t skua_now(void) { return now; }
 
-void skuai_sleep_arm(struct skuai_worker *worker, struct skuai_sleep_op *sleep)
+static struct skuai_timer *timer_in(skua_op *op)
 {
-    skuai_op_arm_here(worker, &sleep->op);
+    return (struct skuai_timer *)(void *)((skua_rate_limiter_op *)(void *)op)->timer;
+}
+
+void skuai_sleep_arm(struct skuai_worker *worker, skua_op *op, struct skuai_timer *timer)
+{
+    (void)timer;
+    skuai_op_arm_here(worker, op);
     skuai_lock_acquire(&wheel_lock);
     for (int i = 0; i < TIMERS; i++)
         if (armed[i] == NULL) {
-            armed[i] = sleep;
+            armed[i] = op;
             break;
         }
     skuai_lock_release(&wheel_lock);
 }
 
-static bool take_out(const struct skuai_sleep_op *sleep)
+static bool take_out(const skua_op *op)
 {
     for (int i = 0; i < TIMERS; i++)
-        if (armed[i] == sleep) {
+        if (armed[i] == op) {
             armed[i] = NULL;
             return true;
         }
     return false;
 }
 
-bool skuai_sleep_disarm(struct skuai_sleep_op *sleep)
+bool skuai_sleep_disarm(skua_op *op, struct skuai_timer *timer)
 {
+    (void)timer;
     skuai_lock_acquire(&wheel_lock);
-    bool withdrawn = take_out(sleep) || skuai_op_state(&sleep->op) == SKUAI_OP_ARMED;
+    bool withdrawn = take_out(op) || skuai_op_state(op) == SKUAI_OP_ARMED;
     skuai_lock_release(&wheel_lock);
     return withdrawn;
 }
 
-void skuai_sleep_hasten(struct skuai_sleep_op *sleep, uint64_t instant_ns, struct skuai_hastened *after)
+/* As the real one, it says what its thread sleeps on. */
+static const skua_word32 *hastened;
+void skuai_sleep_hasten(skua_op *op, struct skuai_timer *timer, uint64_t instant_ns, struct skuai_hastened *after)
 {
-    (void)after;
+    after->word = (skua_word32 *)(op->sink - SKUAI_SINK_THREAD);
     skuai_lock_acquire(&wheel_lock);
     for (int i = 0; i < TIMERS; i++)
-        if (armed[i] == sleep) {
-            mc_assert(instant_ns < sleep->timer.deadline_ns, "hastened, and not earlier");
-            sleep->timer.deadline_ns = instant_ns;
+        if (armed[i] == op) {
+            mc_assert(instant_ns < timer->deadline_ns, "hastened, and not earlier");
+            timer->deadline_ns = instant_ns;
         }
     skuai_lock_release(&wheel_lock);
 }
-void skuai_sleep_hastened(const struct skuai_hastened *after) { (void)after; }
+void skuai_sleep_hastened(const struct skuai_hastened *after) { hastened = after->word; }
 
-static struct skuai_sleep_op *earliest(void)
+static skua_op *earliest(void)
 {
-    struct skuai_sleep_op *next = NULL;
+    skua_op *next = NULL;
     for (int i = 0; i < TIMERS; i++)
-        if (armed[i] != NULL && armed[i]->timer.deadline_ns < NEVER &&
-            (next == NULL || armed[i]->timer.deadline_ns < next->timer.deadline_ns))
+        if (armed[i] != NULL && timer_in(armed[i])->deadline_ns < NEVER &&
+            (next == NULL || timer_in(armed[i])->deadline_ns < timer_in(next)->deadline_ns))
             next = armed[i];
     return next;
 }
@@ -82,9 +91,9 @@ static void let_time_pass(void)
 {
     skuai_lock_acquire(skuai_lock_at(&limiter.lock));
     skuai_lock_acquire(&wheel_lock);
-    const struct skuai_sleep_op *next = earliest();
-    if (next != NULL && next->timer.deadline_ns > now)
-        now = next->timer.deadline_ns;
+    skua_op *next = earliest();
+    if (next != NULL && timer_in(next)->deadline_ns > now)
+        now = timer_in(next)->deadline_ns;
     skuai_lock_release(&wheel_lock);
     skuai_lock_release(skuai_lock_at(&limiter.lock));
 }
@@ -93,15 +102,15 @@ static void expire_next(void)
 {
     let_time_pass();
     skuai_lock_acquire(&wheel_lock);
-    struct skuai_sleep_op *next = earliest();
-    bool claimed = next != NULL && next->timer.deadline_ns <= now && take_out(next) && skuai_op_claim(&next->op);
+    skua_op *next = earliest();
+    bool claimed = next != NULL && timer_in(next)->deadline_ns <= now && take_out(next) && skuai_op_claim(next);
     skuai_lock_release(&wheel_lock);
     if (claimed) {
         for (unsigned i = 0; i < 3; i++)
-            if (&next->op == &mine[i].op.op)
-                at[i] = (next->timer.deadline_ns - 1000) / PERIOD;
-        waits_kind_of(&next->op)->expired(&next->op);
-        skuai_op_finish(&next->op, 0);
+            if (next == &mine[i].op.op)
+                at[i] = (timer_in(next)->deadline_ns - 1000) / PERIOD;
+        waits_kind_of(next)->expired(next);
+        skuai_op_finish(next, 0);
     } else {
         skuai_pause();
     }
@@ -121,6 +130,7 @@ static void reset(void)
     memset(armed, 0, sizeof armed);
     wheel_lock.word.raw = 0;
     over.raw = 0;
+    hastened = NULL;
     now = 1000;
     mc_assert(skua_rate_limiter_init(&limiter, 1, PERIOD, 1) == 0, "it is valid");
     mc_assert(skua_rate_limiter_init(&quiet, 1, LONG, 1) == 0, "it is valid");
@@ -195,6 +205,127 @@ static void canceled_setup(void)
     mc_thread(waits, (void *)1);
 }
 MC_TEST(canceled, .setup = canceled_setup, .finish = line_finish, .stale = 1, .max_executions = 200000);
+
+/* ---- what one thread can see ---- */
+
+/* Tokens as they come, and how many there never are. */
+static void takes_at_once(void *arg)
+{
+    (void)arg;
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == -EAGAIN, "it is empty");
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 2) == -EINVAL, "it never holds so many");
+    mc_assert(skua_rate_limiter_acquire(&limiter, 2) == -EINVAL, "it never holds so many");
+    now += PERIOD;
+    mc_assert(skua_rate_limiter_acquire(&limiter, 1) == 0, "one has come");
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == -EAGAIN, "and has been taken");
+    now += 3 * PERIOD;
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == 0, "it has been full");
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == -EAGAIN, "of one, however long it was");
+    now += PERIOD;
+    mc_assert(waits_started(skua_rate_limiter_acquire_start(&mine[0].op, &limiter, 1)) == 0, "one has come");
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == -EAGAIN, "and has been taken");
+    now += PERIOD;
+    mc_assert(skua_rate_limiter_acquire_until(&limiter, 1, 1) == 0, "one has come");
+}
+static void at_once_setup(void)
+{
+    reset();
+    mc_thread(takes_at_once, NULL);
+}
+MC_TEST(at_once, .setup = at_once_setup);
+
+/* Who gives up makes the next one's turn come earlier; its thread is told, on the word that it sleeps on. */
+static void gives_up_first(void *arg)
+{
+    bool is_arm = arg != NULL;
+    skua_op *first = skuai_op_start(skua_rate_limiter_acquire_prepare(&mine[0].op, &limiter, 1));
+    skua_op *next = skua_rate_limiter_acquire_prepare(&mine[1].op, &limiter, 1);
+    const struct skuai_op_kind *of = skuai_op_kind_of(next);
+    mc_assert(of->due_ns(next) == SKUA_NEVER, "he has no turn yet");
+    next->select = is_arm ? &mine[1].word : NULL;
+    of->start(NULL, next, true);
+    skua_op *last = skuai_op_start(skua_rate_limiter_acquire_prepare(&mine[2].op, &limiter, 1));
+    skua_word32 *moved = of->moved(next);
+    mc_assert(of->due_ns(first) == 1000 + PERIOD && of->due_ns(next) == 1000 + 2 * PERIOD, "each has his turn");
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == -EAGAIN, "and nobody else");
+    mc_assert(of->withdraw(last) && hastened == NULL, "nobody is behind him");
+    mc_assert(of->withdraw(first), "nobody has it");
+    mc_assert(of->due_ns(next) == 1000 + PERIOD, "his turn has come earlier");
+    mc_assert(skuai_load_32(moved, SKUAI_RELAXED) == 1 && moved != of->moved(first), "and he is told");
+    mc_assert(hastened == (is_arm ? &mine[1].word.decided : moved), "on the word that he sleeps on");
+    now += PERIOD;
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == -EAGAIN, "it is his");
+    mc_assert(of->withdraw(next) && limiter.waiters.first == NULL && limiter.pending == 0, "nobody is left");
+    mc_assert(skua_rate_limiter_try_acquire(&limiter, 1) == 0, "and whoever comes may have it");
+}
+static void reset_dirty(void)
+{
+    reset();
+    for (unsigned i = 0; i < 3; i++)
+        memset(&mine[i].op, 0xa5, sizeof mine[i].op);
+}
+static void gives_up_setup(void)
+{
+    reset_dirty();
+    mc_thread(gives_up_first, NULL);
+}
+static void gives_up_arm_setup(void)
+{
+    reset_dirty();
+    mc_thread(gives_up_first, &limiter);
+}
+MC_TEST(given_up, .setup = gives_up_setup);
+MC_TEST(given_up_before_an_arm, .setup = gives_up_arm_setup);
+
+/* Behind one who has gone away, who is not first yet is told when he is. */
+static void gives_up_second(void *arg)
+{
+    skua_op *ops[3];
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        ops[i] = skuai_op_start(skua_rate_limiter_acquire_prepare(&mine[i].op, &limiter, 1));
+    const struct skuai_op_kind *of = skuai_op_kind_of(ops[0]);
+    mc_assert(of->withdraw(ops[1]) && hastened == NULL, "nobody's timer need be right but the first's");
+    now += PERIOD;
+    mc_assert(take_out(ops[0]) && skuai_op_claim(ops[0]), "his turn has come");
+    of->expired(ops[0]);
+    skuai_op_finish(ops[0], 0);
+    mc_assert(of->due_ns(ops[2]) == 1000 + 2 * PERIOD && hastened == of->moved(ops[2]), "his turn has come earlier");
+}
+static void gives_up_second_setup(void)
+{
+    reset();
+    mc_thread(gives_up_second, NULL);
+}
+MC_TEST(given_up_in_between, .setup = gives_up_second_setup);
+
+/* A thread that sleeps until its turn looks at `moved` before that, as sched/wait.c does. */
+static const struct skuai_op_kind *line_start(void)
+{
+    for (int i = 0; i < 2; i++)
+        (void)skuai_op_start(skua_rate_limiter_acquire_prepare(&mine[i].op, &limiter, 1));
+    return skuai_op_kind_of(&mine[0].op.op);
+}
+static void leaves_line(void *arg)
+{
+    const struct skuai_op_kind *of = arg;
+    mc_assert(of->withdraw(&mine[0].op.op), "nobody has it");
+}
+static void looks_at_turn(void *arg)
+{
+    const struct skuai_op_kind *of = arg;
+    skua_op *op = &mine[1].op.op;
+    bool is_moved = skuai_load_32(of->moved(op), SKUAI_ACQUIRE) == 1;
+    mc_assert(!is_moved || of->due_ns(op) == 1000 + PERIOD, "it was told, and sees the old turn");
+}
+static void looked_at_setup(void)
+{
+    reset();
+    void *of = (void *)(uintptr_t)line_start();
+    mc_thread(leaves_line, of);
+    mc_thread(looks_at_turn, of);
+}
+MC_TEST(looked_at, .setup = looked_at_setup, .bound = MC_UNBOUNDED);
 
 static void arms_setup(void)
 {

@@ -66,6 +66,23 @@ static void straight(void *arg)
     if (skua_semaphore_acquire(&semaphore, 1) == 0)
         work();
 }
+static void starter(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    mc_alloc(&ops[i], sizeof ops[i]);
+    got[i] = waits_started(skua_semaphore_acquire_start(&ops[i], &semaphore, 1));
+    mc_free(&ops[i], sizeof ops[i]);
+    if (got[i] == 0)
+        work();
+}
+static void until(void *arg)
+{
+    (void)arg;
+    int rc = skua_semaphore_acquire_until(&semaphore, 1, 1);
+    mc_assert(rc == 0 || rc == -ECANCELED, "another result");
+    if (rc == 0)
+        work();
+}
 static void trier(void *arg)
 {
     (void)arg;
@@ -86,6 +103,15 @@ static void lock_finish(void)
     mc_assert(guarded >= 2, "not everybody had it");
 }
 MC_TEST(as_a_lock, .setup = lock_setup, .finish = lock_finish, .stale = 3, .max_executions = 300000);
+
+static void started_setup(void)
+{
+    reset(1);
+    mc_thread(starter, (void *)0);
+    mc_thread(starter, (void *)1);
+    mc_thread(until, NULL);
+}
+MC_TEST(started, .setup = started_setup, .finish = lock_finish, .stale = 2, .max_executions = 300000);
 
 static void canceled_setup(void)
 {
@@ -143,6 +169,36 @@ static void withdrawn_head_finish(void)
 MC_TEST(withdrawn_head, .setup = withdrawn_head_setup, .finish = withdrawn_head_finish, .stale = 2,
         .max_executions = 300000);
 
+/* In one thread: who comes later has nothing before who waits, and all of it when that one has gone. */
+static void stands_in_line(void *arg)
+{
+    bool withdraws = arg != NULL;
+    skua_op *large = skuai_op_start(skua_semaphore_acquire_prepare(&ops[0], &semaphore, 2));
+    skua_op *small = skua_semaphore_acquire_start(&ops[1], &semaphore, 1);
+    mc_assert(!skuai_op_is_done(large) && !skuai_op_is_done(small), "overtaken");
+    mc_assert(skua_semaphore_try_acquire(&semaphore, 1) == -EAGAIN, "overtaken by a try");
+    if (withdraws)
+        mc_assert(waits_interrupt(large, -ECANCELED) && waits_await(large, WAITS_ON) == -ECANCELED, "nobody has it");
+    else
+        skua_semaphore_release(&semaphore, 1);
+    mc_assert(skuai_op_is_done(large) && skuai_op_is_done(small) == withdraws, "the first has got it, or the second");
+    if (!withdraws)
+        skua_semaphore_release(&semaphore, 1);
+    mc_assert(skuai_op_is_done(small) && skua_semaphore_available(&semaphore) == 0, "then the other");
+}
+static void line_of_two_setup(void)
+{
+    reset(1);
+    mc_thread(stands_in_line, NULL);
+}
+static void line_left_setup(void)
+{
+    reset(1);
+    mc_thread(stands_in_line, &semaphore);
+}
+MC_TEST(line_of_two, .setup = line_of_two_setup);
+MC_TEST(line_left, .setup = line_left_setup);
+
 /* ---- arms ---- */
 
 static skua_semaphore other;
@@ -196,6 +252,72 @@ static void behind_finish(void)
 }
 MC_TEST(behind_an_arm, .setup = behind_setup, .finish = behind_finish, .stale = 1, .max_executions = 200000);
 
+/* ---- numbers ---- */
+
+static uint64_t forgotten;
+static void forgets(void *arg)
+{
+    (void)arg;
+    forgotten = skua_semaphore_forget(&semaphore, 2);
+}
+static void takes_one(void *arg)
+{
+    (void)arg;
+    got[2] = skua_semaphore_try_acquire(&semaphore, 1);
+}
+static void forget_setup(void)
+{
+    reset(1);
+    mc_thread(forgets, NULL);
+    mc_thread(gives_one, NULL);
+    mc_thread(takes_one, NULL);
+}
+static void forget_finish(void)
+{
+    mc_assert(got[2] == 0 || got[2] == -EAGAIN, "another result");
+    mc_assert(skua_semaphore_available(&semaphore) + forgotten + (got[2] == 0) == 2, "a permit was lost or made");
+    mc_assert(forgotten <= 2 && (forgotten == 2 || got[2] == 0 || skua_semaphore_available(&semaphore) == 1),
+              "what was there was not forgotten");
+}
+MC_TEST(forgotten, .setup = forget_setup, .finish = forget_finish, .bound = 3, .stale = 2, .max_executions = 300000);
+
+/* A try finds what is there, whoever else is at it. */
+static void forgets_one(void *arg)
+{
+    (void)arg;
+    forgotten = skua_semaphore_forget(&semaphore, 1);
+}
+static void try_setup(void)
+{
+    reset(2);
+    mc_thread(forgets_one, NULL);
+    mc_thread(takes_one, NULL);
+}
+static void try_finish(void) { mc_assert(got[2] == 0 && forgotten == 1, "there was one for each"); }
+MC_TEST(tried, .setup = try_setup, .finish = try_finish, .bound = MC_UNBOUNDED);
+
+static void goes_to_the_limits(void *arg)
+{
+    (void)arg;
+    uint64_t most = SKUA_SEMAPHORE_MAX;
+    mc_assert(skua_semaphore_available(&semaphore) == most && waits_misused == 1, "begins with one too many");
+    skua_semaphore_release(&semaphore, 1);
+    mc_assert(skua_semaphore_available(&semaphore) == most && waits_misused == 2, "one too many");
+    mc_assert(skua_semaphore_try_acquire(&semaphore, most + 1) == -EINVAL, "there are never so many");
+    mc_assert(skua_semaphore_acquire(&semaphore, most + 1) == -EINVAL, "nor to wait for");
+    mc_assert(skua_semaphore_forget(&semaphore, 1) == 1, "forgets what it is told to");
+    mc_assert(skua_semaphore_try_acquire(&semaphore, most) == -EAGAIN, "one is missing");
+    mc_assert(skua_semaphore_available(&semaphore) == most - 1, "a permit was lost or made");
+    mc_assert(skua_semaphore_try_acquire(&semaphore, most - 1) == 0, "all");
+}
+static void limits_setup(void)
+{
+    waits_misused = 0;
+    reset(SKUA_SEMAPHORE_MAX + 1);
+    mc_thread(goes_to_the_limits, NULL);
+}
+MC_TEST(limits, .setup = limits_setup);
+
 /* ---- the end ---- */
 
 static void closer(void *arg)
@@ -215,6 +337,7 @@ static void close_finish(void)
     mc_assert(got[1] == -EPIPE || (got[1] == 0 && guarded == 1), "neither closed nor served");
     mc_assert(skua_semaphore_available(&semaphore) == 1, "a permit was lost or made");
     mc_assert(skua_semaphore_try_acquire(&semaphore, 1) == -EPIPE, "it is not closed");
+    mc_assert(skua_semaphore_try_acquire(&semaphore, 2) == -EPIPE, "closed, whatever there is");
 }
 MC_TEST(closed, .setup = close_setup, .finish = close_finish, .stale = 2, .max_executions = 300000);
 

@@ -11,7 +11,8 @@
 #include "model/mc.h"
 #include "sched/slab.h"
 
-enum { FIRST = 14, NEXT = 16, CHUNKS = 5, CACHES = 4, GENERATION = 7, BYTES = SKUAI_SLAB_MAX_BYTES };
+/* Slots of so many bytes, whose class is number CLASS (slab.c): FIRST of them in the first chunk, NEXT in others. */
+enum { FIRST = 14, NEXT = 16, CHUNKS = 5, CACHES = 4, GENERATION = 7, BYTES = 4096, CLASS = 14 };
 
 static char region[SKUAI_SLAB_REGION_BYTES] __attribute__((aligned(SKUAI_SLAB_REGION_BYTES)));
 static struct skuai_slab_set set;
@@ -158,7 +159,7 @@ static void finish(void)
     skuai_lock_release(&set.shared_lock);
     mc_assert(skuai_slab_set_stats(&set).chunks == stats.chunks, "a slot was lost");
     for (unsigned with_pages = 0; with_pages < 2; with_pages++)
-        mc_assert(SKUAI_READ(set.parked[SKUAI_SLAB_CLASSES - 1][with_pages]) == NULL, "parked, and full of users");
+        mc_assert(SKUAI_READ(set.parked[CLASS][with_pages]) == NULL, "parked, and full of users");
 }
 
 #define SEARCH .stale = 2, .max_executions = 300000
@@ -246,7 +247,7 @@ static void empties_setup(void)
     take(0); /* they are not the current one */
     for (unsigned i = 0; i < FIRST; i++)
         give(&caches[0], first[i]);
-    mc_assert(caches[0].bins[SKUAI_SLAB_CLASSES - 1].spare == skuai_slab_chunk_of(first[0]), "an empty chunk is spare");
+    mc_assert(caches[0].bins[CLASS].spare == skuai_slab_chunk_of(first[0]), "an empty chunk is spare");
     for (unsigned i = 1; i < NEXT; i++)
         give(&caches[0], second[i]);
     mc_thread(owner_empties, NULL);
@@ -268,8 +269,8 @@ static void decays_setup(void)
     }
     set.options.keep_chunks = 0;
     mc_assert(skuai_slab_set_decay(&set, 1) == SKUAI_DECAY_LATER, "a period begins");
-    mc_name(&set.parked[SKUAI_SLAB_CLASSES - 1][0], "parked without pages");
-    mc_name(&set.parked[SKUAI_SLAB_CLASSES - 1][1], "parked with pages");
+    mc_name(&set.parked[CLASS][0], "parked without pages");
+    mc_name(&set.parked[CLASS][1], "parked with pages");
     mc_thread(decayer, NULL);
     mc_thread(adopter, (void *)0);
     mc_thread(outsider, NULL);

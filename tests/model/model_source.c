@@ -21,6 +21,7 @@ static struct socket {
     skua_word32 room;       /* to be written into */
     bool is_open, is_watched;
     uint64_t token;
+    uint32_t shard;         /* once watched: the poller */
 } sockets[SOCKETS];
 static struct socket *by_fd; /* whom the descriptor belongs to */
 static unsigned in_calls;    /* system calls under way with it */
@@ -61,9 +62,18 @@ static unsigned closed, recycled;
 static skua_word32 is_recycled, begun;
 
 bool skuai_driver_is_childs(const struct skuai_driver *driver) { (void)driver; return false; }
-int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token)
+/* As if the next life were waited for on another worker. */
+uint32_t skuai_driver_shard(const struct skuai_driver *driver, const struct skuai_worker *worker, uint32_t index)
 {
     (void)driver;
+    (void)worker;
+    (void)index;
+    return 1 + (uint32_t)(by_fd - sockets);
+}
+int skuai_driver_watch(struct skuai_driver *driver, uint32_t shard, int fd, uint64_t token)
+{
+    (void)driver;
+    by_fd->shard = shard;
     mc_assert(fd == FD && by_fd->is_open && !by_fd->is_watched, "a descriptor that is watched already, or none");
     by_fd->is_watched = true;
     by_fd->token = token;
@@ -72,9 +82,10 @@ int skuai_driver_watch(struct skuai_driver *driver, int fd, uint64_t token)
             tell(by_fd, (enum skuai_direction)direction);
     return 0;
 }
-void skuai_driver_unwatch(struct skuai_driver *driver, int fd)
+void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd)
 {
     (void)driver;
+    mc_assert(shard == by_fd->shard, "another poller watches it");
     mc_assert(fd == FD && by_fd->is_open && by_fd->is_watched, "not watched, or closed already");
     by_fd->is_watched = false;
 }
@@ -495,7 +506,7 @@ static void stale_setup(void)
     reset();
     begun.raw = 1;
     sockets[0].bytes.raw = 1;
-    (void)skuai_driver_watch(NULL, FD, (uint64_t)0 << 32);
+    (void)skuai_driver_watch(NULL, 0, FD, (uint64_t)0 << 32);
     source.armed = true;
     mc_thread(next_reader, NULL);
     mc_thread(sender, &sockets[1]);
@@ -620,7 +631,7 @@ static void forgetful_reader(void *arg)
 static void forgetful_setup(void)
 {
     reset();
-    (void)skuai_driver_watch(NULL, FD, 0);
+    (void)skuai_driver_watch(NULL, 0, FD, 0);
     source.armed = true;
     mc_thread(forgetful_reader, NULL);
     mc_thread(sender, &sockets[0]);

@@ -64,6 +64,75 @@ static void free_setup(void)
 }
 MC_TEST(freed_by_who_has_waited, .setup = free_setup, .bound = 3, .max_executions = 300000);
 
+/* The same by a try. */
+static void tries_and_frees(void *arg)
+{
+    (void)arg;
+    while ((got[0] = skua_wait_group_try_wait(&group)) == -EAGAIN)
+        skuai_pause();
+    all_seen(2);
+    mc_free(&group, sizeof group);
+}
+static void waits_elsewhere(void *arg)
+{
+    (void)arg;
+    mc_alloc(&ops[1], sizeof ops[1]);
+    got[1] = waits_started(skua_wait_group_wait_start(&ops[1], &group));
+    mc_free(&ops[1], sizeof ops[1]);
+    all_seen(2);
+    if (skuai_add_32(&left, 1, SKUAI_ACQ_REL) == 1)
+        mc_free(&group, sizeof group);
+}
+static void tries_elsewhere(void *arg)
+{
+    (void)arg;
+    while ((got[0] = skua_wait_group_try_wait(&group)) == -EAGAIN)
+        skuai_pause();
+    all_seen(2);
+    if (skuai_add_32(&left, 1, SKUAI_ACQ_REL) == 1)
+        mc_free(&group, sizeof group);
+}
+static void tried_setup(void)
+{
+    reset(2);
+    mc_thread(tries_and_frees, NULL);
+    mc_thread(done, (void *)0);
+    mc_thread(done, (void *)1);
+}
+MC_TEST(freed_by_who_has_tried, .setup = tried_setup, .bound = 3, .max_executions = 300000);
+/* With one who waits, the last to be done is under the lock when the count is 0. */
+static void tried_beside_setup(void)
+{
+    reset(2);
+    work[0] = 1;
+    skua_wait_group_done(&group);
+    mc_thread(tries_elsewhere, NULL);
+    mc_thread(waits_elsewhere, NULL);
+    mc_thread(done, (void *)1);
+}
+MC_TEST(tried_beside_a_waiter, .setup = tried_beside_setup, .bound = 3, .stale = 2, .max_executions = 300000);
+
+static void until(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    got[i] = skua_wait_group_wait_until(&group, 1);
+    mc_assert(got[i] == 0 || got[i] == -ECANCELED, "another result");
+    if (got[i] == 0)
+        all_seen(2);
+}
+static void until_setup(void)
+{
+    reset(2);
+    mc_thread(until, (void *)0);
+    mc_thread(done, (void *)0);
+    mc_thread(done, (void *)1);
+}
+static void until_finish(void)
+{
+    mc_assert(group.waiters.first == NULL && skua_wait_group_try_wait(&group) == 0, "somebody is linked for ever");
+}
+MC_TEST(waited_until, .setup = until_setup, .finish = until_finish, .bound = 3, .max_executions = 300000);
+
 static void two_setup(void)
 {
     reset(2);
@@ -108,3 +177,17 @@ static void misuse_finish(void)
     mc_assert(waits_misused == 1 && skua_wait_group_count(&group) == 0, "misuse is not told once");
 }
 MC_TEST(one_too_many, .setup = misuse_setup, .finish = misuse_finish, .bound = MC_UNBOUNDED);
+
+static void adds_too_many(void *arg)
+{
+    (void)arg;
+    mc_assert(skua_wait_group_try_wait(&group) == -EAGAIN, "so many are not done");
+    skua_wait_group_add(&group, 1);
+    mc_assert(waits_misused == 1 && skua_wait_group_count(&group) == SKUA_WAIT_GROUP_MAX, "one too many");
+}
+static void most_setup(void)
+{
+    reset(SKUA_WAIT_GROUP_MAX);
+    mc_thread(adds_too_many, NULL);
+}
+MC_TEST(most_and_one, .setup = most_setup);

@@ -107,6 +107,67 @@ static void straight(void *arg)
     mc_assert(skua_watch_destroy(watch) == 0, "nobody waits");
 }
 
+/* The same by the other calls; one wait may end early. */
+static int64_t changed_by_start(uint64_t *seen, struct value *value)
+{
+    mc_alloc(&mine[0], sizeof mine[0]);
+    int64_t rc = waits_started(skua_watch_changed_start(&mine[0].ops[0], watch, seen, value));
+    mc_free(&mine[0], sizeof mine[0]);
+    return rc;
+}
+enum how { STARTS, TRIES };
+static void by_other_calls(void *arg)
+{
+    struct value value = { 0, 0 };
+    uint64_t seen = 1;
+    got[0] = skua_watch_changed_until(watch, &seen, &value, 1);
+    mc_assert(got[0] == 1 || got[0] == 0 || (got[0] == -ECANCELED && seen == 1 && value.number == 0), "another result");
+    while (got[0] != 0) {
+        if (got[0] == 1)
+            check(&value, seen);
+        if ((enum how)(uintptr_t)arg == STARTS)
+            got[0] = changed_by_start(&seen, &value);
+        else
+            while ((got[0] = skua_watch_try_changed(watch, &seen, &value)) == -EAGAIN)
+                skuai_pause();
+    }
+    last_seen[0] = seen;
+    mc_assert(skua_watch_destroy(watch) == 0, "nobody waits");
+}
+
+/* What one thread can see. */
+static void sees_numbers(void *arg)
+{
+    (void)arg;
+    struct value value = { 0, 0 }, two = { 2, 2 };
+    uint64_t seen = 0, seen_by_op = 1;
+    mc_assert(skua_watch_get(watch, NULL) == 1, "the version alone");
+    mc_assert(skua_watch_try_changed(watch, &seen, NULL) == 1 && seen == 1, "the version alone");
+    mc_assert(skua_watch_try_changed(watch, &seen, &value) == -EAGAIN && value.number == 0, "nothing new");
+    mc_assert(skua_watch_set_if(watch, 2, &two) == -EAGAIN && skua_watch_version(watch) == 1, "it is not that");
+    skua_op *op = skuai_op_start(skua_watch_changed_prepare(&mine[0].ops[0], watch, &seen_by_op, NULL));
+    mc_assert(!skuai_op_is_done(op), "nothing new");
+    mc_assert(skua_watch_destroy(watch) == -EBUSY && waits_misused == 1 && !freed, "somebody waits");
+    set(2);
+    mc_assert(waits_await(op, WAITS_ON) == 1 && seen_by_op == 2, "the version alone");
+    seen_by_op = 1;
+    op = skuai_op_start(skua_watch_changed_prepare(&mine[0].ops[1], watch, &seen_by_op, NULL));
+    mc_assert(waits_await(op, WAITS_ON) == 1 && seen_by_op == 2, "the version alone");
+    skua_watch_close(watch);
+    mc_assert(skua_watch_set(watch, &two) == -EPIPE && skua_watch_version(watch) == 2, "closed");
+    mc_assert(skua_watch_try_changed(watch, &seen, &value) == 1 && seen == 2 && value.number == 2, "the last");
+    mc_assert(skua_watch_try_changed(watch, &seen, &value) == 0, "the end");
+    mc_assert(skua_watch_destroy(watch) == 0, "nobody waits");
+}
+static void numbers_setup(void)
+{
+    reset();
+    waits_misused = 0;
+    mc_thread(sees_numbers, NULL);
+}
+static void freed_finish(void) { mc_assert(freed, "it was not freed"); }
+MC_TEST(numbers, .setup = numbers_setup, .finish = freed_finish);
+
 static void reads(void *arg)
 {
     struct value value = { 0, 0 };
@@ -150,6 +211,21 @@ static void destroy_setup(void)
 }
 static void destroy_finish(void) { mc_assert(last_seen[0] == 2 && freed, "the last version was not seen"); }
 MC_TEST(destroyed, .setup = destroy_setup, .finish = destroy_finish, .bound = 3, .max_executions = 200000);
+
+static void started_setup(void)
+{
+    reset();
+    mc_thread(sets_and_closes, (void *)2);
+    mc_thread(by_other_calls, (void *)(uintptr_t)STARTS);
+}
+static void tried_setup(void)
+{
+    reset();
+    mc_thread(sets_and_closes, (void *)2);
+    mc_thread(by_other_calls, (void *)(uintptr_t)TRIES);
+}
+MC_TEST(started, .setup = started_setup, .finish = destroy_finish, .bound = 3, .stale = 2, .max_executions = 150000);
+MC_TEST(tried, .setup = tried_setup, .finish = destroy_finish, .bound = 3, .stale = 2, .max_executions = 150000);
 
 /* Of two that set if nobody has, one does. */
 static int set_if[2];

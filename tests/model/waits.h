@@ -32,6 +32,14 @@ struct skuai_worker *skuai_worker_self(void) { return NULL; }
 int skuai_call_begin(struct skuai_worker *worker, const char *call) { (void)worker; (void)call; return 0; }
 int64_t skuai_call_end(struct skuai_worker *worker, int64_t result) { (void)worker; return result; }
 
+/* Whether a start may do without an op is the checker's choice, for whoever asked last. */
+static bool waits_at_once[MC_THREADS];
+bool skuai_start_may_be_done(const struct skuai_worker *worker)
+{
+    (void)worker;
+    return waits_at_once[mc.current] = mc_choose(2) == 0;
+}
+
 int skuai_misuse(const char *call, const char *what, const char *instead);
 int skuai_misuse(const char *call, const char *what, const char *instead)
 {
@@ -82,6 +90,13 @@ static int64_t waits_await(skua_op *op, enum waits_how how)
 static inline int64_t waits_for(skua_op *prepared, enum waits_how how)
 {
     return waits_await(skuai_op_start(prepared), how);
+}
+
+/* For what a public _start has returned. */
+static inline int64_t waits_started(skua_op *op)
+{
+    mc_assert(!skuai_start_is_done(op) || waits_at_once[mc.current], "a start did without an op, and might not");
+    return waits_await(op, WAITS_ON);
 }
 
 int64_t skuai_call(skua_op *prepared) { return waits_for(prepared, WAITS_ON); }

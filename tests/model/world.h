@@ -15,7 +15,7 @@
 #include "sched/scheduler.h"
 
 enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_DEFERRALS = 2, WORLD_NAPS = 16 };
-enum { WORLD_LONELY_NAPS = 5 };
+enum { WORLD_LONELY_NAPS = 5, WORLD_POLLERS = 2 };
 
 static struct skuai_scheduler sched;
 static skua_word32 world_alive; /* no fork's child */
@@ -30,6 +30,7 @@ static struct world_worker {
 } world_workers[WORLD_WORKERS];
 static struct skuai_worker *world_pointers[WORLD_WORKERS];
 static uint32_t world_sleepers[WORLD_WORKERS];
+static struct skuai_poll world_polls[WORLD_POLLERS];
 static struct skuai_worker *world_self[MC_THREADS];
 static int world_threads[WORLD_WORKERS];
 enum { WORLD_FAR_NS = 400000000 }; /* further than any timer of a test, nearer than decay.h's period */
@@ -71,16 +72,14 @@ bool skuai_sim_park(struct skuai_sim *sim, struct skuai_parker *parker, uint64_t
 bool skuai_sim_unpark(struct skuai_sim *sim, struct skuai_parker *parker)
 {
     (void)sim;
-    switch (skuai_parker_give(parker)) {
-    case SKUAI_PARKER_PARKED:
-        mc_futex_wake(&parker->token, 1);
-        return true;
-    case SKUAI_PARKER_POLLING:
-        skuai_parker_kick(parker);
-        return true;
-    default:
+    uint32_t seen = skuai_parker_give(parker);
+    if (seen < SKUAI_PARKER_PARKED)
         return false;
-    }
+    if (seen == SKUAI_PARKER_PARKED)
+        mc_futex_wake(&parker->token, 1);
+    else
+        skuai_parker_kick(parker, seen);
+    return true;
 }
 
 /* A worker that finds a gap in the injection queue, or its lock held, comes again and again until whoever is in there
@@ -163,6 +162,7 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
     (void)cpu;
     return 0;
 }
+bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }
 void skuai_slab_cache_trim(struct skuai_slab_cache *cache) { (void)cache; }
@@ -201,6 +201,9 @@ static void world_reset(uint32_t nworkers)
     sched.alive_here = &world_alive;
     sched.nworkers = nworkers;
     sched.workers = world_pointers;
+    memset(world_polls, 0, sizeof world_polls);
+    sched.polls.of = world_polls;
+    sched.polls.count = 1;
     skuai_store_64(&sched.timer_next, SKUA_NEVER, SKUAI_RELAXED);
     skuai_idle_init(&sched.idle, nworkers, world_sleepers);
     skuai_inject_init(&sched.inject);
@@ -215,6 +218,7 @@ static void world_reset(uint32_t nworkers)
         struct skuai_victims *victims = &world_workers[i].victims.table;
         worker->sched = &sched;
         worker->index = i;
+        worker->home = world_polls;
         worker->until_check = worker->check_interval = 1u << 30; /* no look around: timers have tests of their own */
         worker->victims = victims;
         victims->nrings = nworkers > 1;

@@ -29,5 +29,5 @@ static void run_many(uint64_t seeds, uint32_t workers_most, int depth)
     CHECK(sum.refused > 0 && sum.failures > 0 && sum.cancellations > 0 && sum.timeouts > 0 && sum.waits > 0);
 }
 
-TEST(small_trees_under_thousands_of_seeds) { run_many(test_scaled(3000), 7, 2); }
-TEST(large_trees_under_some_seeds) { run_many(test_scaled(100), 32, 4); }
+TEST(small_trees_under_thousands_of_seeds) { run_many(test_scaled_seeds(3000), 7, 2); }
+TEST(large_trees_under_some_seeds) { run_many(test_scaled_seeds(100), 32, 4); }

@@ -11,7 +11,7 @@ static int run_tree(void *arg)
 
 TEST(trees_of_jobs_under_many_seeds)
 {
-    uint64_t end = test_seed() + test_scaled(3000);
+    uint64_t end = test_seed() + test_scaled_seeds(3000);
     for (uint64_t seed = test_seed(); seed < end; seed++)
         run_seeded(seed, 1 + (uint32_t)(seed % 7), run_tree, &seed);
 }
@@ -20,7 +20,7 @@ TEST(trees_of_jobs_under_many_seeds)
 TEST(trees_of_jobs_on_machines)
 {
     static const char *const machines[] = { "core:1 pu:1", "core:2 pu:2", "numa:2 core:8 pu:1", "numa:4 core:16 pu:1" };
-    uint64_t end = test_seed() + test_scaled(200);
+    uint64_t end = test_seed() + test_scaled_seeds(200);
     for (uint64_t seed = test_seed(); seed < end; seed++)
         run_on_machine(machines[seed % 4], seed, run_tree, &seed);
 }

@@ -15,14 +15,14 @@ static void run_one(uint64_t seed, uint32_t workers, int depth)
 
 TEST(small_trees_under_thousands_of_seeds)
 {
-    uint64_t seeds = test_scaled(3000);
+    uint64_t seeds = test_scaled_seeds(3000);
     for (uint64_t seed = test_seed(); seed < test_seed() + seeds; seed++)
         run_one(seed, 1 + (uint32_t)(seed % 7), 2);
 }
 
 TEST(large_trees_under_some_seeds)
 {
-    uint64_t seeds = test_scaled(60);
+    uint64_t seeds = test_scaled_seeds(60);
     for (uint64_t seed = test_seed(); seed < test_seed() + seeds; seed++)
         run_one(seed, 2 + (uint32_t)(seed % 31), 5);
 }

@@ -116,7 +116,7 @@ static void play(const struct object *object)
     real.count = test_scaled(300);
     real.threads = THREADS;
     CHECK_EQ(run_on(2, play_rounds, &real), 0);
-    uint64_t end = test_seed() + test_scaled(400);
+    uint64_t end = test_seed() + test_scaled_seeds(400);
     for (uint64_t seed = test_seed(); seed < end; seed++) {
         struct rounds simulated = { object, seed, 3, 0 };
         CHECK_EQ(run_seeded(seed, 1 + (uint32_t)(seed % 6), play_rounds, &simulated), 0);

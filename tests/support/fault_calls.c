@@ -359,29 +359,48 @@ INSTEAD(ssize_t, writev, (int fd, const struct iovec *vectors, int count))
     return one ? writev(fd, one_byte_of(vectors, &byte), 1) : writev(fd, vectors, count);
 }
 
-INSTEAD(ssize_t, recv, (int fd, void *to, size_t size, int flags))
+INSTEAD(ssize_t, skuai_recv, (int fd, void *to, size_t size, int flags))
 {
     bool one;
-    return goes_on(fd, faults_way(FAULT_recv), ECONNRESET, ENOMEM, &one) ? recv(fd, to, one ? 1 : size, flags) : -1;
+    if (!goes_on(fd, faults_way(FAULT_skuai_recv), ECONNRESET, ENOMEM, &one))
+        return -1;
+    return recv(fd, to, one ? 1 : size, flags);
 }
 
-INSTEAD(ssize_t, send, (int fd, const void *from, size_t size, int flags))
+INSTEAD(ssize_t, skuai_send, (int fd, const void *from, size_t size, int flags))
 {
     bool one;
-    return goes_on(fd, faults_way(FAULT_send), ECONNRESET, ENOBUFS, &one) ? send(fd, from, one ? 1 : size, flags) : -1;
+    if (!goes_on(fd, faults_way(FAULT_skuai_send), ECONNRESET, ENOBUFS, &one))
+        return -1;
+    return send(fd, from, one ? 1 : size, flags);
 }
 
+static void count_received(struct msghdr *message)
+{
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header))
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+            faults_count(FAULTS_DESCRIPTORS, (int64_t)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)));
+}
+
+/* Besides: this process may have one more descriptor only. */
 INSTEAD(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags))
 {
     struct iovec byte;
     bool one;
-    if (!goes_on(fd, faults_way(FAULT_recvmsg), ECONNRESET, ENOMEM, &one))
+    int way = faults_way(FAULT_recvmsg);
+    bool at_limit = way == 5 && message->msg_control != NULL;
+    if (!goes_on(fd, way == 5 ? -1 : way, ECONNRESET, ENOMEM, &one))
         return -1;
     if (one) {
         message->msg_iov = (struct iovec *)(uintptr_t)one_byte_of(message->msg_iov, &byte);
         message->msg_iovlen = 1;
     }
-    return recvmsg(fd, message, flags);
+    if (at_limit)
+        message->msg_controllen = CMSG_LEN(sizeof(int));
+    ssize_t n = recvmsg(fd, message, flags);
+    if (n >= 0)
+        count_received(message);
+    return n;
 }
 
 INSTEAD(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags))
@@ -431,11 +450,15 @@ INSTEAD(int, listen, (int fd, int backlog))
     return way >= 0 ? error_of((int[]){ EADDRINUSE }, way) : listen(fd, backlog);
 }
 
-/* What fails is a call that would have had a connection. */
+/* What fails is a call that would have had a connection. One that would not has none, even if one comes just now: else
+ * the first connection could pass the plan by. */
 INSTEAD(int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags))
 {
     struct pollfd waiting = { .fd = fd, .events = POLLIN };
-    int way = poll(&waiting, 1, 0) == 1 ? faults_way(FAULT_accept4) : -1;
+    int ready = poll(&waiting, 1, 0);
+    if (ready == 0)
+        return error_of((int[]){ EAGAIN }, 0);
+    int way = ready == 1 ? faults_way(FAULT_accept4) : -1;
     if (way == 1)
         tell_again(fd);
     if (way >= 0)

@@ -295,7 +295,8 @@ static void log_nowhere(void *context, enum skua_log_level level, const char *te
 
 skua_config faults_config(uint32_t workers, bool own_memory)
 {
-    skua_config config = { .workers = workers, .ignore_environment = true, .log = log_nowhere };
+    skua_config config = { .workers = workers, .ignore_environment = true, .log = log_nowhere,
+                           .workers_per_poller = test_workers_per_poller() };
     if (own_memory) {
         config.alloc = fault_application_alloc;
         config.free = fault_application_free;

@@ -51,6 +51,12 @@ void faults_by_chance(const enum fault *calls, size_t count, uint64_t seed, uint
 void faults_always(enum fault call, int way);
 void faults_always_none(void);
 
+/* The resolver's names that are the tests': many.test has ::1 and 127.0.0.1, and so has slow.test, which nobody answers
+ * for while it is held. */
+void faults_hold_names(bool held);
+/* How many questions are held. */
+int faults_names_held(void);
+
 /* Arms one fault by hand, and ends that. */
 void faults_arm(enum fault call, int way, uint64_t first, uint64_t count);
 void faults_disarm(void);

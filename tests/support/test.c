@@ -198,6 +198,12 @@ bool test_under_emulator(void)
     return text != NULL && *text != '\0';
 }
 
+uint32_t test_workers_per_poller(void)
+{
+    const char *text = getenv("SKUA_TEST_WORKERS_PER_POLLER");
+    return text != NULL ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
 double test_scale(void)
 {
     const char *text = getenv("SKUA_TEST_SCALE");

@@ -75,6 +75,9 @@ void test_at_no_seed(void);
 /* A failure also says what was being tried and which of many it was, until test_at_no_seed(). `what` must stay. */
 void test_at_trial(const char *what, uint64_t number);
 
+/* For skua_config: SKUA_TEST_WORKERS_PER_POLLER, or 0. Some programs run once more with it (tests/CMakeLists.txt). */
+uint32_t test_workers_per_poller(void);
+
 /* By how much to multiply the rounds of a test that repeats something: SKUA_TEST_SCALE, or 1; a quarter under
  * sanitizers and under Valgrind. */
 double test_scale(void);
@@ -87,6 +90,13 @@ uint64_t test_rand(uint64_t *state);
 
 /* Whether an instrumented build (`thread`, `address`) or Valgrind is what runs this. */
 bool test_under_tsan(void);
+
+/* How many seeds to simulate: `seeds` times test_scale(); under ThreadSanitizer, of many, a fifth of that, since to it
+ * each virtual worker and each fiber is one more fiber, of which it maps, clears and unmaps a megabyte. */
+static inline uint64_t test_scaled_seeds(uint64_t seeds)
+{
+    return test_scaled(test_under_tsan() && seeds > 100 ? seeds / 5 : seeds);
+}
 bool test_under_asan(void);
 bool test_under_valgrind(void);
 

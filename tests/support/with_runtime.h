@@ -61,7 +61,8 @@ static inline int64_t run_in(skua_config config, skua_fiber_fn *body, void *arg)
 
 static inline int64_t run_on(uint32_t workers, skua_fiber_fn *body, void *arg)
 {
-    return run_in((skua_config){ .workers = workers, .ignore_environment = true }, body, arg);
+    return run_in((skua_config){ .workers = workers, .ignore_environment = true,
+                                 .workers_per_poller = test_workers_per_poller() }, body, arg);
 }
 
 static inline int64_t run_seeded(uint64_t seed, uint32_t workers, skua_fiber_fn *body, void *arg)
@@ -96,7 +97,7 @@ static inline void run_everywhere(skua_fiber_fn *body, void *arg)
     static const uint32_t workers[] = { 1, 2, 8 };
     for (size_t i = 0; RUN_REAL && i < sizeof workers / sizeof workers[0]; i++)
         CHECK_EQ(run_on(workers[i], body, arg), 0);
-    uint64_t end = test_seed() + test_scaled(RUN_SEEDS);
+    uint64_t end = test_seed() + test_scaled_seeds(RUN_SEEDS);
     for (uint64_t seed = test_seed(); seed < end; seed++)
         CHECK_EQ(run_seeded(seed, 1 + (uint32_t)(seed % 8), body, arg), 0);
 }

@@ -561,6 +561,43 @@ static int in_futures(void *arg)
 }
 TEST(pipeline_of_futures) { run_everywhere(in_futures, NULL); }
 
+/* ---- how long it is, by who does not use it ---------------------------------------------------------------------- */
+
+static void *sends_in_thread(void *channel)
+{
+    while (skua_send(channel, &(int){ 1 }) == 0)
+        ;
+    return NULL;
+}
+
+static void *receives_in_thread(void *channel)
+{
+    int value;
+    while (skua_receive(channel, &value) == 1)
+        ;
+    return NULL;
+}
+
+/* Who is preempted between reading how many came and how many went must not take what went meanwhile for what is
+ * there. */
+TEST(never_longer_than_its_capacity)
+{
+    skua_channel *channel = channel_of(sizeof(int), 4);
+    pthread_t ends[2];
+    CHECK_EQ(pthread_create(&ends[0], NULL, sends_in_thread, channel), 0);
+    CHECK_EQ(pthread_create(&ends[1], NULL, receives_in_thread, channel), 0);
+    size_t most = 0;
+    for (int i = 0; i < 5000000 && most <= 4; i++) {
+        size_t length = skua_channel_length(channel);
+        most = length > most ? length : most;
+    }
+    skua_channel_close(channel);
+    CHECK_EQ(pthread_join(ends[0], NULL), 0);
+    CHECK_EQ(pthread_join(ends[1], NULL), 0);
+    CHECK(most <= 4);
+    destroy(channel);
+}
+
 /* ---- misuse ------------------------------------------------------------------------------------------------------ */
 
 struct receives_in_future {

@@ -52,7 +52,7 @@ SKUA_PARALLEL(uint64_t, waiting_tree, uint64_t, seed, int, depth)
 SKUA_COMPUTE_VOID_DEFINE(tree, uint64_t, seed, int, depth, uint64_t *, sum)
 {
     SKUA_FORKED(tree) kid[3];
-    SKUA_FORKED(wide_tree) wide;
+    SKUA_FORKED(wide_tree) wide = { 0 }; /* gcc does not see that it is set where it is joined */
     SKUA_FORKED(waiting_tree) waiting;
     uint64_t kid_sum[3] = { 0, 0, 0 }, kind = (seed >> 50) % 16;
     int first = kind < 2, kids = jobs_children(seed);

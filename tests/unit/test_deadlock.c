@@ -248,6 +248,105 @@ TEST(a_simulation_reports_every_task)
     free(lines);
 }
 
+/* ---- calls of other primitives ---------------------------------------------------------------------------------- */
+
+static struct {
+    skua_barrier barrier;
+    skua_broadcast *broadcast;
+    skua_broadcast_receiver receiver;
+    skua_cancel_token token;
+    skua_wait_group group;
+    skua_watch *watch;
+    skua_once once;
+} of;
+
+/* clang-format off: each wait and its number on one line */
+static int in_barrier(void *arg) { (void)arg; return skua_barrier_wait(&of.barrier); }
+enum { BARRIER_LINE = __LINE__ - 1 };
+static int in_broadcast(void *arg) { int value; (void)arg; return skua_broadcast_receive(&of.receiver, &value); }
+enum { BROADCAST_LINE = __LINE__ - 1 };
+static int in_token(void *arg) { (void)arg; return skua_cancel_token_wait(&of.token); }
+enum { TOKEN_LINE = __LINE__ - 1 };
+static int in_wait_group(void *arg) { (void)arg; return skua_wait_group_wait(&of.group); }
+enum { GROUP_LINE = __LINE__ - 1 };
+static int in_watch(void *arg)
+{
+    uint64_t seen = skua_watch_version(of.watch);
+    (void)arg;
+    return skua_watch_changed(of.watch, &seen, NULL); }
+enum { WATCH_LINE = __LINE__ - 1 };
+static int in_once(void *arg) { (void)arg; return skua_once_run(&of.once, in_event, NULL); }
+enum { ONCE_LINE = __LINE__ - 1 };
+static int in_gather(void *arg)
+{
+    (void)arg;
+    return (int)skua_gather((skua_call[]){ { .fn = in_event }, { .fn = in_event } }, 2, NULL); }
+enum { GATHER_LINE = __LINE__ - 1 };
+/* clang-format on */
+
+static const struct {
+    skua_fiber_fn *fn;
+    const char *name, *line;
+    int at;
+} calls[] = {
+    { in_event, "eventful", " (eventful), a fiber, waits in skua_event_wait of object ", EVENT_LINE },
+    { in_barrier, "barred", " (barred), a fiber, waits in skua_barrier_wait of object ", BARRIER_LINE },
+    { in_broadcast, "listener", " (listener), a fiber, waits in skua_broadcast_receive of object ", BROADCAST_LINE },
+    { in_token, "token", " (token), a fiber, waits in skua_cancel_token_wait of object ", TOKEN_LINE },
+    { in_wait_group, "grouped", " (grouped), a fiber, waits in skua_wait_group_wait of object ", GROUP_LINE },
+    { in_watch, "watcher", " (watcher), a fiber, waits in skua_watch_changed of object ", WATCH_LINE },
+    { in_gather, "gatherer", " (gatherer), a fiber, waits in ", GATHER_LINE },
+};
+enum { CALLS = sizeof calls / sizeof *calls };
+
+static int calls_deadlock(void *arg)
+{
+    skua_task *tasks[CALLS + 2];
+    (void)arg;
+    skua_barrier_init(&of.barrier, 2);
+    CHECK_OK(skua_broadcast_create(&of.broadcast, sizeof(int), 4));
+    skua_broadcast_subscribe(of.broadcast, &of.receiver);
+    skua_cancel_token_init(&of.token, NULL);
+    skua_wait_group_init(&of.group, 1);
+    CHECK_OK(skua_watch_create(&of.watch, sizeof(int), &(int){ 1 }));
+    of.once = (skua_once)SKUA_ONCE_INIT;
+    for (int i = 0; i < CALLS; i++)
+        CHECK_OK(skua_spawn_with(&tasks[i], &(skua_spawn_attr){ .name = calls[i].name }, calls[i].fn, NULL));
+    for (int i = 0; i < 2; i++) /* one runs it and waits there, the other one waits for that */
+        CHECK_OK(skua_spawn_with(&tasks[CALLS + i], &(skua_spawn_attr){ .name = "once" }, in_once, NULL));
+    SKUA_SHIELD();
+    for (int i = 0; i < CALLS + 2; i++) {
+        CHECK_OK(skua_join(tasks[i], NULL));
+        for (int j = i + 1; i == 0 && j < CALLS + 2; j++)
+            skua_cancel(tasks[j]);
+    }
+    skua_wait_group_done(&of.group);
+    skua_broadcast_unsubscribe(&of.receiver);
+    CHECK_OK(skua_broadcast_destroy(of.broadcast));
+    CHECK_OK(skua_watch_destroy(of.watch));
+    skua_cancel_token_fini(&of.token);
+    return 0;
+}
+
+TEST(every_call_says_where_it_was_made)
+{
+    struct lines *lines = calloc(1, sizeof *lines);
+    skua_runtime *rt;
+    CHECK(lines != NULL);
+    init_events();
+    skua_config config = { .simulate = true, .sim_seed = test_seed(), .ignore_environment = true, .log = keep,
+                           .log_context = lines };
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_EQ(skua_block_on(rt, calls_deadlock, NULL), -EDEADLK);
+    for (int i = 0; i < CALLS; i++)
+        check_line(lines, calls[i].line, calls[i].at);
+    check_line(lines, " (once), a fiber, waits in skua_once", ONCE_LINE);
+    skua_event_set(&never);
+    CHECK_OK(skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER));
+    CHECK_OK(skua_runtime_destroy(rt));
+    free(lines);
+}
+
 static int in_event_shielded(void *event)
 {
     SKUA_SHIELD();

@@ -280,6 +280,43 @@ TEST(waiting_in_a_future_is_misuse)
     test_expect_abort(misuse, NULL, "culprit): use SKUA_AWAIT with skua_sleep_start()");
 }
 
+/* An op that was prepared is for a select. */
+struct unstarted {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+    skua_sleep_op nap;
+};
+SKUA_ASYNC(unstarted)
+{
+    SKUA_BEGIN(self);
+    CHECK_EQ(skua_await(skua_sleep_prepare(&self->nap, SKUA_MS)), -EPERM); /* and that is not how futures wait */
+    SKUA_AWAIT(skua_sleep_prepare(&self->nap, SKUA_MS));
+    SKUA_END(self->nap.result);
+}
+static int awaits_unstarted(void *arg)
+{
+    struct unstarted unstarted;
+    skua_sleep_op nap;
+    (void)arg;
+    CHECK_EQ(skua_await(skua_sleep_prepare(&nap, SKUA_MS)), -EPERM);
+    return (int)skua_await_future(SKUA_FUTURE(&unstarted, unstarted));
+}
+static void awaits_in_a_thread(void *arg)
+{
+    skua_sleep_op nap;
+    (void)arg;
+    skua_await(skua_sleep_prepare(&nap, SKUA_MS));
+}
+TEST(awaiting_what_was_not_started_is_misuse)
+{
+    int misuses = 0;
+    skua_config config = { .workers = 1, .on_misuse = note_misuse, .misuse_context = &misuses };
+    CHECK_EQ(run_in(config, awaits_unstarted, NULL), -EPERM);
+    CHECK_EQ(misuses, 3);
+    test_expect_abort(awaits_in_a_thread, NULL,
+                      "skua_sleep was awaited without having been started: start it with skua_sleep_start()");
+}
+
 /* ---- poll functions written by hand -------------------------------------------------------------------------- */
 
 struct by_hand {

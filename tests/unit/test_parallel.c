@@ -3,6 +3,7 @@
 
 #include "sched/barrier.h"
 #include "sched/scheduler.h"
+#include "skua/cancel_token.h"
 #include "support/with_runtime.h"
 
 SKUA_PARALLEL(long, fib, int, n)
@@ -424,6 +425,70 @@ static int run_shields(void *arg)
     return 0;
 }
 TEST(a_shield_covers_what_is_forked_in_it) { run_everywhere(run_shields, NULL); }
+
+/* Jobs that wait for longer than their forker has time, wherever they run. Beyond its deadline there is time again. */
+SKUA_PARALLEL(int, has_time, int, depth, uint64_t, pause_ns, int, expected)
+{
+    if (depth == 0) {
+        CHECK_EQ(skua_sleep(pause_ns), expected);
+        return 1;
+    }
+    SKUA_FORK(a, has_time, depth - 1, pause_ns, expected);
+    int sum = SKUA_CALL(has_time, depth - 1, pause_ns, expected);
+    return SKUA_JOIN(has_time, a) + sum;
+}
+SKUA_PARALLEL(int, has_a_deadline, int, depth)
+{
+    SKUA_FORK(before, has_time, depth, 10 * SKUA_US, 0);
+    int sum = SKUA_JOIN(has_time, before);
+    {
+        SKUA_DEADLINE(20 * SKUA_US);
+        SKUA_DEADLINE(SKUA_S);
+        sum += SKUA_CALL(has_time, depth, 100 * SKUA_S, -ETIMEDOUT);
+        {
+            SKUA_SHIELD();
+            sum += SKUA_CALL(has_time, depth, 10 * SKUA_US, 0);
+        }
+    }
+    return sum + SKUA_CALL(has_time, depth, 10 * SKUA_US, 0);
+}
+static int run_deadline(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(SKUA_RUN(has_a_deadline, 3), 32);
+    return 0;
+}
+TEST(a_deadline_reaches_what_was_taken) { run_everywhere(run_deadline, NULL); }
+
+/* Jobs that are forked where something is cancelled, and then, in the same run, where nothing is. */
+SKUA_PARALLEL(int, within_token, skua_cancel_token *, token)
+{
+    int sum = 0;
+    {
+        SKUA_CANCEL_SCOPE(token);
+        sum += SKUA_CALL(has_time, 3, 100 * SKUA_S, -ECANCELED);
+    }
+    return sum + SKUA_CALL(has_time, 3, 10 * SKUA_US, 0);
+}
+static int cancel_soon(void *token)
+{
+    CHECK_OK(skua_sleep(20 * SKUA_US));
+    skua_cancel_token_cancel(token);
+    return 0;
+}
+static int run_within_token(void *arg)
+{
+    (void)arg;
+    skua_cancel_token token;
+    skua_cancel_token_init(&token, NULL);
+    skua_task *task;
+    CHECK_OK(skua_spawn(&task, cancel_soon, &token));
+    CHECK_EQ(SKUA_RUN(within_token, &token), 16);
+    CHECK_OK(skua_join(task, NULL));
+    skua_cancel_token_fini(&token);
+    return 0;
+}
+TEST(a_token_reaches_what_was_taken_and_no_more) { run_everywhere(run_within_token, NULL); }
 
 static skua_local key = SKUA_LOCAL_INIT(NULL);
 SKUA_PARALLEL_VOID(reads, int, depth)

@@ -85,6 +85,95 @@ static int lines(void *arg)
 }
 TEST(lines_and_records) { run_for_real(lines); }
 
+/* The same, in a future. */
+struct reads {
+    SKUA_FRAME;
+    struct { skua_stream *from; } in;
+    skua_reader reader;
+    skua_reading reading;
+    char memory[16], *record;
+    int step;
+};
+/* What is taken, one after another: up to a delimiter, or so many. */
+static const struct {
+    char delimiter;
+    size_t count;
+    const char *expected; /* NULL: it is too long */
+} steps[] = {
+    { '\n', 0, "one\n" }, { '\n', 0, "two two\n" }, { '\n', 0, "\n" },    { ';', 0, "a;" },
+    { ';', 0, "b;" },     { 0, 5, "12345" },          { '\n', 0, "fifteen bytes!\n" }, { 0, 17, NULL },
+    { '\n', 0, NULL },    { 0, 16, "this line is too" }, { 0, 1, " " },       { '\n', 0, "long\n" },
+    { 0, 0, "" },         { '\n', 0, "end" },         { '\n', 0, "" },       { 0, 3, "" },
+};
+SKUA_ASYNC(reads)
+{
+    SKUA_BEGIN(self);
+    skua_reader_init(&self->reader, self->in.from, self->memory, sizeof self->memory);
+    for (self->step = 0; self->step < (int)(sizeof steps / sizeof steps[0]); self->step++) {
+        if (steps[self->step].delimiter == '\n')
+            SKUA_AWAIT(skua_read_line_start(&self->reading, &self->reader, &self->record));
+        else if (steps[self->step].delimiter != 0)
+            SKUA_AWAIT(skua_read_until_start(&self->reading, &self->reader, steps[self->step].delimiter,
+                                             &self->record));
+        else
+            SKUA_AWAIT(skua_read_record_start(&self->reading, &self->reader, steps[self->step].count, &self->record));
+        if (steps[self->step].expected == NULL)
+            CHECK_EQ(SKUA_RESULT(&self->reading), -EMSGSIZE);
+        else
+            check_record((ssize_t)SKUA_RESULT(&self->reading), self->record, steps[self->step].expected);
+    }
+    SKUA_END(0);
+}
+
+/* What came before it was cancelled is there for the next who reads. */
+struct reads_half {
+    SKUA_FRAME;
+    struct { skua_reader *reader; } in;
+    skua_reading reading;
+    char *record;
+};
+SKUA_ASYNC(reads_half)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_read_line_start(&self->reading, self->in.reader, &self->record));
+    SKUA_END(SKUA_RESULT(&self->reading));
+}
+
+static int lines_in_futures(void *arg)
+{
+    (void)arg;
+    skua_stream *pair[2];
+    skua_task *task, *reader;
+    for (size_t piece = 1; piece < 20; piece += 3) {
+        CHECK_OK(skua_stream_pair(pair, NULL));
+        struct sends s = { pair[1], "one\ntwo two\n\na;b;12345fifteen bytes!\nthis line is too long\nend", piece };
+        CHECK_OK(skua_spawn(&task, send_pieces, &s));
+        CHECK_OK(SKUA_SPAWN(&reader, reads, .from = pair[0]));
+        CHECK_OK(skua_join(reader, NULL));
+        CHECK_OK(skua_join(task, NULL));
+        skua_stream_close(pair[0]);
+    }
+    skua_reader in;
+    char memory[16], *record;
+    const char *there;
+    int64_t result;
+    CHECK_OK(skua_stream_pair(pair, NULL));
+    skua_reader_init(&in, pair[0], memory, sizeof memory);
+    CHECK_EQ(skua_write_all(pair[1], "half", 4), 4);
+    CHECK_OK(SKUA_SPAWN(&task, reads_half, .reader = &in));
+    CHECK_OK(skua_sleep(5 * SKUA_MS));
+    skua_cancel(task);
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, -ECANCELED);
+    CHECK(skua_reader_buffered(&in, &there) == 4 || skua_reader_buffered(&in, &there) == 0); /* it has begun, or not */
+    CHECK_EQ(skua_write_all(pair[1], " done\n", 6), 6);
+    check_record(skua_read_line(&in, &record), memory, "half done\n");
+    skua_stream_close(pair[0]);
+    skua_stream_close(pair[1]);
+    return 0;
+}
+TEST(lines_and_records_in_futures) { run_for_real(lines_in_futures); }
+
 static int interrupted(void *arg)
 {
     (void)arg;

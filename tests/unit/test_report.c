@@ -90,6 +90,10 @@ TEST(what_creation_logs_goes_to_the_log_function)
     CHECK_EQ(skua_runtime_create(&rt, &config), -EINVAL);
     CHECK_EQ(lines.count, 1);
     CHECK(lines.levels[0] == SKUA_LOG_ERROR && strstr(lines.texts[0], "skua_config.workers is 2000") != NULL);
+    config = (skua_config){ .workers_per_poller = 1025, .log = keep_line, .log_context = &lines };
+    CHECK_EQ(skua_runtime_create(&rt, &config), -EINVAL);
+    CHECK_EQ(lines.count, 2);
+    CHECK(strstr(lines.texts[1], "skua_config.workers_per_poller is 1025") != NULL);
 }
 
 TEST(wrong_variables_of_the_environment_are_named)
@@ -97,7 +101,9 @@ TEST(wrong_variables_of_the_environment_are_named)
     test_allow_heap_growth(4096); /* what setenv() makes is libc's for good */
     static const char *const variables[][2] = { { "SKUA_WORKERS", "0" },   { "SKUA_STACK_SIZE", "1K" },
                                                 { "SKUA_BIND", "2" },      { "SKUA_SIM_SEED", "-1" },
-                                                { "SKUA_SIM_SEED", "7x" }, { "SKUA_STACK_SIZE", "17179869184G" } };
+                                                { "SKUA_SIM_SEED", "7x" }, { "SKUA_STACK_SIZE", "17179869184G" },
+                                                { "SKUA_WORKERS_PER_POLLER", "1025" },
+                                                { "SKUA_WORKERS_PER_POLLER", "node" } };
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         struct lines lines = { .count = 0 };
         skua_runtime *rt;

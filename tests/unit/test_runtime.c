@@ -349,6 +349,29 @@ TEST(configuration_is_checked)
     skua_runtime_stats(rt, &stats);
     CHECK_EQ(stats.workers, 2);
     CHECK_OK(skua_runtime_destroy(rt));
+    static const struct {
+        const char *text;
+        uint32_t pollers;
+    } sharing[] = { { "0", 1 }, { "1", 5 }, { "2", 3 }, { "4", 2 }, { "5", 1 }, { "1K", 1 }, { "", 1 } };
+    config = (skua_config){ .workers = 5 };
+    for (size_t i = 0; i < sizeof sharing / sizeof sharing[0]; i++) {
+        setenv("SKUA_WORKERS_PER_POLLER", sharing[i].text, 1);
+        CHECK_OK(skua_runtime_create(&rt, &config));
+        skua_runtime_stats(rt, &stats);
+        CHECK_EQ(stats.pollers, sharing[i].pollers);
+        CHECK_OK(skua_runtime_destroy(rt));
+    }
+    setenv("SKUA_WORKERS_PER_POLLER", "numa", 1);
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    skua_runtime_stats(rt, &stats);
+    CHECK(stats.pollers >= 1 && stats.pollers <= 5); /* the machine says */
+    CHECK_OK(skua_runtime_destroy(rt));
+    config.workers_per_poller = 2; /* what is set wins */
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    skua_runtime_stats(rt, &stats);
+    CHECK_EQ(stats.pollers, 3);
+    CHECK_OK(skua_runtime_destroy(rt));
+    unsetenv("SKUA_WORKERS_PER_POLLER");
     setenv("SKUA_SIM_SEED", "77", 1);
     CHECK_OK(skua_runtime_create(&rt, NULL));
     CHECK_EQ(skua_block_on(rt, returns, (void *)6), 6);

@@ -86,7 +86,9 @@ static int everywhere(void *arg)
     (void)arg;
     serve_at("tcp://127.0.0.1:0");
     serve_at("tcp://[::1]:0");
-    serve_at("unix:@skua-test-stream");
+    char address[64]; /* of this process alone: others may run the same test */
+    snprintf(address, sizeof address, "unix:@skua-test-stream-%ld", (long)getpid());
+    serve_at(address);
     return 0;
 }
 TEST(echo_over_tcp_and_unix) { run_for_real(everywhere); }
@@ -137,6 +139,99 @@ static int in_futures(void *arg)
     return 0;
 }
 TEST(streams_in_futures) { run_for_real(in_futures); }
+
+/* More than fits at once, in every form. */
+enum { LARGE = 400000 };
+struct sends_large {
+    SKUA_FRAME;
+    struct { skua_stream *to; char *data; } in;
+    skua_io io;
+    struct iovec halves[2];
+    size_t sent;
+};
+static void halve(struct sends_large *self)
+{
+    size_t rest = LARGE - self->sent, half = rest / 2;
+    self->halves[0] = (struct iovec){ self->in.data + self->sent, half };
+    self->halves[1] = (struct iovec){ self->in.data + self->sent + half, rest - half };
+}
+SKUA_ASYNC(sends_large)
+{
+    SKUA_BEGIN(self);
+    for (self->sent = 0; self->sent < LARGE; self->sent += (size_t)SKUA_RESULT(&self->io)) {
+        halve(self);
+        SKUA_AWAIT(skua_writev_start(&self->io, self->in.to, self->halves, 2));
+        if (SKUA_RESULT(&self->io) <= 0)
+            SKUA_RETURN(SKUA_RESULT(&self->io));
+        CHECK_EQ(self->io.done, SKUA_RESULT(&self->io));
+    }
+    SKUA_AWAIT(skua_write_all_start(&self->io, self->in.to, self->in.data, LARGE));
+    CHECK(SKUA_RESULT(&self->io) < 0 || SKUA_RESULT(&self->io) == LARGE);
+    SKUA_END(SKUA_RESULT(&self->io));
+}
+
+struct takes_large {
+    SKUA_FRAME;
+    struct { skua_stream *from; char *data; } in;
+    skua_io io;
+    char head[10], tail[90];
+    struct iovec halves[2];
+};
+SKUA_ASYNC(takes_large)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(skua_read_exactly_start(&self->io, self->in.from, self->in.data, 0));
+    CHECK_EQ(SKUA_RESULT(&self->io), 0);
+    SKUA_AWAIT(skua_read_exactly_start(&self->io, self->in.from, self->in.data, LARGE));
+    CHECK_EQ(SKUA_RESULT(&self->io), LARGE);
+    self->halves[0] = (struct iovec){ self->head, sizeof self->head };
+    self->halves[1] = (struct iovec){ self->tail, sizeof self->tail };
+    SKUA_AWAIT(skua_readv_start(&self->io, self->in.from, self->halves, 2));
+    CHECK_EQ(SKUA_RESULT(&self->io), 100); /* they were there */
+    CHECK(memcmp(self->head, self->in.data, 10) == 0 && memcmp(self->tail, self->in.data + 10, 90) == 0);
+    SKUA_AWAIT(skua_readv_start(&self->io, self->in.from, self->halves, 0));
+    CHECK_EQ(SKUA_RESULT(&self->io), 0);
+    SKUA_AWAIT(skua_read_exactly_start(&self->io, self->in.from, self->in.data, LARGE));
+    SKUA_END(SKUA_RESULT(&self->io)); /* as far as it goes */
+}
+
+static int large_in_futures(void *arg)
+{
+    (void)arg;
+    char *data = malloc(LARGE), *got = malloc(LARGE);
+    for (int i = 0; i < LARGE; i++)
+        data[i] = (char)(i % 253);
+    for (int i = 0; i < 4; i++) {
+        skua_stream *pair[2];
+        skua_task *sender, *taker;
+        int64_t sent, taken;
+        CHECK_OK(skua_stream_pair(pair, NULL));
+        CHECK_OK(SKUA_SPAWN(&sender, sends_large, .to = pair[1], .data = data));
+        if (i < 2) {
+            CHECK_OK(SKUA_SPAWN(&taker, takes_large, .from = pair[0], .data = got));
+            CHECK_OK(skua_join(sender, &sent));
+            CHECK_EQ(sent, LARGE);
+            if (i == 0)
+                CHECK_OK(skua_stream_shutdown_write(pair[1]));
+            else
+                skua_cancel(taker); /* it misses 100 bytes */
+            CHECK_OK(skua_join(taker, &taken));
+            CHECK(i == 0 ? taken == LARGE - 100 : taken == -ECANCELED);
+            CHECK(i != 0 || memcmp(got, data + 100, LARGE - 100) == 0);
+        } else { /* nobody reads */
+            CHECK_OK(skua_sleep(SKUA_MS));
+            skua_cancel(sender);
+            CHECK_OK(skua_join(sender, &sent));
+            CHECK_EQ(sent, -ECANCELED);
+        }
+        skua_stream_close(pair[0]);
+        skua_stream_close(pair[1]);
+    }
+    free(data);
+    free(got);
+    return 0;
+}
+TEST(large_amounts_in_futures) { run_for_real(large_in_futures); }
 
 /* More than fits: the writer waits for the reader. */
 enum { BULK = 3000000 };

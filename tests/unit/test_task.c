@@ -419,9 +419,9 @@ TEST(sizes)
 {
     CHECK_EQ(sizeof(skua_op), 64);
     CHECK_EQ(sizeof(skua_join_op), 72);
-    CHECK_EQ(sizeof(skua_sleep_op), 128);
+    CHECK_EQ(sizeof(skua_sleep_op), 80);
     CHECK_EQ(sizeof(skua_frame), 32);
-    CHECK_EQ(sizeof(skua_scope), 160);
+    CHECK_EQ(sizeof(skua_scope), 112);
     CHECK_EQ(sizeof(skua_child), 176);
     CHECK_EQ(sizeof(skua_set), 120);
     CHECK_EQ(sizeof(skua_spawn_attr), 56);

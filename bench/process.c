@@ -3,7 +3,8 @@
  * runtime is measured the same way, and what starting a process takes is in no figure, since drivers time themselves.
  *
  * skua-bench-work is the driver for this project, for the floors and for what is serial. Those of other runtimes are
- * named in the environment: SKUA_BENCH_TOKIO, _GO, _TBB, _OPENMP and _RAYON; without these there are no peers.
+ * named in the environment: SKUA_BENCH_TOKIO, _GO, _TBB, _OPENMP, _RAYON, _LIBUV and _NODE; without these there are no
+ * peers. Servers are measured by skua-bench-load, which starts the driver as its server.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -117,6 +118,20 @@ static int start_driver(struct child *child, const struct bench_state *state, co
     return start(&child->pid, &child->output, argv);
 }
 
+/* The same for the generator with the driver as its server. `rate`: of messages, for open loops. */
+static int start_load(struct child *child, const char *bench, bool quick, double rate, const struct driver *driver)
+{
+    char load[] = BENCH_LOAD, program[4096], name[64], variant[32], workers[16], seconds[16], rate_text[32];
+    snprintf(program, sizeof program, "%s", driver->program);
+    snprintf(name, sizeof name, "%s", bench);
+    snprintf(variant, sizeof variant, "%s", driver->variant != NULL ? driver->variant : "");
+    snprintf(workers, sizeof workers, "%d", driver->workers);
+    snprintf(seconds, sizeof seconds, "%d", quick ? 2 : 10);
+    snprintf(rate_text, sizeof rate_text, "%.0f", rate);
+    char *argv[] = { load, name, workers, seconds, rate_text, program, variant, NULL };
+    return start(&child->pid, &child->output, argv);
+}
+
 /* Waits for its end. Returns what went wrong, or NULL. */
 static const char *finish(struct child *child)
 {
@@ -154,6 +169,41 @@ static void run_processes(struct bench_state *state, int count)
         bench_fail(state, wrong);
 }
 
+/* What the bare loop does of echo_50 per second: the median of three. 0: it could not be measured. */
+static double bare_capacity(bool quick)
+{
+    static const struct driver bare = { BENCH_FLOOR, BENCH_WORK, 0, 0, NULL };
+    static double capacity;
+    double found[3] = { 0 };
+    for (int i = 0; i < 3 && capacity <= 0; i++) {
+        struct child child;
+        double ns;
+        if (start_load(&child, "echo_50", quick, 0, &bare) != 0 || finish(&child) != NULL ||
+            sscanf(child.text, "- %lf", &ns) != 1)
+            return 0;
+        found[i] = 1e9 / ns;
+    }
+    if (capacity <= 0) {
+        double low = found[0] < found[1] ? found[0] : found[1], high = found[0] < found[1] ? found[1] : found[0];
+        capacity = found[2] < low ? low : found[2] > high ? high : found[2];
+        printf("the bare loop does %.0f requests per second, of which open loops take parts\n", capacity);
+    }
+    return capacity;
+}
+
+static void run_load(struct bench_state *state)
+{
+    struct child child;
+    bool quick = bench_is_quick(state), open = strncmp(bench_name(state), "echo_open", 9) == 0;
+    double rate = open ? bare_capacity(quick) : 0;
+    int rc = open && rate <= 0 ? EIO : start_load(&child, bench_name(state), quick, rate, bench_context(state));
+    const char *wrong = rc != 0 ? strerror(rc) : finish(&child);
+    if (wrong == NULL && !take_figures(state, child.text))
+        wrong = "its process printed something else than figures";
+    if (wrong != NULL)
+        bench_fail(state, wrong);
+}
+
 static void run(struct bench_state *state) { run_processes(state, 1); }
 static void run_twins(struct bench_state *state) { run_processes(state, 2); }
 
@@ -179,10 +229,15 @@ enum {
     SIM = 1 << 15,  /* ours, on simulated machines of each size */
     ASYNC_CHANNEL = 1 << 16, /* another crate's channels on tokio */
     FIBERS = 1 << 17,        /* ours, with fibers for what OURS does with futures */
+    LOAD = 1 << 18,          /* measured from outside, by skua-bench-load */
+    LIBUV = 1 << 19,
+    NODE = 1 << 20,
+    READ_WRITE = 1 << 21, /* bare, through memory and not by splice */
     PEERS = TOKIO | GO,
     ALL = OURS | PEERS,
     FORKS = OURS | SERIAL | TBB | OPENMP | RAYON,
-    LOOPS = OURS | SERIAL | TBB | OPENMP | GUIDED | RAYON
+    LOOPS = OURS | SERIAL | TBB | OPENMP | GUIDED | RAYON,
+    SERVERS = LOAD | OURS | FIBERS | PEERS | LIBUV | NODE | FLOOR
 };
 
 static const struct {
@@ -247,6 +302,21 @@ static const struct {
     { "mutex_uncontended", ONE | TWO | FIBERS | ALL | FLOOR, 0 },
     { "rwlock_read", ONE | TWO | FIBERS | ALL, 0 },
     { "semaphore", ONE | TWO | FIBERS | ALL, 0 },
+    { "echo_1", ONE | SERVERS, SELDOM },
+    { "echo_50", ONE | SERVERS, SELDOM },
+    { "echo_500", ONE | SERVERS, SELDOM },
+    { "echo_open_50", ONE | SERVERS, SELDOM },
+    { "echo_open_80", ONE | SERVERS, SELDOM },
+    { "echo_two_50", ONE | TWO | SERVERS, SELDOM },
+    { "echo_two_500", ONE | TWO | SERVERS, SELDOM },
+    { "idle_connections", TWO | LOAD | OURS | PEERS | FLOOR, SELDOM },
+    { "timers_1m", TWO | ALL, SELDOM },
+    { "timer_arm_cancel", ONE | TWO | ALL, 0 },
+    { "sleep_lateness", ONE | TWO | ALL | FLOOR, SELDOM },
+    { "udp_pps", ONE | TWO | ALL | FLOOR, 0 },
+    { "unix_throughput", ONE | TWO | ALL | FLOOR, 0 },
+    { "copy_unix", ONE | TWO | OURS | FLOOR | READ_WRITE, SELDOM },
+    { "copy_tcp", ONE | TWO | OURS | FLOOR | READ_WRITE | GO, SELDOM },
     { "sim_scaling_tree", SIM, SELDOM },
     { "sim_scaling_lopsided", SIM, SELDOM },
     { "sim_scaling_loop", SIM, SELDOM },
@@ -278,6 +348,8 @@ static struct driver drivers[] = {
     { "rayon@2", NULL, RAYON, 2, NULL },
     { "async-channel@1", NULL, ASYNC_CHANNEL, 1, "/async_channel" },
     { "async-channel@2", NULL, ASYNC_CHANNEL, 2, "/async_channel" },
+    { "libuv@1", NULL, LIBUV, 1, NULL },            { "node@1", NULL, NODE, 1, NULL },
+    { "read-write@1", BENCH_WORK, READ_WRITE, 0, "/read_write" },
     { "sim@1", BENCH_WORK, SIM, 1, NULL },          { "sim@8", BENCH_WORK, SIM, 8, NULL },
     { "sim@64", BENCH_WORK, SIM, 64, NULL },        { "sim@128", BENCH_WORK, SIM, 128, NULL },
     { "sim@256", BENCH_WORK, SIM, 256, NULL },      { "sim@512", BENCH_WORK, SIM, 512, NULL },
@@ -292,7 +364,9 @@ static void find_programs(void)
                   { GO, "SKUA_BENCH_GO" },
                   { TBB | STD, "SKUA_BENCH_TBB" },
                   { OPENMP | GUIDED, "SKUA_BENCH_OPENMP" },
-                  { RAYON, "SKUA_BENCH_RAYON" } };
+                  { RAYON, "SKUA_BENCH_RAYON" },
+                  { LIBUV, "SKUA_BENCH_LIBUV" },
+                  { NODE, "SKUA_BENCH_NODE" } };
     for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++)
         for (size_t j = 0; j < sizeof peers / sizeof peers[0]; j++)
             if ((drivers[i].kind & peers[j].kinds) != 0)
@@ -308,7 +382,7 @@ BENCH_FILE
                 bench_register(&(struct bench){
                     .name = works[i].name,
                     .runtime = drivers[j].runtime,
-                    .run = drivers[j].kind == TWIN ? run_twins : run,
+                    .run = (works[i].on & LOAD) != 0 ? run_load : drivers[j].kind == TWIN ? run_twins : run,
                     .context = &drivers[j],
                     .gives_figures = true,
                     .every = works[i].every,

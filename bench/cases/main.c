@@ -69,13 +69,35 @@ static const struct work *find_in(const struct work *works, const char *name)
 static const struct work *find(const char *name)
 {
     const struct work *const lists[] = { work_of_spawn,  work_of_yield, work_of_wake, work_of_switch,
-                                         work_of_group,  work_of_channel, work_of_lock, work_of_signal };
+                                         work_of_group,  work_of_channel, work_of_lock, work_of_signal,
+                                         work_of_timers, work_of_streams };
     const struct work *found = NULL;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0] && found == NULL; i++)
         found = find_in(lists[i], name);
     if (found == NULL)
         work_die(name, "no such benchmark");
     return found;
+}
+
+static bool measure_whole(const struct measurement *measurements, const char *name)
+{
+    while (measurements->name != NULL && strcmp(measurements->name, name) != 0)
+        measurements++;
+    if (measurements->name == NULL)
+        return false;
+    measurements->measure();
+    return true;
+}
+
+/* serve, serve_timers, and both with /fiber behind. */
+static bool serve_named(const char *name)
+{
+    const char *fiber = strstr(name, "/fiber");
+    bool timers = strncmp(name, "serve_timers", 12) == 0;
+    if (!timers && strncmp(name, "serve", 5) != 0)
+        return false;
+    serve(fiber != NULL, timers);
+    return true;
 }
 
 static int measure_named(void *arg)
@@ -88,11 +110,8 @@ static int measure_named(void *arg)
     }
     if (forkjoin_measure(&forkjoin_on_skua, name, call->effort))
         return 0;
-    for (const struct memory_work *memory = work_of_memory; memory->name != NULL; memory++)
-        if (strcmp(memory->name, name) == 0) {
-            memory->measure();
-            return 0;
-        }
+    if (measure_whole(work_of_memory, name) || measure_whole(work_of_timing, name) || serve_named(name))
+        return 0;
     measure(find(name));
     return 0;
 }
@@ -114,6 +133,19 @@ static void idle(skua_runtime *runtime, int seconds)
     work_print("-", (work_cpu_ns() - cpu) / 1e3 / seconds, "us/s");
 }
 
+static void measure_bare(const char *name, enum forkjoin_effort effort)
+{
+    if (forkjoin_measure(&forkjoin_serial, name, effort) || measure_whole(work_of_bare_timing, name))
+        return;
+    if (strncmp(name, "serve", 5) == 0)
+        serve_bare();
+    const struct work *floor = find_in(work_of_floor, name);
+    floor = floor != NULL ? floor : find_in(work_of_floor_streams, name);
+    if (floor == NULL)
+        work_die(name, "has no floor");
+    measure(floor);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4) {
@@ -124,12 +156,7 @@ int main(int argc, char **argv)
     int workers = atoi(argv[2]), seconds = atoi(argv[3]);
     struct forkjoin_call call = { name, workers, forkjoin_effort_of(seconds) };
     if (workers == 0) {
-        if (forkjoin_measure(&forkjoin_serial, name, call.effort))
-            return 0;
-        const struct work *floor = find_in(work_of_floor, name);
-        if (floor == NULL)
-            work_die(name, "has no floor");
-        measure(floor);
+        measure_bare(name, call.effort);
         return 0;
     }
     if (strncmp(name, "sim_scaling", 11) == 0) {

@@ -93,7 +93,7 @@ static void spawn_joiners(struct gate *gate, int64_t n)
     skua_detach(earlier);
 }
 
-static double rss_bytes(void)
+double work_rss_bytes(void)
 {
     long total = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "re");
@@ -113,19 +113,19 @@ static void measure(void (*spawn)(struct gate *gate, int64_t n), int64_t n)
     if (gate.wakers == NULL)
         abort();
     memset(gate.wakers, 0xff, size);
-    double before = rss_bytes();
+    double before = work_rss_bytes();
     spawn(&gate, n);
     while (__atomic_load_n(&gate.parked, __ATOMIC_ACQUIRE) < n)
         work_must(skua_sleep(SKUA_MS));
     work_must(skua_sleep(100 * SKUA_MS)); /* whoever counted has got to its wait by now */
     work_check("parked", gate.parked, n);
-    double peak = rss_bytes();
+    double peak = work_rss_bytes();
     __atomic_store_n(&gate.open, 1, __ATOMIC_RELEASE);
     for (int64_t i = 0, taken = __atomic_load_n(&gate.taken, __ATOMIC_ACQUIRE); i < taken; i++)
         skua_wake(gate.wakers[i]);
     wait_for_zero(gate.left);
     work_must(skua_sleep(2 * SKUA_S));
-    double after = rss_bytes();
+    double after = work_rss_bytes();
     free(gate.wakers);
     work_print("-", (peak - before) / (double)n, "bytes");
     work_print("after", (after - before) / (double)n, "bytes");
@@ -135,7 +135,7 @@ static void memory_future(void) { measure(spawn_parkers, PARKED); }
 static void memory_join(void) { measure(spawn_joiners, PARKED); }
 static void memory_fiber(void) { measure(spawn_fibers, FIBERS); }
 
-const struct memory_work work_of_memory[] = {
+const struct measurement work_of_memory[] = {
     { "memory/future", memory_future },
     { "memory/join", memory_join },
     { "memory/fiber", memory_fiber },

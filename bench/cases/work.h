@@ -44,6 +44,21 @@ enum {
     BROADCASTS = 100 /* rounds of CAPACITY */
 };
 
+/* Of timers, datagrams and streams: the peers repeat those that they need. */
+enum {
+    TIMERS = 1000000,
+    TIMERS_MS = 1000,
+    TIMERS_TOGETHER_MS = 3000, /* by then all are asleep on every runtime */
+    NAPS = 1000,
+    ARMED = 1000,
+    ARM_ROUNDS = 200,
+    UDP_SIZE = 64,
+    UDP_BATCH = 32,
+    UDP_ROUNDS = 2000,
+    PIECE = 65536,
+    PIECES = 8192
+};
+
 /* One benchmark: an iteration, which returns how many operations it was. In a fiber; of the floors: on a thread. */
 struct work {
     const char *name;
@@ -53,14 +68,23 @@ struct work {
 /* Each ends with a NULL name. */
 extern const struct work work_of_spawn[], work_of_yield[], work_of_wake[], work_of_switch[];
 extern const struct work work_of_group[], work_of_channel[], work_of_lock[], work_of_signal[];
-extern const struct work work_of_floor[];
+extern const struct work work_of_timers[], work_of_streams[];
+extern const struct work work_of_floor[], work_of_floor_streams[];
 
-/* Whole measurements, in a fiber; they print their figures themselves. */
-struct memory_work {
+/* Whole measurements, in a fiber (bare ones: on a thread); they print their figures themselves. */
+struct measurement {
     const char *name;
     void (*measure)(void);
 };
-extern const struct memory_work work_of_memory[];
+extern const struct measurement work_of_memory[], work_of_timing[], work_of_bare_timing[];
+
+/* Resident memory of the process. */
+double work_rss_bytes(void);
+
+/* Sends back what comes, until killed. In a fiber: with futures or fibers, and ten thousand far timers; bare: one
+ * thread. */
+void serve(bool fibers, bool timers);
+void serve_bare(void);
 
 /* In a fiber: spawns n futures that count, and waits for all. Returns n. */
 int64_t work_spawn_counted(int64_t n);

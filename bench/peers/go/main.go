@@ -176,6 +176,9 @@ func iterate(name string) int64 {
 	}
 	ops := iterateSync(name)
 	if ops == 0 {
+		ops = iterateIO(name)
+	}
+	if ops == 0 {
 		fail("no benchmark %s", name)
 	}
 	return ops
@@ -275,6 +278,12 @@ func main() {
 	switch name := os.Args[1]; name {
 	case "idle":
 		idle(seconds)
+	case "serve", "serve_timers":
+		serve(name == "serve_timers")
+	case "timers_1m":
+		timers1m()
+	case "sleep_lateness":
+		sleepLateness()
 	case "memory/future":
 		memory(parked, false)
 	case "memory/join":

@@ -2,6 +2,7 @@
 //!
 //! Prints a line `FIGURE VALUE UNIT` for each figure ("-" is the benchmark's main one), nothing else, and exits with 0
 //! only if every count was right. WORKERS = 1 is the current-thread scheduler, tokio's faster one.
+mod io;
 mod sync;
 
 use std::env;
@@ -179,10 +180,13 @@ async fn iterate(name: &str) -> i64 {
         "fiber_yield_two" => yielding(2, TURNS).await,
         "pingpong" | "fiber_pingpong" => pingpong().await,
         "sleepers" => sleepers().await,
-        _ => sync::iterate(name).await.unwrap_or_else(|| {
-            eprintln!("tokio-peer: no benchmark {name}");
-            exit(2);
-        }),
+        _ => match sync::iterate(name).await {
+            Some(ops) => ops,
+            None => io::iterate(name).await.unwrap_or_else(|| {
+                eprintln!("tokio-peer: no benchmark {name}");
+                exit(2);
+            }),
+        },
     }
 }
 
@@ -344,9 +348,9 @@ fn main() {
         exit(2);
     };
     let runtime = if workers == 1 {
-        Builder::new_current_thread().enable_time().build()
+        Builder::new_current_thread().enable_all().build()
     } else {
-        Builder::new_multi_thread().worker_threads(workers as usize).enable_time().build()
+        Builder::new_multi_thread().worker_threads(workers as usize).enable_all().build()
     }
     .expect("a runtime");
     match args[1].as_str() {
@@ -354,6 +358,10 @@ fn main() {
         "memory/future" => run(&runtime, memory(PARKED, false)),
         "memory/join" => run(&runtime, memory(PARKED, true)),
         "memory/fiber" => run(&runtime, memory(FIBERS, false)),
+        "serve" => run(&runtime, io::serve(false)),
+        "serve_timers" => run(&runtime, io::serve(true)),
+        "timers_1m" => run(&runtime, io::timers_1m()),
+        "sleep_lateness" => run(&runtime, io::sleep_lateness()),
         "mixed_latency" => run(&runtime, mixed_latency(workers, seconds)),
         name => run(&runtime, timed(name.to_string())),
     }

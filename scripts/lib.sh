@@ -35,6 +35,17 @@ test_needs=(
     'command -v g++' g++
     'command -v clang' clang
     'pkg-config --exists ck' libck-dev
+    'pkg-config --exists hiredis' libhiredis-dev
+    'command -v redis-server' redis-server
+    'has_header gcc http_parser.h' libhttp-parser-dev
+    'command -v curl' curl
+    'command -v wrk' wrk
+    'command -v ab' apache2-utils
+    'command -v python3' python3
+    'command -v nginx' nginx-light
+    'command -v nc' netcat-openbsd
+    'has_header gcc uthash.h' uthash-dev
+    'pkg-config --exists libsodium' libsodium-dev
     'has_sanitizer address' gcc
     'has_sanitizer thread' gcc
 )

@@ -1,6 +1,6 @@
 // The one C++ file: benchmarks in C as benchmarks of Google Benchmark (harness.h), and its results to report.c.
 //
-//     skua-bench [--quick] [--rounds=N] [--filter=REGEX] [--results=FILE]
+//     skua-bench [--quick] [--often] [--rounds=N] [--filter=REGEX] [--results=FILE]
 //
 // Each registered benchmark becomes one of Google Benchmark's, named <name>[/<arg>=<value>…]/<runtime>, without
 // arguments of its own. Rounds, and not Google Benchmark's repetitions: so whatever the machine does meanwhile, the
@@ -24,6 +24,7 @@ namespace {
 
 struct options {
     bool quick = false;
+    bool often = false; // all in each round
     int rounds = 0;
     std::string filter = ".";
     const char *results = nullptr;
@@ -146,7 +147,7 @@ bool run_round(bench_report *report, const std::vector<const bench *> &chosen, i
     for (size_t i = 0, end; i < chosen.size(); i = end) {
         std::vector<const bench *> same;
         for (end = i; end < chosen.size() && name_with_args(*chosen[end]) == name_with_args(*chosen[i]); end++)
-            if (chosen[end]->every == 0 || round % chosen[end]->every == 0)
+            if (options.often || chosen[end]->every == 0 || round % chosen[end]->every == 0)
                 same.push_back(chosen[end]);
         std::shuffle(same.begin(), same.end(), random);
         for (const bench *bench : same)
@@ -179,6 +180,8 @@ bool parse(options *options, int argc, char **argv)
         const std::string arg = argv[i];
         if (arg == "--quick")
             options->quick = true;
+        else if (arg == "--often")
+            options->often = true;
         else if (arg.rfind("--rounds=", 0) == 0)
             options->rounds = std::atoi(argv[i] + 9);
         else if (arg.rfind("--filter=", 0) == 0)
@@ -224,7 +227,7 @@ int main(int argc, char **argv)
 {
     options options;
     if (!parse(&options, argc, argv)) {
-        std::fprintf(stderr, "usage: %s [--quick] [--rounds=N] [--filter=REGEX] [--results=FILE]\n", argv[0]);
+        std::fprintf(stderr, "usage: %s [--quick] [--often] [--rounds=N] [--filter=REGEX] [--results=FILE]\n", argv[0]);
         return 2;
     }
     const auto chosen = choose(options);

@@ -3,8 +3,9 @@
  * runtime is measured the same way, and what starting a process takes is in no figure, since drivers time themselves.
  *
  * skua-bench-work is the driver for this project, for the floors and for what is serial. Those of other runtimes are
- * named in the environment: SKUA_BENCH_TOKIO, _GO, _TBB, _OPENMP, _RAYON, _LIBUV and _NODE; without these there are no
- * peers. Servers are measured by skua-bench-load, which starts the driver as its server.
+ * named in the environment: SKUA_BENCH_TOKIO, _GO, _TBB, _OPENMP, _RAYON, _LIBUV, _NODE, _HYPER, _FASTHTTP, _NGINX and
+ * _REDIS; without these there are no peers. Servers are measured by skua-bench-load, which starts the driver as its
+ * server.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -65,7 +66,7 @@ static bool read_all(int fd, char *text, size_t size)
 {
     size_t length = 0;
     for (;;) {
-        struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
         int ready = poll(&poll_fd, 1, LIMIT_MS);
         if (ready < 0 && errno == EINTR)
             continue;
@@ -114,7 +115,7 @@ static int start_driver(struct child *child, const struct bench_state *state, co
     snprintf(name, sizeof name, "%s%s", bench_name(state), driver->variant != NULL ? driver->variant : "");
     snprintf(workers, sizeof workers, "%d", driver->workers);
     snprintf(seconds, sizeof seconds, "%d", bench_is_quick(state) ? 2 : 10);
-    char *argv[] = { program, name, workers, seconds, NULL };
+    char *argv[] = {program, name, workers, seconds, NULL};
     return start(&child->pid, &child->output, argv);
 }
 
@@ -128,7 +129,7 @@ static int start_load(struct child *child, const char *bench, bool quick, double
     snprintf(workers, sizeof workers, "%d", driver->workers);
     snprintf(seconds, sizeof seconds, "%d", quick ? 2 : 10);
     snprintf(rate_text, sizeof rate_text, "%.0f", rate);
-    char *argv[] = { load, name, workers, seconds, rate_text, program, variant, NULL };
+    char *argv[] = {load, name, workers, seconds, rate_text, program, variant, NULL};
     return start(&child->pid, &child->output, argv);
 }
 
@@ -172,9 +173,9 @@ static void run_processes(struct bench_state *state, int count)
 /* What the bare loop does of echo_50 per second: the median of three. 0: it could not be measured. */
 static double bare_capacity(bool quick)
 {
-    static const struct driver bare = { BENCH_FLOOR, BENCH_WORK, 0, 0, NULL };
+    static const struct driver bare = {BENCH_FLOOR, BENCH_WORK, 0, 0, NULL};
     static double capacity;
-    double found[3] = { 0 };
+    double found[3] = {0};
     for (int i = 0; i < 3 && capacity <= 0; i++) {
         struct child child;
         double ns;
@@ -225,19 +226,24 @@ enum {
     OPENMP = 1 << 11,
     GUIDED = 1 << 12, /* OpenMP with another schedule */
     RAYON = 1 << 13,
-    FULL = 1 << 14, /* not with --quick */
-    SIM = 1 << 15,  /* ours, on simulated machines of each size */
+    FULL = 1 << 14,          /* not with --quick */
+    SIM = 1 << 15,           /* ours, on simulated machines of each size */
     ASYNC_CHANNEL = 1 << 16, /* another crate's channels on tokio */
     FIBERS = 1 << 17,        /* ours, with fibers for what OURS does with futures */
     LOAD = 1 << 18,          /* measured from outside, by skua-bench-load */
     LIBUV = 1 << 19,
     NODE = 1 << 20,
     READ_WRITE = 1 << 21, /* bare, through memory and not by splice */
+    HYPER = 1 << 22,
+    FASTHTTP = 1 << 23,
+    NGINX = 1 << 24,
+    REDIS = 1 << 25,
     PEERS = TOKIO | GO,
     ALL = OURS | PEERS,
     FORKS = OURS | SERIAL | TBB | OPENMP | RAYON,
     LOOPS = OURS | SERIAL | TBB | OPENMP | GUIDED | RAYON,
-    SERVERS = LOAD | OURS | FIBERS | PEERS | LIBUV | NODE | FLOOR
+    SERVERS = LOAD | OURS | FIBERS | PEERS | LIBUV | NODE | FLOOR,
+    WEB = LOAD | OURS | GO | HYPER | FASTHTTP | NGINX
 };
 
 static const struct {
@@ -245,82 +251,96 @@ static const struct {
     int on;
     int every;
 } works[] = {
-    { "spawn_many", ONE | TWO | ALL | FLOOR, 0 },
-    { "spawn_many_cold", ONE | TWO | ALL | FLOOR, 0 },
-    { "spawn_await", ONE | TWO | ALL | FLOOR, 0 },
-    { "chained_spawn", ONE | TWO | ALL | FLOOR, 0 },
-    { "group_1000", ONE | TWO | ALL, 0 },
-    { "fiber_group_1000", ONE | TWO | ALL, 0 },
-    { "group_collect_1000", ONE | TWO | ALL, 0 },
-    { "yield_many", ONE | TWO | ALL | FLOOR, 0 },
-    { "fiber_switch", TWO | OURS | FLOOR, 0 },
-    { "fiber_switch_modes", FLOOR, 0 },
-    { "fiber_spawn", ONE | TWO | ALL, 0 },
-    { "fiber_yield_many", ONE | TWO | ALL | FLOOR, 0 },
-    { "fiber_yield_two", ONE | TWO | ALL, 0 },
-    { "pingpong", ONE | TWO | ALL, 0 },
-    { "fiber_pingpong", ONE | TWO | ALL, 0 },
-    { "sleepers", ONE | TWO | ALL, 0 },
-    { "memory/future", TWO | ALL, SELDOM },
-    { "memory/join", TWO | ALL, SELDOM },
-    { "memory/fiber", TWO | OURS | GO, SELDOM },
-    { "idle", MANY | ALL, SELDOM },
-    { "fib", ONE | TWO | FORKS | GO | TWIN, 0 },
-    { "fib_compute", ONE | TWO | OURS | SERIAL | TWIN, 0 },
-    { "skynet", ONE | TWO | FORKS | GO | TWIN, 0 },
-    { "skynet_100m", ONE | TWO | OURS | SERIAL | RAYON | FULL, SELDOM },
-    { "nqueens", ONE | TWO | FORKS | GO | TWIN, 0 },
-    { "tree_sum", ONE | TWO | FORKS | TWIN, 0 },
-    { "tree_sum_small", ONE | TWO | FORKS | GO, 0 },
-    { "matmul", ONE | TWO | OURS | SERIAL | TBB | OPENMP, 0 },
-    { "matmul_2048", ONE | TWO | OURS | SERIAL | TBB | OPENMP | FULL, SELDOM },
-    { "bursts", ONE | TWO | FORKS | GO, 0 },
-    { "mixed_latency", ONE | TWO | ALL, SELDOM },
-    { "parallel_for_1ns", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_10ns", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_100ns", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_1us", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_short_1ns", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_short_10ns", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_short_100ns", ONE | TWO | LOOPS, 0 },
-    { "parallel_for_short_1us", ONE | TWO | LOOPS, 0 },
-    { "reduce", ONE | TWO | FORKS, 0 },
-    { "reduce_double", ONE | TWO | FORKS, 0 },
-    { "sort_uniform", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
-    { "sort_sorted", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
-    { "sort_few", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM },
-    { "ping_pong", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
-    { "ping_pong_1000", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
-    { "chan_1_1_128", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
-    { "chan_4_4_128", ONE | TWO | FIBERS | OURS | GO | ASYNC_CHANNEL, 0 },
-    { "chan_4_1_unbounded", ONE | TWO | FIBERS | OURS | TOKIO | ASYNC_CHANNEL, 0 },
-    { "chan_foreign", ONE | TWO | FIBERS | OURS | TOKIO | ASYNC_CHANNEL, 0 },
-    { "select_4", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0 },
-    { "oneshot", ONE | TWO | FIBERS | ALL, 0 },
-    { "broadcast_1_64", ONE | TWO | FIBERS | ALL, 0 },
-    { "mutex_100", ONE | TWO | FIBERS | ALL, 0 },
-    { "mutex_uncontended", ONE | TWO | FIBERS | ALL | FLOOR, 0 },
-    { "rwlock_read", ONE | TWO | FIBERS | ALL, 0 },
-    { "semaphore", ONE | TWO | FIBERS | ALL, 0 },
-    { "echo_1", ONE | SERVERS, SELDOM },
-    { "echo_50", ONE | SERVERS, SELDOM },
-    { "echo_500", ONE | SERVERS, SELDOM },
-    { "echo_open_50", ONE | SERVERS, SELDOM },
-    { "echo_open_80", ONE | SERVERS, SELDOM },
-    { "echo_two_50", ONE | TWO | SERVERS, SELDOM },
-    { "echo_two_500", ONE | TWO | SERVERS, SELDOM },
-    { "idle_connections", TWO | LOAD | OURS | PEERS | FLOOR, SELDOM },
-    { "timers_1m", TWO | ALL, SELDOM },
-    { "timer_arm_cancel", ONE | TWO | ALL, 0 },
-    { "sleep_lateness", ONE | TWO | ALL | FLOOR, SELDOM },
-    { "udp_pps", ONE | TWO | ALL | FLOOR, 0 },
-    { "unix_throughput", ONE | TWO | ALL | FLOOR, 0 },
-    { "copy_unix", ONE | TWO | OURS | FLOOR | READ_WRITE, SELDOM },
-    { "copy_tcp", ONE | TWO | OURS | FLOOR | READ_WRITE | GO, SELDOM },
-    { "sim_scaling_tree", SIM, SELDOM },
-    { "sim_scaling_lopsided", SIM, SELDOM },
-    { "sim_scaling_loop", SIM, SELDOM },
-    { "sim_scaling_tasks", SIM, SELDOM },
+    {"spawn_many", ONE | TWO | ALL | FLOOR, 0},
+    {"spawn_many_cold", ONE | TWO | ALL | FLOOR, 0},
+    {"spawn_await", ONE | TWO | ALL | FLOOR, 0},
+    {"chained_spawn", ONE | TWO | ALL | FLOOR, 0},
+    {"group_1000", ONE | TWO | ALL, 0},
+    {"fiber_group_1000", ONE | TWO | ALL, 0},
+    {"group_collect_1000", ONE | TWO | ALL, 0},
+    {"yield_many", ONE | TWO | ALL | FLOOR, 0},
+    {"fiber_switch", TWO | OURS | FLOOR, 0},
+    {"fiber_switch_modes", FLOOR, 0},
+    {"fiber_spawn", ONE | TWO | ALL, 0},
+    {"fiber_yield_many", ONE | TWO | ALL | FLOOR, 0},
+    {"fiber_yield_two", ONE | TWO | ALL, 0},
+    {"pingpong", ONE | TWO | ALL, 0},
+    {"fiber_pingpong", ONE | TWO | ALL, 0},
+    {"sleepers", ONE | TWO | ALL, 0},
+    {"memory/future", TWO | ALL, SELDOM},
+    {"memory/join", TWO | ALL, SELDOM},
+    {"memory/fiber", TWO | OURS | GO, SELDOM},
+    {"idle", MANY | ALL, SELDOM},
+    {"fib", ONE | TWO | FORKS | GO | TWIN, 0},
+    {"fib_compute", ONE | TWO | OURS | SERIAL | TWIN, 0},
+    {"skynet", ONE | TWO | FORKS | GO | TWIN, 0},
+    {"skynet_100m", ONE | TWO | OURS | SERIAL | RAYON | FULL, SELDOM},
+    {"nqueens", ONE | TWO | FORKS | GO | TWIN, 0},
+    {"tree_sum", ONE | TWO | FORKS | TWIN, 0},
+    {"tree_sum_small", ONE | TWO | FORKS | GO, 0},
+    {"matmul", ONE | TWO | OURS | SERIAL | TBB | OPENMP, 0},
+    {"matmul_2048", ONE | TWO | OURS | SERIAL | TBB | OPENMP | FULL, SELDOM},
+    {"bursts", ONE | TWO | FORKS | GO, 0},
+    {"mixed_latency", ONE | TWO | ALL, SELDOM},
+    {"parallel_for_1ns", ONE | TWO | LOOPS, 0},
+    {"parallel_for_10ns", ONE | TWO | LOOPS, 0},
+    {"parallel_for_100ns", ONE | TWO | LOOPS, 0},
+    {"parallel_for_1us", ONE | TWO | LOOPS, 0},
+    {"parallel_for_short_1ns", ONE | TWO | LOOPS, 0},
+    {"parallel_for_short_10ns", ONE | TWO | LOOPS, 0},
+    {"parallel_for_short_100ns", ONE | TWO | LOOPS, 0},
+    {"parallel_for_short_1us", ONE | TWO | LOOPS, 0},
+    {"reduce", ONE | TWO | FORKS, 0},
+    {"reduce_double", ONE | TWO | FORKS, 0},
+    {"sort_uniform", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM},
+    {"sort_sorted", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM},
+    {"sort_few", ONE | TWO | OURS | STD | TBB | RAYON, SELDOM},
+    {"ping_pong", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0},
+    {"ping_pong_1000", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0},
+    {"chan_1_1_128", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0},
+    {"chan_4_4_128", ONE | TWO | FIBERS | OURS | GO | ASYNC_CHANNEL, 0},
+    {"chan_4_1_unbounded", ONE | TWO | FIBERS | OURS | TOKIO | ASYNC_CHANNEL, 0},
+    {"chan_foreign", ONE | TWO | FIBERS | OURS | TOKIO | ASYNC_CHANNEL, 0},
+    {"select_4", ONE | TWO | FIBERS | ALL | ASYNC_CHANNEL, 0},
+    {"oneshot", ONE | TWO | FIBERS | ALL, 0},
+    {"broadcast_1_64", ONE | TWO | FIBERS | ALL, 0},
+    {"mutex_100", ONE | TWO | FIBERS | ALL, 0},
+    {"mutex_uncontended", ONE | TWO | FIBERS | ALL | FLOOR, 0},
+    {"rwlock_read", ONE | TWO | FIBERS | ALL, 0},
+    {"semaphore", ONE | TWO | FIBERS | ALL, 0},
+    {"echo_1", ONE | SERVERS, SELDOM},
+    {"echo_50", ONE | SERVERS, SELDOM},
+    {"echo_500", ONE | SERVERS, SELDOM},
+    {"echo_open_50", ONE | SERVERS, SELDOM},
+    {"echo_open_80", ONE | SERVERS, SELDOM},
+    {"echo_two_50", ONE | TWO | SERVERS, SELDOM},
+    {"echo_two_500", ONE | TWO | SERVERS, SELDOM},
+    {"http_plain", ONE | WEB | NODE | FLOOR, SELDOM},
+    {"http_plain_two", TWO | WEB, SELDOM},
+    {"http_pipelined", ONE | WEB | NODE | FLOOR, SELDOM},
+    {"http_pipelined_two", TWO | WEB, SELDOM},
+    {"http_mixed", ONE | LOAD | OURS | GO, SELDOM},
+    {"http_mixed_two", TWO | LOAD | OURS | GO, SELDOM},
+    {"kv_get", ONE | LOAD | OURS | REDIS, SELDOM},
+    {"kv_set", ONE | LOAD | OURS | REDIS, SELDOM},
+    {"kv_get_16", ONE | LOAD | OURS | REDIS, SELDOM},
+    {"kv_set_16", ONE | LOAD | OURS | REDIS, SELDOM},
+    {"kv_get_two", ONE | TWO | LOAD | OURS | REDIS, SELDOM},
+    {"kv_set_two", ONE | TWO | LOAD | OURS | REDIS, SELDOM},
+    {"kv_get_16_two", ONE | TWO | LOAD | OURS | REDIS, SELDOM},
+    {"kv_set_16_two", ONE | TWO | LOAD | OURS | REDIS, SELDOM},
+    {"idle_connections", TWO | LOAD | OURS | PEERS | FLOOR, SELDOM},
+    {"timers_1m", TWO | ALL, SELDOM},
+    {"timer_arm_cancel", ONE | TWO | ALL, 0},
+    {"sleep_lateness", ONE | TWO | ALL | FLOOR, SELDOM},
+    {"udp_pps", ONE | TWO | ALL | FLOOR, 0},
+    {"unix_throughput", ONE | TWO | ALL | FLOOR, 0},
+    {"copy_unix", ONE | TWO | OURS | FLOOR | READ_WRITE, SELDOM},
+    {"copy_tcp", ONE | TWO | OURS | FLOOR | READ_WRITE | GO, SELDOM},
+    {"sim_scaling_tree", SIM, SELDOM},
+    {"sim_scaling_lopsided", SIM, SELDOM},
+    {"sim_scaling_loop", SIM, SELDOM},
+    {"sim_scaling_tasks", SIM, SELDOM},
 };
 
 static bool fits(const struct driver *driver, int on)
@@ -333,26 +353,47 @@ static bool fits(const struct driver *driver, int on)
 
 /* On which runtimes; the programs are known only when it runs. */
 static struct driver drivers[] = {
-    { BENCH_OURS "@1", BENCH_WORK, OURS, 1, NULL }, { BENCH_OURS "@2", BENCH_WORK, OURS, 2, NULL },
-    { BENCH_OURS "-fiber@1", BENCH_WORK, FIBERS, 1, "/fiber" },
-    { BENCH_OURS "-fiber@2", BENCH_WORK, FIBERS, 2, "/fiber" },
-    { BENCH_OURS "@8", BENCH_WORK, OURS, 8, NULL }, { BENCH_FLOOR, BENCH_WORK, FLOOR, 0, NULL },
-    { BENCH_SERIAL, BENCH_WORK, SERIAL, 0, NULL },  { BENCH_TWIN, BENCH_WORK, TWIN, 0, "/twin" },
-    { "tokio@1", NULL, TOKIO, 1, NULL },            { "tokio@2", NULL, TOKIO, 2, NULL },
-    { "tokio@8", NULL, TOKIO, 8, NULL },            { "go@1", NULL, GO, 1, NULL },
-    { "go@2", NULL, GO, 2, NULL },                  { "go@8", NULL, GO, 8, NULL },
-    { "tbb@1", NULL, TBB, 1, NULL },                { "tbb@2", NULL, TBB, 2, NULL },
-    { BENCH_SERIAL, NULL, STD, 0, NULL },           { "openmp@1", NULL, OPENMP, 1, NULL },
-    { "openmp@2", NULL, OPENMP, 2, NULL },          { "omp-guided@1", NULL, GUIDED, 1, "/guided" },
-    { "omp-guided@2", NULL, GUIDED, 2, "/guided" }, { "rayon@1", NULL, RAYON, 1, NULL },
-    { "rayon@2", NULL, RAYON, 2, NULL },
-    { "async-channel@1", NULL, ASYNC_CHANNEL, 1, "/async_channel" },
-    { "async-channel@2", NULL, ASYNC_CHANNEL, 2, "/async_channel" },
-    { "libuv@1", NULL, LIBUV, 1, NULL },            { "node@1", NULL, NODE, 1, NULL },
-    { "read-write@1", BENCH_WORK, READ_WRITE, 0, "/read_write" },
-    { "sim@1", BENCH_WORK, SIM, 1, NULL },          { "sim@8", BENCH_WORK, SIM, 8, NULL },
-    { "sim@64", BENCH_WORK, SIM, 64, NULL },        { "sim@128", BENCH_WORK, SIM, 128, NULL },
-    { "sim@256", BENCH_WORK, SIM, 256, NULL },      { "sim@512", BENCH_WORK, SIM, 512, NULL },
+    {BENCH_OURS "@1", BENCH_WORK, OURS, 1, NULL},
+    {BENCH_OURS "@2", BENCH_WORK, OURS, 2, NULL},
+    {BENCH_OURS "-fiber@1", BENCH_WORK, FIBERS, 1, "/fiber"},
+    {BENCH_OURS "-fiber@2", BENCH_WORK, FIBERS, 2, "/fiber"},
+    {BENCH_OURS "@8", BENCH_WORK, OURS, 8, NULL},
+    {BENCH_FLOOR, BENCH_WORK, FLOOR, 0, NULL},
+    {BENCH_SERIAL, BENCH_WORK, SERIAL, 0, NULL},
+    {BENCH_TWIN, BENCH_WORK, TWIN, 0, "/twin"},
+    {"tokio@1", NULL, TOKIO, 1, NULL},
+    {"tokio@2", NULL, TOKIO, 2, NULL},
+    {"tokio@8", NULL, TOKIO, 8, NULL},
+    {"go@1", NULL, GO, 1, NULL},
+    {"go@2", NULL, GO, 2, NULL},
+    {"go@8", NULL, GO, 8, NULL},
+    {"tbb@1", NULL, TBB, 1, NULL},
+    {"tbb@2", NULL, TBB, 2, NULL},
+    {BENCH_SERIAL, NULL, STD, 0, NULL},
+    {"openmp@1", NULL, OPENMP, 1, NULL},
+    {"openmp@2", NULL, OPENMP, 2, NULL},
+    {"omp-guided@1", NULL, GUIDED, 1, "/guided"},
+    {"omp-guided@2", NULL, GUIDED, 2, "/guided"},
+    {"rayon@1", NULL, RAYON, 1, NULL},
+    {"rayon@2", NULL, RAYON, 2, NULL},
+    {"async-channel@1", NULL, ASYNC_CHANNEL, 1, "/async_channel"},
+    {"async-channel@2", NULL, ASYNC_CHANNEL, 2, "/async_channel"},
+    {"libuv@1", NULL, LIBUV, 1, NULL},
+    {"node@1", NULL, NODE, 1, NULL},
+    {"hyper@1", NULL, HYPER, 1, NULL},
+    {"hyper@2", NULL, HYPER, 2, NULL},
+    {"fasthttp@1", NULL, FASTHTTP, 1, NULL},
+    {"fasthttp@2", NULL, FASTHTTP, 2, NULL},
+    {"nginx@1", NULL, NGINX, 1, NULL},
+    {"nginx@2", NULL, NGINX, 2, NULL},
+    {"redis@1", NULL, REDIS, 1, NULL},
+    {"read-write@1", BENCH_WORK, READ_WRITE, 0, "/read_write"},
+    {"sim@1", BENCH_WORK, SIM, 1, NULL},
+    {"sim@8", BENCH_WORK, SIM, 8, NULL},
+    {"sim@64", BENCH_WORK, SIM, 64, NULL},
+    {"sim@128", BENCH_WORK, SIM, 128, NULL},
+    {"sim@256", BENCH_WORK, SIM, 256, NULL},
+    {"sim@512", BENCH_WORK, SIM, 512, NULL},
 };
 
 static void find_programs(void)
@@ -360,32 +401,70 @@ static void find_programs(void)
     static const struct {
         int kinds;
         const char *variable;
-    } peers[] = { { TOKIO | ASYNC_CHANNEL, "SKUA_BENCH_TOKIO" },
-                  { GO, "SKUA_BENCH_GO" },
-                  { TBB | STD, "SKUA_BENCH_TBB" },
-                  { OPENMP | GUIDED, "SKUA_BENCH_OPENMP" },
-                  { RAYON, "SKUA_BENCH_RAYON" },
-                  { LIBUV, "SKUA_BENCH_LIBUV" },
-                  { NODE, "SKUA_BENCH_NODE" } };
+    } peers[] = {{TOKIO | ASYNC_CHANNEL, "SKUA_BENCH_TOKIO"},
+                 {GO, "SKUA_BENCH_GO"},
+                 {TBB | STD, "SKUA_BENCH_TBB"},
+                 {OPENMP | GUIDED, "SKUA_BENCH_OPENMP"},
+                 {RAYON, "SKUA_BENCH_RAYON"},
+                 {LIBUV, "SKUA_BENCH_LIBUV"},
+                 {NODE, "SKUA_BENCH_NODE"},
+                 {HYPER, "SKUA_BENCH_HYPER"},
+                 {FASTHTTP, "SKUA_BENCH_FASTHTTP"},
+                 {NGINX, "SKUA_BENCH_NGINX"},
+                 {REDIS, "SKUA_BENCH_REDIS"}};
     for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++)
         for (size_t j = 0; j < sizeof peers / sizeof peers[0]; j++)
             if ((drivers[i].kind & peers[j].kinds) != 0)
                 drivers[i].program = getenv(peers[j].variable);
 }
 
+static void register_on(size_t work, const struct driver *driver)
+{
+    bench_register(&(struct bench){
+        .name = works[work].name,
+        .runtime = driver->runtime,
+        .run = (works[work].on & LOAD) != 0 ? run_load
+               : driver->kind == TWIN       ? run_twins
+                                            : run,
+        .context = driver,
+        .gives_figures = true,
+        .every = works[work].every,
+        .full_only = (works[work].on & FULL) != 0,
+    });
+}
+
+/* The driver with another number of workers. Lives as long as the process. */
+static const struct driver *with_workers(const struct driver *driver, int workers)
+{
+    struct driver *copy = malloc(sizeof *copy);
+    char *name = NULL;
+    if (copy == NULL || asprintf(&name, "%.*s@%d", (int)strcspn(driver->runtime, "@"), driver->runtime, workers) < 0)
+        abort();
+    *copy = *driver;
+    copy->runtime = name;
+    copy->workers = workers;
+    return copy;
+}
+
+/* SKUA_BENCH_WORKERS: numbers above 2, on which that is measured too what is on one worker and on two. */
+static void register_more(size_t work)
+{
+    const char *text = getenv("SKUA_BENCH_WORKERS");
+    char *rest;
+    for (long workers; text != NULL && (workers = strtol(text, &rest, 10), rest != text); text = rest)
+        for (size_t i = 0; i < sizeof drivers / sizeof drivers[0] && workers > 2; i++)
+            if ((works[work].on & (ONE | TWO)) == (ONE | TWO) && drivers[i].workers == 2 &&
+                fits(&drivers[i], works[work].on))
+                register_on(work, with_workers(&drivers[i], (int)workers));
+}
+
 BENCH_FILE
 {
     find_programs();
-    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
+    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {
         for (size_t j = 0; j < sizeof drivers / sizeof drivers[0]; j++)
             if (fits(&drivers[j], works[i].on))
-                bench_register(&(struct bench){
-                    .name = works[i].name,
-                    .runtime = drivers[j].runtime,
-                    .run = (works[i].on & LOAD) != 0 ? run_load : drivers[j].kind == TWIN ? run_twins : run,
-                    .context = &drivers[j],
-                    .gives_figures = true,
-                    .every = works[i].every,
-                    .full_only = (works[i].on & FULL) != 0,
-                });
+                register_on(i, &drivers[j]);
+        register_more(i);
+    }
 }

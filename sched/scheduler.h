@@ -61,6 +61,8 @@ struct skuai_worker {
     uint64_t tokens_in_a_row;
     uint64_t tokens_only;        /* the deque's bottom when there was nothing else in it */
     bool had_jobs;               /* since it last slept it has taken a job, or somebody has taken one from it */
+    bool looks_first;            /* into the poller, before it sleeps */
+    bool slept_for_events;       /* the last sleep was ended by some; until its length has been looked at */
     bool had_events;             /* since it last slept the poller has given it some, or ended its sleep by them */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */

@@ -23,6 +23,7 @@ enum {
     SEARCH_NS = 10000,       /* what a wake costs the waker (11 µs measured) */
     SEARCH_JOBS_NS = 60000,  /* what a wake costs both, until the woken one has work; see search() */
     SEARCH_PAUSES = 8,       /* between two rounds over all victims */
+    SHORT_SLEEP_NS = 4000,   /* too short to have been one: twice what sleeping and waking take */
     LEFT_LOOKS = 2,          /* at other workers' deques before a look into the poller: untuned */
     HUNGRY_TURNS = 8         /* to ask for more than that costs those who have no more to give */
 };
@@ -275,9 +276,12 @@ static skua_task *search_once(struct skuai_worker *worker, bool slots_too)
 static skua_task *search(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
+    if (sched->nworkers == 1 || (worker->had_events && !worker->had_jobs)) {
+        skuai_parallel_hunger(sched); /* no model test needs the step: as in guard.c */
+        return search_once(worker, true);
+    }
     uint64_t until = worker->checked_ns;
-    bool is_served = worker->had_events && !worker->had_jobs;
-    if (sched->nworkers <= sched->topology.ncpus && sched->nworkers > 1 && !is_served)
+    if (sched->nworkers <= sched->topology.ncpus)
         until += worker->had_jobs ? SEARCH_JOBS_NS : SEARCH_NS;
     uint32_t turn = 0;
     skua_task *task;
@@ -359,7 +363,20 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool
     bool was_picked = !skuai_idle_leave(&sched->idle, worker->index);
     worker->had_events = false;
     *woke = deliver_polled(worker, &worker->counters.events_slept);
+    worker->slept_for_events = *woke;
     return was_picked;
+}
+
+/* Whether to look into the poller before going to sleep, which is a look too. Others rely on the looks of one that is
+ * not alone. One that is looks while its sleeps are short: then the next events are there already, and looking spares
+ * the ceremony of sleeping (0.3 µs a batch; a web server's request costs 3 % less); else it would be a system call in
+ * vain. */
+static bool looks_first(struct skuai_worker *worker, uint64_t slept_at_ns)
+{
+    if (worker->slept_for_events)
+        worker->looks_first = worker->checked_ns - slept_at_ns < SHORT_SLEEP_NS;
+    worker->slept_for_events = false;
+    return worker->sched->nworkers > 1 || worker->looks_first;
 }
 
 /* Finds a task for a worker whose own queues are empty, however long it takes. NULL: the scheduler stops. */
@@ -370,14 +387,17 @@ static skua_task *find(struct skuai_worker *worker)
     bool woke = false; /* tasks, which lie in its own queues if no thief has taken them */
     while (!worker->stopping) {
         skua_task *task = NULL;
+        uint64_t slept_at_ns = worker->checked_ns;
         worker->checked_ns = skuai_env_now(&sched->env);
+        bool looks = looks_first(worker, slept_at_ns);
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
             woke = true;
         }
-        /* One that is alone sleeps in the poller next, which is a look. */
-        if (!woke && sched->nworkers > 1 && (task = steal_left(worker)) == NULL)
+        if (!woke && looks && (task = steal_left(worker)) == NULL) {
             woke = look_into_home(worker, worker->checked_ns);
+            worker->looks_first = woke;
+        }
         if (!woke && task == NULL && sched->polls.count > 1)
             woke = look_into_others(worker, worker->checked_ns);
         if (woke) {

@@ -43,6 +43,7 @@ test_needs=(
     'command -v ab' apache2-utils
     'command -v python3' python3
     'command -v nginx' nginx-light
+    'command -v chromium || command -v chromium-browser' chromium
     'command -v nc' netcat-openbsd
     'has_header gcc uthash.h' uthash-dev
     'pkg-config --exists libsodium' libsodium-dev
@@ -59,6 +60,15 @@ has_sanitizer()
     thread) library=libtsan.so ;;
     esac
     [ "$(gcc -print-file-name="$library")" != "$library" ]
+}
+
+# are_there <probe> <package> ...
+are_there()
+{
+    while [ $# -gt 0 ]; do
+        eval "$1" >/dev/null 2>&1 || return
+        shift 2
+    done
 }
 
 # set_up <probe> <package> ...: installs what is missing, having said what. If all is there, touches nothing and asks

@@ -138,7 +138,7 @@ static void measure_bare(const char *name, enum forkjoin_effort effort)
     if (forkjoin_measure(&forkjoin_serial, name, effort) || measure_whole(work_of_bare_timing, name))
         return;
     if (strncmp(name, "serve", 5) == 0)
-        serve_bare();
+        serve_bare(strcmp(name, "serve_http") == 0);
     const struct work *floor = find_in(work_of_floor, name);
     floor = floor != NULL ? floor : find_in(work_of_floor_streams, name);
     if (floor == NULL)
@@ -159,6 +159,8 @@ int main(int argc, char **argv)
         measure_bare(name, call.effort);
         return 0;
     }
+    if (strcmp(name, "serve_http") == 0 || strcmp(name, "serve_kv") == 0)
+        serve_example(name + strlen("serve_"), argv[2]);
     if (strncmp(name, "sim_scaling", 11) == 0) {
         scaling_measure(&call);
         return 0;

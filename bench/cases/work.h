@@ -84,7 +84,9 @@ double work_rss_bytes(void);
 /* Sends back what comes, until killed. In a fiber: with futures or fibers, and ten thousand far timers; bare: one
  * thread. */
 void serve(bool fibers, bool timers);
-void serve_bare(void);
+void serve_bare(bool http);
+/* Becomes the example server for what is named so, `http` or `kv`, on a port that is free. */
+void serve_example(const char *name, const char *workers);
 
 /* In a fiber: spawns n futures that count, and waits for all. Returns n. */
 int64_t work_spawn_counted(int64_t n);

@@ -1,5 +1,6 @@
 /* skua-bench-load: the generator of messages for servers that run in processes of their own (bench/README.md,
- * "Servers"). main.c is the command, generate.c sends and measures, server.c is the process at the other end.
+ * "Servers"). main.c is the command, generate.c sends and measures, others.c has others' programs do so for HTTP and
+ * Redis' protocol, server.c is the process at the other end.
  */
 #ifndef SKUA_BENCH_LOAD_H
 #define SKUA_BENCH_LOAD_H
@@ -20,15 +21,17 @@ struct server {
 };
 
 /* Binds the generator to the last processor it may use and the server, which is started, to the first one, or to none
- * of them if `free_server`. Ends the process if the server does not start. */
+ * of them if `free_server`. The server finds a port that is free in SKUA_BENCH_PORT, and prints the one it takes as
+ * `port N` or at the end of an address. Ends the process if the server does not start. */
 void server_start(struct server *server, char *const *argv, bool free_server);
 void server_stop(struct server *server);
-/* Processor time of all its threads. */
+/* Processor time of all its threads, and of the processes that it has started. */
 double server_cpu_ns(const struct server *server);
 
 /* The server's system calls, while they are counted, which makes each of them slower: perf_event_open(2) of the
  * tracepoint raw_syscalls:sys_enter, on each thread that is there and those that they start. */
 struct syscalls {
+    long tracepoint;
     int fds[THREADS_MAX];
     int count;
 };
@@ -54,5 +57,14 @@ void load_once(struct load *load);
 
 /* Of the last call, p from 0 to 1, in ns. */
 double load_latency(struct load *load, double p);
+
+/* ---- others.c ---- */
+
+enum http_load { HTTP_PLAIN, HTTP_PIPELINED, HTTP_MIXED };
+enum kv_load { KV_GET, KV_SET };
+
+/* These measure and print. */
+void load_http(const struct server *server, enum http_load what, int seconds);
+void load_kv(const struct server *server, enum kv_load what, int pipelined, int requests);
 
 #endif

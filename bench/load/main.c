@@ -6,6 +6,12 @@
  *     echo_two_N       likewise, the server where it likes to run
  *     echo_open_P      50 connections, P % of RATE messages per second, whatever has come back
  *     idle_connections 10,000 connections and timers, and nothing to do. `PROGRAM serve_timers[VARIANT]`
+ *     http_plain, http_pipelined, http_mixed
+ *                      `PROGRAM serve_http[VARIANT]`, by wrk
+ *     kv_get, kv_set, kv_get_16, kv_set_16
+ *                      `PROGRAM serve_kv[VARIANT]`, by redis-benchmark
+ *     http_plain_two …, kv_get_two …
+ *                      likewise, the server where it likes to run
  *
  * Less than 10 SECONDS means that it is to be quick.
  */
@@ -74,18 +80,53 @@ static void idle_connections(const struct server *server, int seconds)
 {
     struct load *load = load_create(server->port, IDLE_CONNECTIONS);
     load_once(load);
-    nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 500 * MS }, NULL); /* memory has been given back, too */
+    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 500 * MS}, NULL); /* memory has been given back, too */
     double cpu = server_cpu_ns(server);
-    nanosleep(&(struct timespec){ .tv_sec = seconds }, NULL);
+    nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
     work_print("-", (server_cpu_ns(server) - cpu) / 1e3 / seconds, "us/s");
     load_destroy(load);
 }
 
-/* The number behind what the name begins with; -1: it begins otherwise. */
-static int number_after(const char *name, const char *begin)
+/* ---- which one -------------------------------------------------------------------------------------------------- */
+
+enum kind { ECHO, ECHO_OPEN, IDLE, HTTP, KV };
+
+struct load_case {
+    const char *name; /* of echo without the number behind it */
+    const char *serve;
+    enum kind kind;
+    int what, pipelined, requests; /* of HTTP and KV */
+};
+
+static const struct load_case cases[] = {
+    {"echo_open_", "serve", ECHO_OPEN, 0, 0, 0},
+    {"echo_two_", "serve", ECHO, 0, 0, 0},
+    {"echo_", "serve", ECHO, 0, 0, 0},
+    {"idle_connections", "serve_timers", IDLE, 0, 0, 0},
+    {"http_plain", "serve_http", HTTP, HTTP_PLAIN, 1, 0},
+    {"http_pipelined", "serve_http", HTTP, HTTP_PIPELINED, 16, 0},
+    {"http_mixed", "serve_http", HTTP, HTTP_MIXED, 1, 0},
+    {"kv_get_16", "serve_kv", KV, KV_GET, 16, 1000000},
+    {"kv_set_16", "serve_kv", KV, KV_SET, 16, 1000000},
+    {"kv_get", "serve_kv", KV, KV_GET, 1, 200000},
+    {"kv_set", "serve_kv", KV, KV_SET, 1, 200000},
+};
+
+static const struct load_case *find_case(const char *name)
 {
-    size_t length = strlen(begin);
-    return strncmp(name, begin, length) == 0 && name[length] >= '0' && name[length] <= '9' ? atoi(&name[length]) : -1;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (strncmp(name, cases[i].name, strlen(cases[i].name)) == 0)
+            return &cases[i];
+    work_die(name, "no such benchmark");
+}
+
+/* The number behind the name. */
+static int number_of(const struct load_case *found, const char *name)
+{
+    int number = atoi(name + strlen(found->name));
+    if (number <= 0)
+        work_die(name, "no such benchmark");
+    return number;
 }
 
 int main(int argc, char **argv)
@@ -95,25 +136,32 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *name = argv[1];
-    int seconds = atoi(argv[3]);
-    bool idle = strcmp(name, "idle_connections") == 0;
-    const struct spans spans = seconds < 10 ? (struct spans){ 100 * MS, 300 * MS, 50 * MS }
-                                            : (struct spans){ 200 * MS, 1000 * MS, 100 * MS };
+    bool quick = atoi(argv[3]) < 10;
+    const struct spans spans =
+        quick ? (struct spans){100 * MS, 300 * MS, 50 * MS} : (struct spans){200 * MS, 1000 * MS, 100 * MS};
+    const struct load_case *found = find_case(name);
     char what[64];
-    snprintf(what, sizeof what, "%s%s", idle ? "serve_timers" : "serve", argc == 7 ? argv[6] : "");
-    char *serve[] = { argv[5], what, argv[2], argv[3], NULL };
-    int pinned = number_after(name, "echo_"), beside = number_after(name, "echo_two_");
-    int percent = number_after(name, "echo_open_");
+    snprintf(what, sizeof what, "%s%s", found->serve, argc == 7 ? argv[6] : "");
+    char *serve[] = {argv[5], what, argv[2], argv[3], NULL};
     struct server server;
-    if (!idle && pinned <= 0 && beside <= 0 && percent <= 0)
-        work_die(name, "no such benchmark");
-    server_start(&server, serve, beside > 0);
-    if (idle)
-        idle_connections(&server, seconds < 10 ? 2 : 5);
-    else if (percent > 0)
-        echo_open(&server, atof(argv[4]) * percent / 100, &spans);
-    else
-        echo_closed(&server, pinned > 0 ? pinned : beside, &spans);
+    server_start(&server, serve, strstr(name, "_two") != NULL);
+    switch (found->kind) {
+    case ECHO:
+        echo_closed(&server, number_of(found, name), &spans);
+        break;
+    case ECHO_OPEN:
+        echo_open(&server, atof(argv[4]) * number_of(found, name) / 100, &spans);
+        break;
+    case IDLE:
+        idle_connections(&server, quick ? 2 : 5);
+        break;
+    case HTTP:
+        load_http(&server, (enum http_load)found->what, quick ? 1 : 3);
+        break;
+    case KV:
+        load_kv(&server, (enum kv_load)found->what, found->pipelined, found->requests / (quick ? 2 : 1));
+        break;
+    }
     server_stop(&server);
     return 0;
 }

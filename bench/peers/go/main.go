@@ -280,6 +280,8 @@ func main() {
 		idle(seconds)
 	case "serve", "serve_timers":
 		serve(name == "serve_timers")
+	case "serve_http":
+		serveHTTP()
 	case "timers_1m":
 		timers1m()
 	case "sleep_lateness":

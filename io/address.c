@@ -155,6 +155,44 @@ int skua_address_parse(skua_address *address, const char *text)
     return -EINVAL;
 }
 
+/* ---- what is wrong ---------------------------------------------------------------------------------------------- */
+
+/* Of what stands behind tcp:// or udp://, and is refused. */
+static const char *explain_ip(const char *text)
+{
+    const char *colon = strrchr(text, ':'), *bracket = strchr(text, ']');
+    uint16_t port;
+    bool has_brackets = *text == '[' && bracket != NULL;
+    if (colon == NULL || (has_brackets && colon < bracket))
+        return "it has no port: end with one, as in tcp://localhost:80 (0 to listen at a free one)";
+    if (!has_brackets && strchr(text, ':') != colon)
+        return "an IPv6 address takes brackets: tcp://[::1]:80";
+    if (parse_port(colon + 1, &port) < 0)
+        return "behind the last colon stands no port: a number from 0 to 65535";
+    if (colon == text)
+        return "it has no host: 0.0.0.0 or [::] are all addresses of this machine, localhost its own";
+    return "its host is none: give a name of letters, digits and hyphens, an IPv4 address of four numbers, or an IPv6 "
+           "address in brackets";
+}
+
+const char *skua_address_explain(const char *text)
+{
+    skua_address address;
+    struct skuai_host host;
+    int rc = skua_address_parse(&address, text);
+    if (rc == 0 || (rc == -EINVAL && (rc = skuai_address_parse_host(&host, text)) == 0))
+        return NULL;
+    if (rc == -ENAMETOOLONG)
+        return "it is too long: a host has at most 255 bytes, a unix socket's path 107";
+    if (has_prefix(&text, "unix:"))
+        return "it has no name: write unix:/run/name.sock, or unix:@name without a file";
+    if (has_prefix(&text, "tcp://") || has_prefix(&text, "udp://"))
+        return explain_ip(text);
+    return "it begins with none of tcp://, udp:// and unix:";
+}
+
+/* ---- as text ---------------------------------------------------------------------------------------------------- */
+
 static int format_unix(const skua_address *address, char *text, size_t size)
 {
     struct sockaddr_un local;

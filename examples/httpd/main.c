@@ -186,8 +186,13 @@ static int run_listening(struct server *server, skua_signals *signals)
     const skua_socket_options socket_options = { .replace_file = true };
     skua_listener *listener;
     int rc = skua_listen(&listener, options->listen, &socket_options);
-    if (rc < 0)
-        return failed(options->listen, rc);
+    if (rc < 0) {
+        const char *why = skua_address_explain(options->listen);
+        if (why == NULL)
+            return failed(options->listen, rc);
+        fprintf(stderr, "skua-httpd: --listen %s: %s\n", options->listen, why);
+        return 1;
+    }
     rc = say_where(listener);
     rc = rc < 0 ? rc : run_tasks(server, listener, signals);
     if (rc < 0)

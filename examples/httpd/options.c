@@ -27,7 +27,7 @@ static const char usage[] =
     "  /              a line of text                 /files/NAME   files of --root\n"
     "  /nqueens/N     fork-join, up to 16            /echo         POST: gives the body back\n"
     "  /primes/N      fork-join, up to 2000000000    /stats        the scheduler's counters\n"
-    "  /sleep/MS      answers so much later\n"
+    "  /sleep/MS      answers so much later          /metrics      the same for Prometheus\n"
     "\n"
     "  --listen ADDRESS         tcp://127.0.0.1:8080, tcp://[::]:80, unix:/run/x.sock; port 0: a free one\n"
     "  --root DIRECTORY         for /files/\n"

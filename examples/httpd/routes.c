@@ -93,6 +93,19 @@ static int answer_stats(struct connection *c, const char *rest, size_t length)
     return connection_answer(c, 200, NULL, text, (size_t)n);
 }
 
+/* For Prometheus. */
+static int answer_metrics(struct connection *c, const char *rest, size_t length)
+{
+    char text[4096];
+    skua_stats stats;
+    (void)rest;
+    if (length > 0)
+        return connection_refuse(c, 404, NULL);
+    skua_runtime_stats(skua_runtime_self(), &stats);
+    int size = skua_stats_prometheus(&stats, NULL, text, sizeof text);
+    return connection_answer(c, 200, "text/plain; version=0.0.4", text, (size_t)size);
+}
+
 static int answer_echo(struct connection *c, const char *rest, size_t length)
 {
     char *bytes = NULL;
@@ -114,6 +127,7 @@ static int answer_echo(struct connection *c, const char *rest, size_t length)
 static const struct route routes[] = {
     { "/nqueens/", GETS, answer_queens }, { "/primes/", GETS, answer_primes }, { "/sleep/", GETS, answer_sleep },
     { "/files/", GETS, files_answer },    { "/stats", GETS, answer_stats },    { "/echo", POSTS, answer_echo },
+    { "/metrics", GETS, answer_metrics },
 };
 
 /* ---- finding the way --------------------------------------------------------------------------------------------- */

@@ -149,6 +149,12 @@ typedef struct skua_stats {
 /* Threads: any. */
 SKUA_API void skua_runtime_stats(skua_runtime *runtime, skua_stats *stats);
 
+/* The counters in Prometheus' text format, for a page that a server of yours answers (Content-Type: text/plain;
+ * version=0.0.4): `# HELP`, `# TYPE` and `skua_NAME{labels} VALUE` for each. `labels`: `runtime="io"`, or NULL. Cut to
+ * size - 1 bytes and terminated; 4 KiB and the labels 19 times are enough.
+ * Threads: any. Returns: the whole length. */
+SKUA_API int skua_stats_prometheus(const skua_stats *stats, const char *labels, char *text, size_t size);
+
 /* A pseudo-random number: from the runtime's seed in a simulation, else seeded by the kernel. Not for secrets.
  * Threads: any. */
 SKUA_API uint64_t skua_random(void);

@@ -47,6 +47,9 @@ typedef struct skua_address {
 /* Understands an address as above, whose host is a number. Threads: any. Returns: 0; -EINVAL (it is not written so);
  * -ENAMETOOLONG. */
 SKUA_API SKUA_NODISCARD int skua_address_parse(skua_address *address, const char *text);
+/* What is wrong with an address that was refused with -EINVAL or -ENAMETOOLONG, for a message; NULL: it is well-formed,
+ * with a number or a name. Threads: any. The text is static. */
+SKUA_API const char *skua_address_explain(const char *text);
 /* Writes it (an IP address as tcp://), cut to size - 1 bytes and terminated. Returns its whole length; -EAFNOSUPPORT.
  */
 SKUA_API int skua_address_format(const skua_address *address, char *text, size_t size);

@@ -355,6 +355,32 @@ TEST(addresses)
     check_address(path, -ENAMETOOLONG);
 }
 
+/* Each says something of its own, and what is well-formed nothing. */
+TEST(addresses_are_explained)
+{
+    static const struct {
+        const char *address, *says;
+    } wrong[] = {
+        { "", "tcp://" },           { "localhost:80", "begins" },        { "tcp:127.0.0.1:80", "begins" },
+        { "tcp://1.2.3.4", "port" }, { "tcp://[::1]", "port" },          { "tcp://::1:80", "brackets" },
+        { "tcp://a:8x", "65535" },  { "udp://1.2.3.4:65536", "65535" },  { "tcp://:80", "host" },
+        { "tcp://1.2.3:80", "host" }, { "tcp://[::1:80", "brackets" },   { "unix:", "name" },
+        { "unix:@", "name" },       { "tcp://under stood:80", "letters" },
+    };
+    static const char *const right[] = { "tcp://127.0.0.1:80", "udp://[::1]:0", "unix:@name", "tcp://localhost:80" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *text = skua_address_explain(wrong[i].address);
+        CHECK(text != NULL);
+        CHECK(strstr(text, wrong[i].says) != NULL);
+    }
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
+        CHECK(skua_address_explain(right[i]) == NULL);
+    char path[300] = "unix:";
+    memset(path + 5, 'a', 200);
+    path[205] = '\0';
+    CHECK(strstr(skua_address_explain(path), "long") != NULL);
+}
+
 static int selects(void *arg)
 {
     (void)arg;

@@ -189,7 +189,7 @@ static void verify_matmul(int size)
 const struct forkjoin_bench forkjoin_of_trees[] = {
     { "fib", { 27, 36, 39 }, NULL, iterate_fib, NULL },
     { "fib_compute", { 27, 36, 39 }, NULL, iterate_fib_compute, NULL },
-    { "skynet", { 1, 5, 10 }, NULL, iterate_skynet, NULL },
+    { "skynet", { 5, 30, 100 }, NULL, iterate_skynet, NULL },
     { "skynet_100m", { 1000000, 100000000, 100000000 }, NULL, iterate_large_skynet, NULL },
     { "nqueens", { 10, 12, 14 }, NULL, iterate_nqueens, NULL },
     { "tree_sum", { 1, 2, 5 }, prepare_tree, iterate_tree_sum, NULL },

@@ -288,7 +288,7 @@ fn no_such(name: &str) -> ! {
 fn measure(name: &str, is_quick: bool) {
     match name {
         "fib" => twice(27, if is_quick { 36 } else { 39 }, run_fib),
-        "skynet" => twice(1, if is_quick { 5 } else { 10 }, |times| run_skynet(1_000_000, times)),
+        "skynet" => twice(5, if is_quick { 30 } else { 100 }, |times| run_skynet(1_000_000, times)),
         "skynet_100m" => twice(1_000_000, 100_000_000, |leaves| run_skynet(leaves, 1)),
         "nqueens" => twice(10, if is_quick { 12 } else { 14 }, run_nqueens),
         "tree_sum" => {

@@ -12,8 +12,6 @@
 #include "sched/sim.h"
 #include "sched/spawn.h"
 
-enum { SIM_WORKERS = 4 }; /* a simulation's default: must not depend on the machine */
-
 static void default_misuse(void *context, const char *text)
 {
     skuai_log(context, SKUA_LOG_ERROR, "%s", text);
@@ -33,7 +31,7 @@ static void connect_config(skua_runtime *rt)
 }
 
 /* A task of a bound worker may use more than its worker's processor. */
-static int load_machine(struct skuai_topology *topology)
+int skuai_machine_load(struct skuai_topology *topology)
 {
     struct skuai_worker *self = skuai_worker_self();
     bool is_bound = self != NULL && self->sched->bind;
@@ -67,10 +65,10 @@ static int load_topology(skua_runtime *rt)
 {
     struct skuai_topology *topology = &rt->sched.topology;
     if (!rt->config.simulate)
-        return load_machine(topology);
+        return skuai_machine_load(topology);
     if (rt->config.sim_machine != NULL)
         return load_described(rt);
-    *topology = (struct skuai_topology){ .ncpus = 1, .usable = SIM_WORKERS };
+    *topology = (struct skuai_topology){ .ncpus = 1, .usable = SKUAI_SIM_WORKERS };
     topology->cpus = calloc(1, sizeof *topology->cpus);
     return topology->cpus != NULL ? 0 : -ENOMEM;
 }

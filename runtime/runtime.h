@@ -5,7 +5,10 @@
 #include "sched/scheduler.h"
 #include "skua/runtime.h"
 
-enum { SKUAI_WORKERS_MAX = 1024 };
+enum {
+    SKUAI_WORKERS_MAX = 1024,
+    SKUAI_SIM_WORKERS = 4 /* a simulation's default: must not depend on the machine */
+};
 
 struct skua_runtime {
     struct skuai_scheduler sched; /* first: a runtime's address is its scheduler's (sched/spawn.c) */
@@ -17,6 +20,9 @@ struct skua_runtime {
 
 /* config.c: fills in what is left open. Returns 0 or -EINVAL, logged by the name of the setting. */
 int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct skuai_scheduler *reporter);
+
+/* runtime.c: the processors that the calling thread may use, as workers would. Returns 0 or -ENOMEM. */
+int skuai_machine_load(struct skuai_topology *topology);
 
 /* fork.c: a word that a forked child finds zeroed. */
 skua_word32 *skuai_fork_page_create(void);

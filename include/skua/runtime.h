@@ -28,6 +28,8 @@
 #ifndef SKUA_RUNTIME_H
 #define SKUA_RUNTIME_H
 
+#include <stdio.h>
+
 #include "skua/base.h"
 #include "skua/task.h"
 
@@ -74,6 +76,13 @@ typedef struct skua_config {
 
 /* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */
 #define SKUA_PER_NUMA_NODE UINT32_MAX
+
+/* Prints what a runtime would run with that was created now with `config`, which may be NULL: for each setting a line
+ * with its name, its value, and whether that is the config's, an environment variable's or the default:
+ *     workers              2                            default
+ *     stack_size           131072                       SKUA_STACK_SIZE
+ * Threads: any. Returns: 0; -EINVAL as skua_runtime_create(); -ENOMEM; -EIO (the stream has an error). */
+SKUA_API int skua_config_print(const skua_config *config, FILE *to);
 
 /* Creates a runtime and starts its workers (a simulation starts none). `config` may be NULL.
  * Threads: any. Returns: 0; -ENOMEM; -EAGAIN (a thread could not be started); -EINVAL (a value out of range, in the

@@ -398,7 +398,7 @@ static int serve_one(struct connection *c)
     c->requests++;
     c->next = c->in.begin + request->parsed;
     c->head_only = request->parser.method == HTTP_HEAD;
-    c->close = http_should_keep_alive(&request->parser) == 0;
+    c->close = !request->keeps;
     body_begin(&c->body, request);
     bool has_body = body_is_due(&c->body);
     rc = route(c);

@@ -194,6 +194,7 @@ int request_parse(struct request *request, const char *bytes, size_t size)
         return -status_of_error(request, error, bytes, size);
     request->parsed += (uint32_t)n;
     int refused = check(request);
+    request->keeps = http_should_keep_alive(&request->parser) != 0;
     return refused != 0 ? -refused : REQUEST_COMPLETE;
 }
 

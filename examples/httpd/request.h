@@ -41,6 +41,7 @@ struct request {
     uint8_t seen;       /* a bit for each header */
     uint8_t header;     /* whose value is being read */
     bool in_value;
+    bool keeps;         /* the connection, at the end: as the head says */
     uint32_t value_end;
     struct slice target;
     struct slice name;

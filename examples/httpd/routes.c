@@ -192,7 +192,9 @@ int route(struct connection *c)
     struct path path = { NULL, 0 };
     if (request_has(&c->request, HEADER_EXPECT) && !request_value_is(&c->request, HEADER_EXPECT, "100-continue"))
         return connection_refuse_and_close(c, 417);
-    bool has_path = path_of(c, &path), is_root = has_path && path.length == 1;
+    bool is_root = c->request.target.length == 1 && c->request.base[c->request.target.at] == '/';
+    bool has_path = is_root || path_of(c, &path);
+    is_root = is_root || (has_path && path.length == 1);
     const struct route *to = has_path && !is_root ? find(&path) : NULL;
     enum method_set methods = to != NULL ? to->methods : GETS;
     if (methods == GETS || (method != HTTP_POST && method != HTTP_PUT)) {

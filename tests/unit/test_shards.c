@@ -23,7 +23,6 @@ static const uint32_t sharing[] = { 8, 4, 3, 2, 1 }; /* 1, 2, 3, 4 and 8 pollers
 #define EACH(per) for (size_t i_ = 0; i_ < sizeof sharing / sizeof sharing[0] && (per = sharing[i_], true); i_++)
 
 static struct skuai_scheduler *scheduler_of(skua_runtime *rt) { return (struct skuai_scheduler *)(void *)rt; }
-static struct skuai_scheduler *own_scheduler(void) { return scheduler_of(skua_runtime_self()); }
 
 static skua_config config_with(uint32_t workers, uint32_t per)
 {
@@ -496,7 +495,7 @@ TEST(timers_among_events)
 #if !defined(SKUAI_NO_HWLOC)
 static int counts_pollers(void *arg)
 {
-    *(uint32_t *)arg = own_scheduler()->polls.count;
+    *(uint32_t *)arg = scheduler_of(skua_runtime_self())->polls.count;
     return many(NULL);
 }
 TEST(a_poller_for_each_numa_node)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -202,6 +203,16 @@ static int translate_locked(struct queue *queue, const struct epoll_event *from,
     return count;
 }
 
+/* Old kernels and qemu-user have no epoll_pwait2: then milliseconds, rounded up. */
+static int wait_for(int epoll, struct epoll_event *found, int most, const struct timespec *timeout)
+{
+    int count = epoll_pwait2(epoll, found, most, timeout, NULL);
+    if (count >= 0 || errno != ENOSYS)
+        return count;
+    int64_t ms = timeout == NULL ? -1 : (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+    return epoll_wait(epoll, found, most, ms < INT_MAX ? (int)ms : INT_MAX);
+}
+
 int kevent(int kq, const struct kevent *changes, int nchanges, struct kevent *events, int nevents,
            const struct timespec *timeout)
 {
@@ -216,7 +227,7 @@ int kevent(int kq, const struct kevent *changes, int nchanges, struct kevent *ev
         return rc;
     if (nevents < 2)
         unsupported("an event list for one");
-    int most = nevents / 2 < 64 ? nevents / 2 : 64, count = epoll_pwait2(kq, found, most, timeout, NULL);
+    int most = nevents / 2 < 64 ? nevents / 2 : 64, count = wait_for(kq, found, most, timeout);
     if (count < 0)
         return -1;
     int translated = 0;

@@ -15,7 +15,8 @@
 enum { WINDOW_BYTES = 4096 };
 /* Of a head that is kept while the connection is idle. */
 enum { REPEATED_MAX = 128 };
-enum { BIG_IN = 16384, LINGER_MAX = 1 << 20 };
+/* What is sent behind an error is read for a time, and not without end: cut short, the client would lose the answer. */
+enum { BIG_IN = 16384, LINGER_MAX = 1 << 26 };
 
 static void mark(struct connection *c, enum stage stage) { keeper_mark(&c->server->keeper, &c->kept, stage); }
 

@@ -63,15 +63,15 @@ def table(caption, heads, rows):
 
 # ---- where ------------------------------------------------------------------------------------------------------------
 
-def first_behind(path, key):
-    """What stands behind `key:` in the first line that begins so."""
+def first_behind(path, key, separator):
+    """What stands behind the separator in the first line that begins with `key`; nothing if there is none."""
     try:
         for line in pathlib.Path(path).read_text().splitlines():
             if line.startswith(key):
-                return line.partition(":")[2].strip()
+                return line.partition(separator)[2].strip()
     except OSError:
         pass
-    return "unknown"
+    return ""
 
 
 def output_of(*command):
@@ -82,16 +82,11 @@ def output_of(*command):
 
 
 def machine():
-    system = first_behind("/etc/os-release", "PRETTY_NAME=")
-    for line in (pathlib.Path("/etc/os-release").read_text() if os.path.exists("/etc/os-release") else "").splitlines():
-        if line.startswith("PRETTY_NAME="):
-            system = line.partition("=")[2].strip('"')
-    processor = first_behind("/proc/cpuinfo", "model name")
-    processor = platform.machine() if processor == "unknown" else processor
-    commit = output_of("git", "describe", "--always", "--dirty")
-    compiler = output_of("gcc", "--version").partition("\n")[0]
-    parts = [f"{len(os.sched_getaffinity(0))} processors ({processor})", f"Linux {platform.release()}", system, compiler]
-    return ", ".join(part for part in parts if part), commit
+    processor = first_behind("/proc/cpuinfo", "model name", ":") or platform.machine()
+    parts = [f"{len(os.sched_getaffinity(0))} processors ({processor})", f"Linux {platform.release()}",
+             first_behind("/etc/os-release", "PRETTY_NAME", "=").strip('"'),
+             output_of("gcc", "--version").partition("\n")[0]]
+    return ", ".join(part for part in parts if part), output_of("git", "describe", "--always", "--dirty")
 
 
 # ---- benchmarks -------------------------------------------------------------------------------------------------------

@@ -375,13 +375,23 @@ static uint32_t copy_holds(const void *flow, struct record *copies, uint32_t max
 
 enum { HELD_AT_ONCE = 16 }; /* more are not looked at */
 
-int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call, skuai_place place)
+/* The flow's hold may be an arm of the select that `op` is one of, which others have just granted: then the select was
+ * decided before the record said so, and `op` will take no effect. */
+static bool is_of_decided_select(const skua_op *op)
+{
+    return op != NULL && op->select != NULL && skuai_select_decided(op->select) >= 0;
+}
+
+int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call, skuai_place place,
+                           const skua_op *op)
 {
     const void *flows[FLOWS];
     struct record held[HELD_AT_ONCE];
     uint32_t number = number_of(lock), count = calling_flows(flows);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t holds = copy_holds(flows[i], held, HELD_AT_ONCE);
+        if (holds != 0 && is_of_decided_select(op))
+            return 0;
         for (uint32_t k = 0; k < holds; k++) {
             struct edge back;
             bool again = held[k].lock == number;

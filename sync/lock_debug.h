@@ -29,7 +29,9 @@ enum { SKUAI_WHERE_BYTES = 160 };
 skuai_place skuai_lock_debug_place(const void *return_address);
 enum { SKUAI_LOCK_WATCHED = 1 }; /* there are no shortcuts */
 #define SKUAI_LOCK_PLACE() skuai_lock_debug_place(__builtin_return_address(0))
-int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call, skuai_place place);
+/* `op`: the one that is started, or NULL. */
+int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call, skuai_place place,
+                           const skua_op *op);
 void skuai_lock_debug_acquired(skua_lock_identity *lock, enum skuai_lock_mode mode, skuai_place place);
 void skuai_lock_debug_waits(skua_op *op, skua_lock_identity *lock, enum skuai_lock_mode mode);
 void skuai_lock_debug_granted(skua_op *op);
@@ -46,8 +48,9 @@ enum { SKUAI_LOCK_WATCHED = 0 };
 #define SKUAI_LOCK_PLACE() ((skuai_place)0)
 #define SKUAI_LOCK_NOTHING static inline __attribute__((always_inline, unused))
 SKUAI_LOCK_NOTHING int skuai_lock_debug_wants(skua_lock_identity *lock, enum skuai_lock_mode mode, const char *call,
-                                              skuai_place place)
+                                              skuai_place place, const skua_op *op)
 {
+    (void)op;
     (void)lock;
     (void)mode;
     (void)call;

@@ -111,7 +111,7 @@ static void start_lock(struct skuai_worker *worker, skua_op *op, bool may_wait)
     bool has_turn = !is_arm(op) && op->arm == HAS_TURN && skuai_op_state(op) == SKUAI_OP_AGAIN;
     skuai_place place = op->result;
     int rc = may_wait && !has_turn
-                 ? skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place)
+                 ? skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place, op)
                  : 0;
     if (rc < 0) {
         refuse_lock(op, rc); /* no model test runs this: as there */
@@ -267,7 +267,7 @@ static int lock_at_once(skua_mutex *mutex, skuai_place place)
     int rc = skuai_call_begin(worker, "skua_mutex_lock");
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
-    rc = skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place);
+    rc = skuai_lock_debug_wants(&mutex->identity, SKUAI_LOCK_EXCLUSIVE, "skua_mutex_lock", place, NULL);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
     (void)skuai_call_end(worker, 0); /* no model test needs the step: budgets are for tasks, of which none has any */

@@ -98,7 +98,7 @@ static void start_rwlock(struct skuai_worker *worker, skua_op *op, bool may_wait
 {
     skua_rwlock *rwlock = op->owner;
     skuai_place place = op->result;
-    int rc = may_wait ? skuai_lock_debug_wants(&rwlock->identity, mode_of(unit), name_of(unit), place) : 0;
+    int rc = may_wait ? skuai_lock_debug_wants(&rwlock->identity, mode_of(unit), name_of(unit), place, op) : 0;
     bool takes = rc < 0;
     if (rc == 0) {
         skuai_lock_acquire(rwlock_lock_of(rwlock));
@@ -329,7 +329,7 @@ SKUAI_INLINE int take_at_once(skua_rwlock *rwlock, uint32_t unit, skuai_place pl
     int rc = skuai_call_begin(worker, name_of(unit));
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
-    rc = skuai_lock_debug_wants(&rwlock->identity, mode_of(unit), name_of(unit), place);
+    rc = skuai_lock_debug_wants(&rwlock->identity, mode_of(unit), name_of(unit), place, NULL);
     if (SKUAI_UNLIKELY(rc < 0))
         return rc;
     (void)skuai_call_end(worker, 0); /* no model test needs the step: budgets are for tasks, of which none has any */

@@ -268,6 +268,50 @@ static int orders(void *arg)
 }
 TEST(order_is_inverted) { run_told(orders); }
 
+/* Arms of one select, granted by others while the next ones are started: they are not held together. */
+struct locks {
+    skua_rwlock rwlock;
+    skua_mutex a, b;
+};
+static int selects_one(void *arg)
+{
+    struct locks *locks = arg;
+    skua_op first, second;
+    uint64_t rounds = test_scaled(1000);
+    for (uint64_t i = 0; i < rounds; i++) {
+        if (SKUA_SELECT(skua_mutex_lock_prepare(&first, &locks->a), skua_mutex_lock_prepare(&second, &locks->b)) == 0) {
+            (void)skua_yield();
+            skua_mutex_unlock(&locks->a);
+        } else {
+            (void)skua_yield();
+            skua_mutex_unlock(&locks->b);
+        }
+        if (SKUA_SELECT(skua_rwlock_read_lock_prepare(&first, &locks->rwlock),
+                        skua_rwlock_write_lock_prepare(&second, &locks->rwlock)) == 0) {
+            (void)skua_yield();
+            skua_rwlock_read_unlock(&locks->rwlock);
+        } else {
+            (void)skua_yield();
+            skua_rwlock_write_unlock(&locks->rwlock);
+        }
+    }
+    return 0;
+}
+static int selects(void *arg)
+{
+    (void)arg;
+    struct locks locks = { SKUA_RWLOCK_INIT, SKUA_MUTEX_INIT, SKUA_MUTEX_INIT };
+    skua_task *tasks[16];
+    for (int i = 0; i < 16; i++)
+        CHECK_OK(skua_spawn(&tasks[i], selects_one, &locks));
+    for (int i = 0; i < 16; i++)
+        CHECK_OK(skua_join(tasks[i], NULL));
+    CHECK_EQ(__atomic_load_n(&told.misuses, __ATOMIC_RELAXED), 0);
+    CHECK_EQ(__atomic_load_n(&told.warnings, __ATOMIC_RELAXED), 0);
+    return 0;
+}
+TEST(arms_of_one_select) { run_told(selects); }
+
 /* More pairs than the graph has room for: the oldest are forgotten, and nothing is said that is not so. */
 static int many(void *arg)
 {

@@ -107,20 +107,29 @@ SKUA_API void skuai_frame_park(skua_frame *frame);
 #define SKUAI_FRAME_ROOT 2u
 
 static inline void skuai_await_set_op(skua_frame *frame, void *op) { frame->awaited = (uintptr_t)op; }
-static inline void skuai_await_set_frame(skua_frame *frame, void *child) { frame->awaited = (uintptr_t)child | 1u; }
+
+/* An op that was done when it was started, and has paid for itself, leaves no trace in the frame. */
+static inline enum skua_poll skuai_await_begin_op(skua_frame *frame, void *op, uint32_t line)
+{
+    if (((const skua_op *)op)->sink == SKUAI_OP_SINK_PAID)
+        return SKUA_DONE;
+    skuai_await_set_op(frame, op);
+    frame->resume = line;
+    return skuai_await_op(frame, (skua_op *)op);
+}
+
+static inline enum skua_poll skuai_await_begin_frame(skua_frame *frame, void *child, uint32_t line)
+{
+    frame->awaited = (uintptr_t)child | 1u;
+    frame->resume = line;
+    return skuai_await_child(frame, (skua_frame *)child);
+}
 
 static inline enum skua_poll skuai_await_poll(skua_frame *frame)
 {
     if (frame->awaited & 1u)
         return skuai_await_child(frame, (skua_frame *)(frame->awaited & ~(uintptr_t)1));
     return skuai_await_op(frame, (skua_op *)frame->awaited);
-}
-
-static inline enum skua_poll skuai_await_begin(skua_frame *frame)
-{
-    if (!(frame->awaited & 1u) && ((const skua_op *)frame->awaited)->sink == SKUAI_OP_SINK_PAID)
-        return SKUA_DONE;
-    return skuai_await_poll(frame);
 }
 
 /* In a run that has just begun, so that it has its budget: whether what the frame waited for is over. Acquire: pairs
@@ -213,9 +222,8 @@ struct skuai_verdict { /* not a number: so that `return 0;` in a future does not
 #define SKUA_AWAIT(what)                                                             \
     do {                                                                             \
         (void)sizeof((what)->skuai_awaitable); /* an op or a future? &x.op for an op that is a member */ \
-        _Generic((what), skua_op *: skuai_await_set_op, default: skuai_await_set_frame)(skuai_frame, (what)); \
-        skuai_frame->resume = __LINE__;                                              \
-        if (skuai_await_begin(skuai_frame) == SKUA_PENDING) {                        \
+        if (_Generic((what), skua_op *: skuai_await_begin_op, default: skuai_await_begin_frame)(    \
+                skuai_frame, (what), __LINE__) == SKUA_PENDING) {                    \
             SKUAI_VERDICT(SKUA_PENDING);                                             \
     case SKUAI_LABEL(__LINE__):                                                      \
             if (!skuai_await_is_over(skuai_frame) && skuai_await_poll(skuai_frame) == SKUA_PENDING) \

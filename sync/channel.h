@@ -47,7 +47,7 @@ struct skua_channel {
     struct skuai_lock take_lock __attribute__((aligned(SKUAI_CACHE_LINE)));
     skua_word32 take_flags;
     skua_word64 received; /* values taken out of the store, ever; also read by senders */
-    uint64_t sent_seen;   /* what `sent` was, or more by now */
+    skua_word64 sent_seen;  /* what `sent` was, or more by now; also read without the lock */
     char *take, *take_end;
     struct skuai_channel_segment *first;   /* set once by the first sender, before it has sent */
     struct skuai_channel_segment *drained; /* to be freed by who has left it here, when it has unlocked */
@@ -191,11 +191,13 @@ void skuai_channel_free_segments(struct skuai_channel_segment *first);
 SKUAI_INLINE bool skuai_channel_has_value(skua_channel *channel)
 {
     uint64_t received = skuai_load_64(&channel->received, SKUAI_RELAXED); /* the lock orders it */
-    if (SKUAI_LIKELY(received < SKUAI_READ(channel->sent_seen)))
+    /* Relaxed, here and below: the lock orders it. */
+    if (SKUAI_LIKELY(received < skuai_load_64(&channel->sent_seen, SKUAI_RELAXED)))
         return true; /* no model test needs the sequence: it spares a look */
     /* Acquire: pairs with count_sent()'s release. */
-    SKUAI_WRITE(channel->sent_seen, skuai_load_64(&channel->sent, SKUAI_ACQUIRE));
-    return received < channel->sent_seen;
+    uint64_t sent = skuai_load_64(&channel->sent, SKUAI_ACQUIRE);
+    skuai_store_64(&channel->sent_seen, sent, SKUAI_RELAXED);
+    return received < sent;
 }
 
 /* There is a value: the cursor is at it. */

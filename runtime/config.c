@@ -8,6 +8,10 @@
 
 #define STACK_SIZE_MIN ((size_t)16 * 1024)
 #define STACK_SIZE_MAX ((size_t)8 * 1024 * 1024)
+enum {
+    STUCK_MS_MAX = 3600000,
+    STUCK_MS = 10 /* long beside what a task should take, short beside what people notice; Go preempts after as much */
+};
 
 /* A whole number with an optional K, M or G. */
 static bool parse_number(const char *text, uint64_t *value)
@@ -95,6 +99,18 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
     }
     if (config->workers_per_poller == 0 && (found = sharing_from_environment(config, reporter)) < 0)
         return found;
+    if (config->spare_workers == 0) {
+        if ((found = from_environment("SKUA_SPARE_WORKERS", 1, SKUAI_WORKERS_MAX, &value, reporter)) < 0)
+            return found;
+        if (found)
+            config->spare_workers = (uint32_t)value;
+    }
+    if (config->stuck_ns == 0) {
+        if ((found = from_environment("SKUA_STUCK_MS", 0, STUCK_MS_MAX, &value, reporter)) < 0)
+            return found;
+        if (found)
+            config->stuck_ns = value == 0 ? SKUA_NEVER : value * SKUA_MS;
+    }
     const char *machine = getenv("SKUA_SIM_MACHINE");
     if (config->sim_machine == NULL && machine != NULL && *machine != '\0')
         config->sim_machine = machine;
@@ -138,6 +154,13 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
                   SKUAI_WORKERS_MAX);
         return -EINVAL;
     }
+    if (resolved->spare_workers > SKUAI_WORKERS_MAX) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.spare_workers is %u: give at most %d", resolved->spare_workers,
+                  SKUAI_WORKERS_MAX);
+        return -EINVAL;
+    }
+    if (resolved->stuck_ns == 0)
+        resolved->stuck_ns = STUCK_MS * SKUA_MS;
     if (resolved->workers_per_poller > SKUAI_WORKERS_MAX && resolved->workers_per_poller != SKUA_PER_NUMA_NODE) {
         skuai_log(reporter, SKUA_LOG_ERROR,
                   "skua_config.workers_per_poller is %u: give at most %d, or SKUA_PER_NUMA_NODE",

@@ -60,6 +60,21 @@ static void print_sharing(FILE *to, const skua_config *resolved, const char *fro
                from);
 }
 
+static void print_spares(FILE *to, const skua_config *given, const skua_config *resolved)
+{
+    char value[VALUE_MAX];
+    bool are_used = !resolved->simulate && resolved->stuck_ns != SKUA_NEVER;
+    snprintf(value, sizeof value, "%" PRIu64 " ns", resolved->stuck_ns);
+    print_line(to, "stuck_ns", are_used ? value : "never",
+               source(given->stuck_ns != 0, variable_in_use(given, "SKUA_STUCK_MS")));
+    snprintf(value, sizeof value, "%" PRIu32, resolved->spare_workers);
+    print_line(to, "spare_workers",
+               !are_used                      ? "none"
+               : resolved->spare_workers == 0 ? "as many as workers, up to 16"
+                                              : value,
+               source(given->spare_workers != 0, variable_in_use(given, "SKUA_SPARE_WORKERS")));
+}
+
 static void print_simulation(FILE *to, const skua_config *given, const skua_config *resolved)
 {
     char value[VALUE_MAX];
@@ -89,6 +104,7 @@ int skua_config_print(const skua_config *config, FILE *to)
     print_line(to, "stack_size", value, source(given->stack_size != 0, variable_in_use(given, "SKUA_STACK_SIZE")));
     print_sharing(to, &resolved,
                   source(given->workers_per_poller != 0, variable_in_use(given, "SKUA_WORKERS_PER_POLLER")));
+    print_spares(to, given, &resolved);
     print_simulation(to, given, &resolved);
     print_line(to, "ignore_environment", resolved.ignore_environment ? "yes" : "no",
                source(given->ignore_environment, NULL));

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "sched/overflow.h"
+#include "sched/rest.h"
 
 skua_word32 *skuai_fork_page_create(void)
 {
@@ -47,18 +48,22 @@ static void before(void)
 {
     skuai_fork_hold_off();
     skuai_overflow_lock();
+    skuai_rest_fork_begins();
 }
 
-static void in_parent(void)
+static void after(bool in_child)
 {
+    skuai_rest_fork_ends(in_child);
     skuai_overflow_unlock();
     skuai_fork_allow();
 }
 
+static void in_parent(void) { after(false); }
+
 static void in_child(void)
 {
     struct skuai_worker *worker = skuai_worker_self();
-    in_parent();
+    after(true);
     if (worker == NULL)
         return;
     skuai_worker_set_self(NULL);

@@ -45,6 +45,8 @@ int skuai_machine_load(struct skuai_topology *topology)
     return rc;
 }
 
+enum { SPARES_DEFAULT = 16 };
+
 static int load_described(skua_runtime *rt)
 {
     struct skuai_topology *topology = &rt->sched.topology;
@@ -99,6 +101,11 @@ static int make_parts(skua_runtime *rt)
         skuai_log(sched, SKUA_LOG_INFO, "%u processors: %d workers", sched->nworkers, SKUAI_WORKERS_MAX);
         sched->nworkers = SKUAI_WORKERS_MAX;
     }
+    sched->spares.stuck_ns = rt->config.stuck_ns;
+    if (!rt->config.simulate && rt->config.stuck_ns != SKUA_NEVER)
+        sched->spares.max = rt->config.spare_workers != 0      ? rt->config.spare_workers
+                            : sched->nworkers < SPARES_DEFAULT ? sched->nworkers
+                                                               : SPARES_DEFAULT;
     sched->bind = rt->config.bind && sched->topology.is_this_machine;
     sched->alive_here = skuai_fork_page_create();
     if (sched->alive_here == NULL)
@@ -195,7 +202,7 @@ void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
 {
     struct skuai_scheduler *sched = &rt->sched;
     *stats = (skua_stats){ .workers = sched->nworkers, .pollers = sched->polls.count };
-    for (uint32_t i = 0; i < sched->nworkers; i++) {
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
         const struct skuai_counters *from = &sched->workers[i]->counters;
         /* Relaxed: counters. */
         stats->spawned += skuai_load_64(&from->spawned, SKUAI_RELAXED);
@@ -214,6 +221,8 @@ void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
     stats->events_guard = skuai_load_64(&sched->guard.events, SKUAI_RELAXED);
     stats->timers_guard = skuai_load_64(&sched->guard.timers, SKUAI_RELAXED);
     stats->timers += stats->timers_guard;
+    stats->stuck = skuai_load_64(&sched->spares.stuck, SKUAI_RELAXED);
+    stats->spares_begun = skuai_load_64(&sched->spares.begun, SKUAI_RELAXED);
     stats->spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
     stats->wakes += skuai_load_64(&sched->wakes_outside, SKUAI_RELAXED);
     stats->live = skuai_scheduler_live(sched);

@@ -130,7 +130,7 @@ static void abort_joiner(void *context, skua_task *task)
  * on a busy machine, perhaps its first. */
 static bool all_have_run(struct skuai_scheduler *sched)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++) {
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
         uint64_t used_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread), before_ns = sched->workers[i]->stop_cpu_ns;
         if (used_ns != SKUAI_CPU_UNKNOWN && (before_ns == SKUAI_CPU_UNKNOWN || used_ns - before_ns < STUCK_CPU_NS))
             return false;
@@ -141,18 +141,20 @@ static bool all_have_run(struct skuai_scheduler *sched)
 static bool stop(struct skuai_scheduler *sched, uint64_t grace_ns)
 {
     enter_stage(sched, SKUAI_STAGE_STOP);
-    for (uint32_t i = 0; i < sched->nworkers; i++) {
+    if (sched->spares.max != 0)
+        skuai_guard_stop(sched); /* no more spares */
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
         if (sched->env.sim == NULL)
             sched->workers[i]->stop_cpu_ns = skuai_thread_cpu_ns(&sched->workers[i]->thread);
         skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
     }
     uint64_t until = later(skuai_env_now(&sched->env), grace_ns), blocked_until = later(until, BLOCKED_GRACE_NS);
-    while (!wait_for_word(sched, &sched->stopped, sched->nworkers, until)) {
+    while (!wait_for_word(sched, &sched->stopped, skuai_workers_all(sched), until)) {
         if (sched->env.sim != NULL || until >= blocked_until || all_have_run(sched))
             return false;
         until = later(until, STOP_AGAIN_NS);
     }
-    skuai_workers_stop(sched, sched->nworkers);
+    skuai_workers_stop(sched, skuai_workers_all(sched));
     return true;
 }
 

@@ -61,6 +61,8 @@ int skua_stats_prometheus(const skua_stats *stats, const char *labels, char *tex
         { "events_looked", "Events noticed by a worker between two tasks.", COUNTER, stats->events_looked },
         { "events_slept", "Events that woke a worker.", COUNTER, stats->events_slept },
         { "events_guard", "Events noticed by the guard, as no worker had looked.", COUNTER, stats->events_guard },
+        { "tasks_stuck", "Runs of a task that held a worker for long.", COUNTER, stats->stuck },
+        { "spares_begun", "Times that a spare worker began to stand in.", COUNTER, stats->spares_begun },
         { "task_memory_bytes", "Task memory mapped.", GAUGE, stats->task_bytes },
         { "stacks", "Stacks of fibers in use or kept warm.", GAUGE, stats->stacks },
     };

@@ -31,10 +31,12 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
         return -ENOMEM;
     worker->sched = sched;
     worker->index = index;
-    worker->home = &sched->polls.of[sched->home_of_worker[index]];
+    worker->is_spare = index >= sched->nworkers;
+    worker->home = &sched->polls.of[sched->home_of_worker[worker->is_spare ? 0 : index]];
     worker->until_check = worker->check_interval = 1;
     worker->random = skuai_env_entropy(&sched->env);
-    skuai_wheel_init(&worker->wheel, skuai_env_now(&sched->env));
+    worker->watched_ns = skuai_env_now(&sched->env);
+    skuai_wheel_init(&worker->wheel, worker->watched_ns);
     skuai_slab_cache_init(&worker->slab, &sched->slabs);
     skuai_stack_cache_init(&worker->stacks);
     worker->caches_made = true;
@@ -45,8 +47,9 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
                                             .flow = &worker->flow };
     worker->flow = &worker->base;
     /* at most SKUAI_WORKERS_MAX; 15 bytes are the kernel's limit */
-    snprintf(worker->thread.name, sizeof worker->thread.name, "skua-w%u", index % 10000u);
-    return make_victims(sched, worker);
+    snprintf(worker->thread.name, sizeof worker->thread.name, "skua-%c%u", worker->is_spare ? 's' : 'w',
+             (worker->is_spare ? index - sched->nworkers : index) % 10000u);
+    return worker->is_spare ? 0 : make_victims(sched, worker);
 }
 
 /* The places of the pollers, which io/ makes. They outlive the workers: what tasks wait for is withdrawn first. */
@@ -64,7 +67,7 @@ static int make_polls(struct skuai_scheduler *sched)
 int skuai_workers_create(struct skuai_scheduler *sched)
 {
     uint32_t n = sched->nworkers;
-    sched->workers = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->workers);
+    sched->workers = skuai_memory_get_lines(&sched->memory, (n + sched->spares.max) * sizeof *sched->workers);
     sched->cpu_of_worker = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->cpu_of_worker);
     sched->home_of_worker = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->home_of_worker);
     sched->idle_stack = skuai_memory_get_lines(&sched->memory, n * sizeof *sched->idle_stack);
@@ -86,6 +89,7 @@ int skuai_workers_create(struct skuai_scheduler *sched)
     skuai_inject_init(&sched->inject);
     skuai_idle_init(&sched->idle, n, sched->idle_stack);
     skuai_timers_init(sched);
+    sched->spares.make = make_worker;
     for (uint32_t i = 0; i < n; i++)
         if ((rc = make_worker(sched, i)) < 0)
             return rc;
@@ -133,7 +137,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
             skuai_thread_yield();
         skuai_scheduler_each_task(sched, abandon, sched);
     }
-    for (uint32_t i = 0; sched->workers != NULL && i < n; i++)
+    for (uint32_t i = 0; sched->workers != NULL && i < n + sched->spares.max; i++) /* also one that did not start */
         if (sched->workers[i] != NULL)
             destroy_worker(sched, sched->workers[i], in_child);
     skuai_strand_pool_fini(&sched->strands);
@@ -144,7 +148,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
     skuai_memory_put_lines(&sched->memory, sched->idle_stack, n * sizeof *sched->idle_stack);
     skuai_memory_put_lines(&sched->memory, sched->home_of_worker, n * sizeof *sched->home_of_worker);
     skuai_memory_put_lines(&sched->memory, sched->cpu_of_worker, n * sizeof *sched->cpu_of_worker);
-    skuai_memory_put_lines(&sched->memory, sched->workers, n * sizeof *sched->workers);
+    skuai_memory_put_lines(&sched->memory, sched->workers, (n + sched->spares.max) * sizeof *sched->workers);
 }
 
 static int start_all(struct skuai_scheduler *sched)

@@ -73,7 +73,7 @@ static void say_task(void *waits, skua_task *task) { skuai_waits_of_task(waits, 
 static uint64_t state_of(struct skuai_scheduler *sched)
 {
     uint64_t runs = 1;
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         runs += skuai_load_64(&sched->workers[i]->counters.polls, SKUAI_RELAXED); /* nothing runs */
     return runs;
 }

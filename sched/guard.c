@@ -10,6 +10,7 @@
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
  *   - fork-join strands that run while tasks wait or workers sleep: it asks them to look around, and if one does not
  *     until the next look it makes jobs public in its place (parallel.c)
+ *   - workers that a task holds for long: it lets spare ones take the others' tasks (spares.h)
  *   - memory that nobody needed for a period: it gives it back (decay.h)
  * and when all workers sleep it sleeps too, but for the end of that period:
  *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and
@@ -47,13 +48,14 @@ enum {
 
 static bool all_sleep(struct skuai_scheduler *sched)
 {
-    /* SEQ_CST: G1's read half */
-    return (uint32_t)skuai_load_64(&sched->idle.counts, SKUAI_SEQ_CST) == sched->nworkers;
+    /* SEQ_CST: G1's read half. Before it: what a spare that has retired gave away has taken a worker out of the set. */
+    return !skuai_spares_are_active(sched) &&
+           (uint32_t)skuai_load_64(&sched->idle.counts, SKUAI_SEQ_CST) == sched->nworkers;
 }
 
 static bool something_waits(struct skuai_scheduler *sched)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         if (skuai_load_ptr(&sched->workers[i]->next, SKUAI_RELAXED) != NULL || /* a look: whoever is woken decides */
             skuai_deque_count(&sched->workers[i]->deque) != 0 || skuai_deque_count(&sched->workers[i]->inbox) != 0)
             return true;
@@ -88,7 +90,8 @@ static uint64_t interval_after(struct skuai_scheduler *sched, uint64_t interval,
 {
     uint64_t next = skuai_load_64(&sched->timer_next, SKUAI_RELAXED); /* a bound */
     bool is_due_soon = next != SKUA_NEVER && (next <= now || next - now < LOOK_FULL_NS);
-    if (found || (is_due_soon && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY))
+    if (found || skuai_spares_are_active(sched) ||
+        (is_due_soon && skuai_idle_timekeeper(&sched->idle) == SKUAI_IDLE_NOBODY))
         return LOOK_MIN_NS;
     bool is_full = skuai_idle_sleeping(&sched->idle) == 0 && !skuai_parallel_is_running(sched);
     uint64_t longest = is_full ? LOOK_FULL_NS : LOOK_MAX_NS;
@@ -123,6 +126,8 @@ static uint64_t look(struct skuai_scheduler *sched, uint64_t interval)
     bool injected = !skuai_inject_is_empty(&sched->inject);
     if (injected && sched->guard.saw_injected)
         skuai_store_32(&sched->hurry, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: they count no time. */
+    /* No model test needs the step: likewise. */
+    found |= skuai_spares_watch(sched, now, injected && sched->guard.saw_injected);
     sched->guard.saw_injected = injected;
     return interval_after(sched, interval, found || injected, now);
 }
@@ -132,7 +137,7 @@ static uint64_t look(struct skuai_scheduler *sched, uint64_t interval)
 static bool rouse_owners(struct skuai_scheduler *sched)
 {
     bool roused = false;
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         if (skuai_slab_cache_is_notified(&sched->workers[i]->slab)) {
             skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
             roused = true;

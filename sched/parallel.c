@@ -698,7 +698,7 @@ static struct skuai_strand *running_on(struct skuai_worker *worker)
 
 bool skuai_parallel_is_running(struct skuai_scheduler *sched)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         if (running_on(sched->workers[i]) != NULL)
             return true;
     return false;
@@ -707,7 +707,7 @@ bool skuai_parallel_is_running(struct skuai_scheduler *sched)
 void skuai_parallel_hunger(struct skuai_scheduler *sched)
 {
     struct skuai_strand *strand;
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         if ((strand = running_on(sched->workers[i])) != NULL)
             skuai_strand_poison(strand);
 }
@@ -715,7 +715,7 @@ void skuai_parallel_hunger(struct skuai_scheduler *sched)
 void skuai_parallel_force(struct skuai_scheduler *sched)
 {
     struct skuai_strand *strand;
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         if ((strand = running_on(sched->workers[i])) != NULL && skuai_strand_is_hungry(strand) &&
             skuai_strand_force(strand) && skuai_strand_offer(strand))
             skuai_schedule_offered(sched, NULL, &mapped(strand)->token);

@@ -6,7 +6,7 @@
 #include "sched/lock.h"
 #include "sched/scope.h"
 
-/* The process's, as threads are. A fork's child begins with what its parent had, and so is never found at rest. */
+/* The process's, as threads are. */
 static struct {
     struct skuai_lock lock;
     uint64_t era;
@@ -47,6 +47,17 @@ void skuai_rest_end(struct skuai_rest *rest, enum skuai_rester who, bool is_endl
         rest->next->prev = rest->prev;
     resting.count--;
     resting.era += who != SKUAI_REST_GUARD;
+    skuai_lock_release(&resting.lock);
+}
+
+void skuai_rest_fork_begins(void) { skuai_lock_acquire(&resting.lock); }
+
+void skuai_rest_fork_ends(bool in_child)
+{
+    if (in_child) { /* those who rested are not there, and their stacks will be others' */
+        resting.first = NULL;
+        resting.count = 0;
+    }
     skuai_lock_release(&resting.lock);
 }
 

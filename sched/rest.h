@@ -36,6 +36,10 @@ void skuai_rest_end(struct skuai_rest *rest, enum skuai_rester who, bool is_endl
 /* A thread outside of any task is about to wait for one of these; NULL, NULL: it is past it. */
 void skuai_rest_note(const skua_op *op, const skua_selection *selection);
 
+/* Around a fork: nobody else is in the list's lock meanwhile, and a child begins with an empty one. */
+void skuai_rest_fork_begins(void);
+void skuai_rest_fork_ends(bool in_child);
+
 /* Z2. True, and the era: all threads of this process but the caller are at rest. */
 bool skuai_rest_is_total(uint64_t *era);
 /* How many resting threads are none of Skua's. Calls back for each. Only while all are at rest. */
@@ -55,6 +59,8 @@ static inline void skuai_rest_end(struct skuai_rest *rest, enum skuai_rester who
     (void)who;
     (void)is_endless;
 }
+static inline void skuai_rest_fork_begins(void) {}
+static inline void skuai_rest_fork_ends(bool in_child) { (void)in_child; }
 static inline void skuai_rest_note(const skua_op *op, const skua_selection *selection)
 {
     (void)op;

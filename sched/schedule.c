@@ -31,7 +31,7 @@ void skuai_schedule_wake_one(struct skuai_scheduler *sched) { wake_one(sched, SK
 
 void skuai_schedule_wake_all(struct skuai_scheduler *sched)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         skuai_env_unpark(&sched->env, &sched->workers[i]->parker);
 }
 

@@ -19,6 +19,7 @@
 #include "sched/rundown.h"
 #include "sched/self.h"
 #include "sched/slab.h"
+#include "sched/spares.h"
 #include "sched/stack.h"
 #include "sched/task.h"
 #include "sched/timer_wheel.h"
@@ -66,6 +67,7 @@ struct skuai_worker {
     bool had_events;             /* since it last slept the poller has given it some, or ended its sleep by them */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
+    bool is_spare;               /* fixed */
     uint64_t random;
     struct skuai_poll *home;     /* the poller that it looks into (poll.h) */
     struct skuai_context *flow;  /* whose stack it is on: the base's or a fiber's */
@@ -87,6 +89,10 @@ struct skuai_worker {
     skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
     skua_wordptr strand;         /* that of the fiber it runs, or NULL: owner writes, hungry workers read */
     struct skuai_parker parker;
+    skua_word32 asleep;          /* for spares.h: owner writes, the guard reads */
+    skua_word32 spare_state;     /* spares.h */
+    uint64_t watched_polls, watched_ns; /* the guard's: what it saw last, since when */
+    bool watched_stuck;          /* likewise: it has been counted as stuck since then */
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;
     struct skuai_deque inbox;    /* tasks it has fetched from the injection queue; owner fills, anybody takes */
@@ -118,7 +124,7 @@ enum skuai_stage {
 struct skuai_scheduler {
     /* fixed once started */
     struct skuai_env env;
-    uint32_t nworkers;
+    uint32_t nworkers;       /* the regular ones */
     skua_word32 hurry; /* not fixed, but rarely written: the guard wants a worker to look around after its task */
     struct skuai_worker **workers;
     size_t stack_size;
@@ -140,6 +146,7 @@ struct skuai_scheduler {
     struct skuai_inject inject;
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
+    struct skuai_spares spares;
     struct skuai_polls polls;
     struct {
         skua_wordptr pool;            /* io/blocking.c; NULL until there is one, then constant */
@@ -156,6 +163,13 @@ struct skuai_scheduler {
     struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
 };
+
+/* The regular workers and the spare ones that have been made: all that have queues, wheels and counters. SEQ_CST: S6
+ * (spares.h). */
+SKUAI_INLINE uint32_t skuai_workers_all(const struct skuai_scheduler *sched)
+{
+    return sched->nworkers + skuai_load_32(&sched->spares.made, SKUAI_SEQ_CST);
+}
 
 /* worker.c */
 void skuai_worker_main(void *worker);

@@ -289,9 +289,9 @@ int skuai_spawn_frame_member(struct skuai_joining *joining, const skua_spawn_att
 uint64_t skuai_scheduler_live(struct skuai_scheduler *sched)
 {
     uint64_t ended = 0, spawned = 0;
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         ended += skuai_load_64(&sched->workers[i]->counters.ended, SKUAI_ACQUIRE); /* pairs with the end's release */
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         spawned += skuai_load_64(&sched->workers[i]->counters.spawned, SKUAI_RELAXED);
     spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
     return spawned > ended ? spawned - ended : 0;

@@ -81,7 +81,7 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
     uint64_t left = SKUA_NEVER, expired = 0;
     /* T2. Acquire-release: pairs with lower(): timers armed before this are in their wheels. SEQ_CST: T2's half. */
     skuai_exchange_64(&sched->timer_next, SKUA_NEVER, SKUAI_SEQ_CST);
-    for (uint32_t i = 0; i < sched->nworkers; i++) {
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
         struct skuai_wheel *wheel = &sched->workers[i]->wheel;
         while (skuai_wheel_next_ns(wheel) <= now_ns)
             expired += expire_batch(wheel, now_ns);

@@ -153,13 +153,18 @@ static bool may_leave_poller(const struct skuai_worker *worker, uint64_t now_ns)
            !skuai_poll_is_neglected(worker->home, now_ns, POLL_LATE_NS);
 }
 
-/* Timers, the poller and the injection queue, at intervals that follow how long the tasks run. */
-SKUAI_HOT static void look_around(struct skuai_worker *worker)
+/* Timers, the poller and the injection queue, at intervals that follow how long the tasks run. False: the worker is to
+ * come to its base. */
+SKUAI_HOT static bool look_around(struct skuai_worker *worker)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(&worker->sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP)) { /* as in find() */
         worker->until_check = 1;
         worker->stopping = true;
-        return;
+        return false;
+    }
+    if (SKUAI_UNLIKELY(skuai_spare_is_called(worker))) {
+        worker->until_check = 1;
+        return false;
     }
     uint64_t now = skuai_env_now(&worker->sched->env);
     uint64_t since = now - worker->checked_ns;
@@ -178,6 +183,7 @@ SKUAI_HOT static void look_around(struct skuai_worker *worker)
     if (!may_leave_poller(worker, now))
         (void)look_into_home(worker, now);
     fill_inbox(worker);
+    return true;
 }
 
 /* The next task from the worker's own queues. Runs on a fiber's stack too, so it is small and never waits. */
@@ -187,11 +193,9 @@ SKUAI_HOT skua_task *skuai_worker_next_local(struct skuai_worker *worker)
     skuai_env_point(&worker->sched->env, SKUAI_POINT_TAKE);
     /* Relaxed: a hint, which the guard gives again if need be. No model test needs the sequence: that the look comes
      * first only makes what it brings the next. */
-    if (SKUAI_UNLIKELY(--worker->until_check == 0 || skuai_load_32(&worker->sched->hurry, SKUAI_RELAXED) != 0)) {
-        look_around(worker);
-        if (worker->stopping)
-            return NULL;
-    }
+    if (SKUAI_UNLIKELY((--worker->until_check == 0 || skuai_load_32(&worker->sched->hurry, SKUAI_RELAXED) != 0) &&
+                       !look_around(worker)))
+        return NULL;
     task = take_next_slot(worker);
     if (task != NULL) {
         /* A task that is pushed and taken again might be stolen in between, and go on with cold caches. */
@@ -222,7 +226,19 @@ static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *v
     return keep_rest(worker, batch, count);
 }
 
-/* Near to far, each ring from a random place on. */
+/* From those that are not among the victims; a spare from anybody. */
+static skua_task *steal_beyond(struct skuai_worker *worker, uint32_t first, uint32_t end, bool slots_too)
+{
+    for (uint32_t i = first; i < end; i++) {
+        struct skuai_worker *victim = worker->sched->workers[i];
+        skua_task *task = victim != worker ? steal_from(worker, victim, slots_too) : NULL;
+        if (task != NULL)
+            return task;
+    }
+    return NULL;
+}
+
+/* Near to far, each ring from a random place on; spare workers last. */
 static skua_task *steal(struct skuai_worker *worker, bool slots_too)
 {
     const struct skuai_victims *victims = worker->victims;
@@ -238,7 +254,7 @@ static skua_task *steal(struct skuai_worker *worker, bool slots_too)
         }
         begin = end;
     }
-    return NULL;
+    return steal_beyond(worker, worker->sched->nworkers, skuai_workers_all(worker->sched), slots_too);
 }
 
 /* Before the poller is asked for more: who is still to be served, a while ago already if its worker has lost its
@@ -302,7 +318,7 @@ static bool work_is_visible(struct skuai_worker *worker)
     struct skuai_scheduler *sched = worker->sched;
     if (!skuai_inject_is_empty(&sched->inject))
         return true;
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         if (skuai_deque_count(&sched->workers[i]->deque) != 0 || skuai_deque_count(&sched->workers[i]->inbox) != 0)
             return true;
     return false;
@@ -352,6 +368,7 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool
 {
     struct skuai_scheduler *sched = worker->sched;
     worker->had_jobs = false;
+    skuai_store_32(&worker->asleep, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: it counts no time. */
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
@@ -362,6 +379,7 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
     bool was_picked = !skuai_idle_leave(&sched->idle, worker->index);
     worker->had_events = false;
+    skuai_store_32(&worker->asleep, 0, SKUAI_RELAXED); /* likewise. No model test needs the step. */
     *woke = deliver_polled(worker, &worker->counters.events_slept);
     worker->slept_for_events = *woke;
     return was_picked;
@@ -430,6 +448,35 @@ static skua_task *find(struct skuai_worker *worker)
     return NULL;
 }
 
+/* What a spare worker does if its own queues are empty, or if it is called (spares.h). */
+static skua_task *seek_as_spare(struct skuai_worker *spare)
+{
+    struct skuai_scheduler *sched = spare->sched;
+    skua_task *task;
+    spare->checked_ns = skuai_env_now(&sched->env);
+    if (spare->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* as in look_around */
+        skuai_timers_run(sched, spare->checked_ns);
+    (void)look_into_others(spare, spare->checked_ns);
+    if ((task = take_next_slot(spare)) != NULL || (task = take_own(spare)) != NULL || /* that has woken some */
+        (task = take_injected(spare)) != NULL)
+        return task;
+    return steal_beyond(spare, 0, skuai_workers_all(sched), true);
+}
+
+static skua_task *find_as_spare(struct skuai_worker *spare)
+{
+    do {
+        skua_task *task = skuai_spare_may_work(spare) ? seek_as_spare(spare) : NULL;
+        if (task != NULL) {
+            if (skuai_deque_count(&spare->deque) != 0)
+                skuai_schedule_wake_one(spare->sched); /* P5 */
+            return task;
+        }
+        tell_drained(spare->sched);
+    } while (skuai_spare_rest(spare));
+    return NULL;
+}
+
 /* ---- running ------------------------------------------------------------------------------------------------- */
 
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
@@ -489,14 +536,14 @@ SKUAI_HOT void skuai_worker_main(void *arg)
                       "no signal stack for worker %u: an overflow there ends in a bare fault", worker->index);
     }
     worker->flow = &worker->base;
-    if (worker->sched->bind)
+    if (worker->sched->bind && !worker->is_spare)
         skuai_topology_bind_self(&worker->sched->topology, worker->sched->cpu_of_worker[worker->index]);
     for (;;) {
         skua_task *task = worker->handover;
         worker->handover = NULL;
         if (task == NULL)
             task = skuai_worker_next_local(worker);
-        if (task == NULL && (task = find(worker)) == NULL)
+        if (task == NULL && (task = worker->is_spare ? find_as_spare(worker) : find(worker)) == NULL)
             break;
         run_task(worker, task);
     }

@@ -70,8 +70,14 @@ typedef struct skua_config {
        descriptor belongs to the poller of the worker on which a task first waited for it. 0: SKUA_WORKERS_PER_POLLER (a
        number, or "numa"), else one poller for all. At most 1,024, or SKUA_PER_NUMA_NODE. Simulations have none. */
     uint32_t workers_per_poller;
-    uint32_t reserved32;
-    void *reserved[6];
+    /* A task that holds its worker for long, computing or blocked in a system call, keeps those behind it waiting. If
+       it has for stuck_ns (0: SKUA_STUCK_MS, in which 0 means never, else 10 ms; SKUA_NEVER: never) and others wait, a
+       spare worker runs them until it returns: a thread that is made when it is first needed and sleeps otherwise. So
+       many at most at a time (0: SKUA_SPARE_WORKERS, else as many as workers, up to 16; at most 1,024). With more
+       workers than processors stuck_ns counts as often as they share one. Simulations have none. */
+    uint32_t spare_workers;
+    uint64_t stuck_ns;
+    void *reserved[5];
 } skua_config;
 
 /* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */
@@ -152,7 +158,9 @@ typedef struct skua_stats {
     uint64_t events_slept;   /* a worker that slept in the poller, and was woken by it */
     uint64_t events_guard;   /* the guard, because no worker had looked for half a millisecond */
     uint64_t timers_guard;   /* of the timers: those that the guard expired, because no worker had in time */
-    uint64_t reserved[11];
+    uint64_t stuck;          /* runs of a task that held a worker for stuck_ns (skua_config) */
+    uint64_t spares_begun;   /* times that a spare worker began to stand in for one */
+    uint64_t reserved[9];
 } skua_stats;
 
 /* Threads: any. */
@@ -160,7 +168,7 @@ SKUA_API void skua_runtime_stats(skua_runtime *runtime, skua_stats *stats);
 
 /* The counters in Prometheus' text format, for a page that a server of yours answers (Content-Type: text/plain;
  * version=0.0.4): `# HELP`, `# TYPE` and `skua_NAME{labels} VALUE` for each. `labels`: `runtime="io"`, or NULL. Cut to
- * size - 1 bytes and terminated; 4 KiB and the labels 19 times are enough.
+ * size - 1 bytes and terminated; 4 KiB and the labels 21 times are enough.
  * Threads: any. Returns: the whole length. */
 SKUA_API int skua_stats_prometheus(const skua_stats *stats, const char *labels, char *text, size_t size);
 

@@ -165,6 +165,16 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
 bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }
+#if !defined(WORLD_SPARES) /* model_spares.c has some */
+bool skuai_spare_is_called(const struct skuai_worker *worker) { return worker->is_spare; }
+WORLD_UNUSED(bool skuai_spare_may_work(const struct skuai_worker *worker __attribute__((unused))))
+WORLD_UNUSED(bool skuai_spare_rest(struct skuai_worker *worker __attribute__((unused))))
+bool skuai_spares_are_active(const struct skuai_scheduler *of) { return of == NULL; }
+bool skuai_spares_watch(struct skuai_scheduler *of, uint64_t now_ns, bool injected)
+{
+    return of == NULL && now_ns == 0 && injected;
+}
+#endif
 void skuai_slab_cache_trim(struct skuai_slab_cache *cache) { (void)cache; }
 enum skuai_decay skuai_slab_set_decay(struct skuai_slab_set *set, uint32_t max)
 {

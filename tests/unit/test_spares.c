@@ -88,7 +88,7 @@ static void end(skua_runtime *rt, struct counted_memory *memory)
     CHECK_EQ(memory->bytes, 0);
 }
 
-/* ---- what goes on meanwhile ---------------------------------------------------------------------------------------- */
+/* ---- what goes on meanwhile -------------------------------------------------------------------------------------- */
 
 static int64_t sum(int64_t from, int64_t to)
 {

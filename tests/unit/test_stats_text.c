@@ -9,7 +9,8 @@
 static const skua_stats sample = {
     .workers = 4, .pollers = 1, .live = 7, .spawned = UINT64_MAX, .polls = 11, .steals = 12, .stolen = 13,
     .overflows = 14, .injected = 15, .parks = 16, .wakes = 17, .timers = 18, .task_bytes = 19, .stacks = 20,
-    .steal_attempts = 21, .events_looked = 22, .events_slept = 23, .events_guard = 24, .timers_guard = 25, .stuck = 26, .spares_begun = 27,
+    .steal_attempts = 21, .events_looked = 22, .events_slept = 23, .events_guard = 24, .timers_guard = 25,
+    .stuck = 26, .spares_begun = 27,
 };
 
 /* Its value, of which there is one. */

@@ -46,8 +46,8 @@
 
 SKUA_BEGIN_DECLS
 
-typedef struct skua_job skua_job;
-typedef struct skua_strand skua_strand;
+typedef struct skua_job skua_job;       /* the macros' own */
+typedef struct skua_strand skua_strand; /* the macros' own */
 
 /* The rest is the runtime's and the macros' own. ---------------------------------------------------------------- */
 
@@ -55,7 +55,7 @@ typedef void skuai_job_fn(skua_strand *strand, void *room);
 
 enum { SKUAI_JOB_ROOM_BYTES = 40 };
 
-/* In a job stack: a cache line. */
+/* In a job stack: a cache line. Fields belong to the runtime and the macros. */
 struct skua_job {
     skuai_job_fn *run;
     skua_word32 state;
@@ -64,7 +64,7 @@ struct skua_job {
     uint64_t deadline_ns; /* when it was shared */
 };
 
-/* What forking and joining touch of a fiber's job stack. */
+/* What forking and joining touch of a fiber's job stack. Fields belong to the runtime and the macros. */
 struct skua_strand {
     skua_wordptr limit; /* jobs below this address are no longer private, or somebody is hungry */
     skua_wordptr top;   /* the first free one */
@@ -77,7 +77,7 @@ SKUA_API void skuai_parallel_forked(skua_strand *strand);
 /* True: nobody has taken it, and the caller runs it. Else it has been run, here or elsewhere. */
 SKUA_API bool skuai_parallel_join(skua_strand *strand, skua_job *job);
 
-/* What is common to all that SKUA_RUNNING names. */
+/* What is common to all that SKUA_RUNNING names. Fields belong to the runtime and the macros. */
 struct skua_run_future {
     SKUA_FRAME;
     struct {
@@ -88,6 +88,7 @@ struct skua_run_future {
     skua_join_op join;
     skua_scope shield;
 };
+/* The body of all of them. For the macros. */
 SKUA_API enum skua_poll skua_run_future_poll(skua_frame *frame);
 
 SKUA_API void skuai_parallel_misuse(const char *function, const char *what);

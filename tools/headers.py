@@ -142,7 +142,6 @@ def declaration(text, line):
         name = tail or (tags[-1] if tags else "")
         item = Item("enum" if body.group(1) == "enum" else "struct", name,
                     f"{'typedef ' if tail else ''}{body.group(1)}{' ' + tags[-1] if tags else ''}", line)
-        item.has_typedef = bool(tail)
         inside = text[body.end():end - 1]
         item.members = members(inside, line + text.count("\n", 0, body.end()), item.kind == "enum")
         return item

@@ -73,7 +73,8 @@ def wrapped(declaration):
 
 def declared(item):
     if item.kind == "macro":
-        is_constant = item.value and "(" not in item.text and len(item.value) < 40 and "{" not in item.value
+        is_constant = item.value and "(" not in item.text and len(item.value) < 40 and \
+            "{" not in item.value and "SKUAI_" not in item.value
         return wrapped(item.text + (" " + item.value if is_constant else ""))
     if item.kind not in ("struct", "enum"):
         return wrapped(item.text)

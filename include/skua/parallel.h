@@ -138,9 +138,9 @@ wanted:
 #define SKUA_PARALLEL_VOID(...)              \
     SKUA_PARALLEL_VOID_DECLARE(__VA_ARGS__); \
     SKUA_PARALLEL_VOID_DEFINE(__VA_ARGS__)
-/* Likewise, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs are small
- * a clone runs that makes none, in which a fork is a call. So what is forked may not wait for what its forker does
- * after the fork; and with NDEBUG only, because the clone cannot check how it is joined. */
+/* As SKUA_PARALLEL, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs
+ * are small a clone runs that makes none, in which a fork is a call. So what is forked may not wait for what its forker
+ * does after the fork; and with NDEBUG only, because the clone cannot check how it is joined. */
 #define SKUA_COMPUTE(...)              \
     SKUA_COMPUTE_DECLARE(__VA_ARGS__); \
     SKUA_COMPUTE_DEFINE(__VA_ARGS__)
@@ -167,13 +167,14 @@ wanted:
 
 /* In the body of a parallel function: calls one. */
 #define SKUA_CALL(...) SKUAI_JOB_CAT(SKUAI_CALL_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
-/* Likewise: forks one, and declares the handle to join it by; or sets one. */
+/* In the body of a parallel function: forks one, and declares the handle to join it by; or sets one. */
 #define SKUA_FORK(handle, ...)                          \
     SKUA_FORKED(SKUAI_JOB_FIRST(__VA_ARGS__, )) handle; \
     SKUA_FORK_INTO(handle, __VA_ARGS__)
 #define SKUA_FORK_INTO(handle, ...) \
     SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(&(handle), __VA_ARGS__)
-/* Likewise: the result of what was forked last and has not been joined. To name the function keeps the call direct. */
+/* In the body of a parallel function: the result of what was forked last and has not been joined. To name the function
+ * keeps the call direct. */
 #define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, skuai_serial, &(handle))
 
 /* The type of a forked job's handle. One that is set and joined in branches is like any variable that is: compilers may
@@ -183,9 +184,9 @@ wanted:
 /* Runs a parallel function with all that it forks, and returns its result. In a fiber, or in whatever a job calls. */
 #define SKUA_RUN(...) SKUAI_JOB_CAT(SKUAI_RUN_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
 
-/* Likewise from any thread, on `runtime`, which the calling thread waits for; NULL: the calling task's. The result goes
- * to *result, unless it is NULL, as it is for a function without one. Returns 0, or as skua_block_on(), and then it may
- * have run in part: -ENOMEM, -ESHUTDOWN, -ECANCELED if it was cancelled before it began. */
+/* As SKUA_RUN, from any thread, on `runtime`, which the calling thread waits for; NULL: the calling task's. The result
+ * goes to *result, unless it is NULL, as it is for a function without one. Returns 0, or as skua_block_on(), and then
+ * it may have run in part: -ENOMEM, -ESHUTDOWN, -ECANCELED if it was cancelled before it began. */
 #define SKUA_RUN_ON(runtime, result, ...) \
     SKUAI_JOB_CAT(SKUAI_RUN_ON_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(runtime, result, __VA_ARGS__)
 

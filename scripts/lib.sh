@@ -42,6 +42,8 @@ test_needs=(
     'command -v wrk' wrk
     'command -v ab' apache2-utils
     'command -v python3' python3
+    'command -v doxygen' doxygen
+    'command -v groff' groff-base
     'command -v nginx' nginx-light
     'command -v chromium || command -v chromium-browser' chromium
     'command -v nc' netcat-openbsd

@@ -106,7 +106,7 @@ typedef struct skua_scan {
     void (*init)(void *context, void *acc);                           /* makes it neutral */
     void (*sum)(void *context, void *acc, size_t begin, size_t end);  /* adds these indices, at its right end */
     void (*combine)(void *context, void *acc, const void *right);     /* adds what follows */
-    void (*apply)(void *context, const void *prefix, size_t begin, size_t end);
+    void (*apply)(void *context, const void *prefix, size_t begin, size_t end); /* is told what is before `begin` */
     void (*advance)(void *context, void *acc, size_t begin, size_t end); /* both at once, or NULL: see above */
 } skua_scan;
 
@@ -123,8 +123,8 @@ SKUA_API SKUA_NODISCARD int skua_parallel_scan_with(const skua_parallel_attr *at
 
 /* A call to make. */
 typedef struct skua_invoke {
-    void (*fn)(void *arg);
-    void *arg;
+    void (*fn)(void *arg); /* as a job: it may wait */
+    void *arg;             /* what it is given */
 } skua_invoke;
 
 /* Makes all these calls, at the same time as far as there are workers. Calls may wait for one another only if each of

@@ -15,7 +15,8 @@
 
 SKUA_BEGIN_DECLS
 
-enum { SKUA_BARRIER_LEADER = 1 };
+/* What one of those who have arrived gets, for what is to be done once. */
+enum { SKUA_BARRIER_LEADER = 1 /* the last to arrive */ };
 
 /* In the caller's memory, which must stay until nobody uses it. Fields belong to the runtime. */
 typedef struct skua_barrier {

@@ -13,18 +13,22 @@
 
 #include "skua/word.h"
 
+/* The version of these headers; skua_version() is that of the library. */
 #define SKUA_VERSION_MAJOR 0
 #define SKUA_VERSION_MINOR 1
 #define SKUA_VERSION_PATCH 0
 
 #if defined(__GNUC__) || defined(__clang__)
+/* Of functions of the library: visible outside of it. */
 #define SKUA_API __attribute__((visibility("default")))
+/* Of functions whose result must be looked at: compilers warn if it is not. */
 #define SKUA_NODISCARD __attribute__((warn_unused_result))
 #else
 #error "Skua needs gcc or clang (it uses their attributes and __typeof__)"
 #endif
 
 #ifdef __cplusplus
+/* Around the declarations of a header: C names, also in C++. */
 #define SKUA_BEGIN_DECLS extern "C" {
 #define SKUA_END_DECLS }
 #else
@@ -43,10 +47,10 @@
 
 SKUA_BEGIN_DECLS
 
-typedef struct skua_runtime skua_runtime;
-typedef struct skua_task skua_task;
-typedef struct skua_op skua_op;
-typedef struct skua_frame skua_frame;
+typedef struct skua_runtime skua_runtime; /* workers, and the tasks that they run: runtime.h */
+typedef struct skua_task skua_task;       /* a handle to what is scheduled, joined and cancelled: task.h */
+typedef struct skua_op skua_op;           /* a wait: op.h */
+typedef struct skua_frame skua_frame;     /* a future's first member: future.h */
 
 /* The version of the library that runs, "0.1.0". Threads: any. */
 SKUA_API const char *skua_version(void);

@@ -27,7 +27,7 @@ typedef int64_t skua_blocking_fn(void *arg);
 SKUA_API int64_t skua_blocking(skua_blocking_fn *fn, void *arg);
 
 /* The call as an op, for futures and selects. As an arm: exactly one arm takes effect, so the function of an arm that
- * loses is never called. */
+ * loses is never called. Fields but `result` belong to the runtime. */
 typedef struct skua_blocking_op {
     SKUA_OP_HEADER;
     skua_blocking_fn *fn;

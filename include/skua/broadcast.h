@@ -21,6 +21,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* On the heap; made by skua_broadcast_create(). */
 typedef struct skua_broadcast skua_broadcast;
 
 /* A place in the sequence of values, in the receiver's memory, used by one at a time. Nobody but its user touches it,
@@ -53,6 +54,7 @@ SKUA_API uint64_t skua_broadcast_receivers(const skua_broadcast *broadcast);
 SKUA_API void skua_broadcast_subscribe(skua_broadcast *broadcast, skua_broadcast_receiver *receiver);
 SKUA_API void skua_broadcast_unsubscribe(skua_broadcast_receiver *receiver);
 
+/* A receive that waits; `result` is what skua_broadcast_receive() returns. Other fields belong to the runtime. */
 typedef struct skua_broadcast_op {
     SKUA_OP_HEADER;
     void *value;

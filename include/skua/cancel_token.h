@@ -31,6 +31,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* In the caller's memory: below. */
 typedef struct skua_cancel_token skua_cancel_token;
 
 /* What a token calls. In the caller's memory, which must stay until it is unbound. Fields belong to the runtime. */
@@ -44,7 +45,7 @@ typedef struct skua_cancel_binding {
     void *reserved[1];
 } skua_cancel_binding;
 
-/* In the caller's memory, which must stay until all that answers to it is over. */
+/* In the caller's memory, which must stay until all that answers to it is over. Fields belong to the runtime. */
 struct skua_cancel_token {
     skua_word32 lock;
     skua_word32 canceled;
@@ -101,6 +102,7 @@ SKUA_API int skua_group_bind(skua_group *group, skua_cancel_binding *binding, sk
 SKUA_API void skua_cancel_scope_enter(skua_scope *scope, skua_cancel_token *token);
 
 #ifndef __cplusplus
+/* A scope of the token to the end of the block. In a future a compile error. */
 #define SKUA_CANCEL_SCOPE(token) \
     SKUAI_SCOPE();               \
     skua_cancel_scope_enter(&SKUAI_JOIN(skuai_scope_, __LINE__), (token))

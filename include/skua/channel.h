@@ -28,8 +28,10 @@
 
 SKUA_BEGIN_DECLS
 
+/* On the heap; made by skua_channel_create(). */
 typedef struct skua_channel skua_channel;
 
+/* As a capacity: as far as there is memory. */
 #define SKUA_UNBOUNDED SIZE_MAX
 
 /* A channel for values of this size, which may be 0: then only their number matters. A bounded channel's memory is
@@ -45,6 +47,7 @@ SKUA_API int skua_channel_destroy(skua_channel *channel);
 /* From now on nothing more can be sent; see above. A second close does nothing: whichever end is done first may close.
  * Threads: any. Blocks: never. Cancel: cannot be. */
 SKUA_API void skua_channel_close(skua_channel *channel);
+/* Whether somebody has closed it. It may still hold values. Threads: any. Blocks: never. */
 SKUA_API bool skua_channel_is_closed(const skua_channel *channel);
 
 /* How many values it holds: those of waiting senders do not count. While others use it that is an estimate, of 0 to its
@@ -52,9 +55,11 @@ SKUA_API bool skua_channel_is_closed(const skua_channel *channel);
 SKUA_API size_t skua_channel_length(const skua_channel *channel);
 /* As given to create. */
 SKUA_API size_t skua_channel_capacity(const skua_channel *channel);
+/* How large a value is, as given to create. */
 SKUA_API size_t skua_channel_value_size(const skua_channel *channel);
 
-/* A send or a receive that waits; `op.result` (or `result`) is what the straight-line call returns. */
+/* A send or a receive that waits; `op.result` (or `result`) is what the straight-line call returns. Other fields belong
+ * to the runtime. */
 typedef struct skua_channel_op {
     SKUA_OP_HEADER;
     void *value; /* where the value is, or goes */

@@ -26,10 +26,11 @@
 
 SKUA_BEGIN_DECLS
 
-typedef struct skua_set skua_set;
-typedef struct skua_child skua_child;
+typedef struct skua_set skua_set;     /* a future that waits for children: below */
+typedef struct skua_child skua_child; /* a future or a task in a set: below */
 
-/* One member of a set. Only `result` (and `ended`) are for reading, after the set has ended. */
+/* One member of a set. `result` and `ended` are for reading, after the set has ended; the other fields belong to the
+ * runtime. */
 struct skua_child {
     int64_t result;         /* the future's or task's result */
     skua_child *next;       /* link of the task's list of fired children */
@@ -42,12 +43,13 @@ struct skua_child {
     skua_word32 signal;     /* fires that have not been delivered */
     uint32_t armed;         /* ops armed whose fire has not been delivered */
     uint32_t flags;
-    bool ended;
+    bool ended;             /* it has come to its end, by itself or cancelled */
     skua_join_op join;      /* how a task child is waited for */
     skua_child *next_parked; /* link of the set's list of parked children */
     void *reserved[2];
 };
 
+/* A set as a future, as a member of the frame that awaits it. Fields belong to the runtime. */
 struct skua_set {
     SKUA_FRAME;
     skua_child *children;
@@ -69,6 +71,7 @@ struct skua_set {
  * started. */
 SKUA_API void skua_child_task(skua_child *child, skua_task *task);
 SKUA_API void skua_child_frame(skua_child *child, skua_frame *frame);
+/* The usual way to give a future: skua_child_future(&kid, SKUA_FUTURE(&f, fetch, .url = url)). */
 #define skua_child_future(child, future) skua_child_frame((child), &(future)->frame)
 
 /* Waits until all have ended; at the first negative result cancels the others (and still waits for them).

@@ -28,8 +28,10 @@ typedef struct skua_cond {
     void *reserved[2];
 } skua_cond;
 
+/* That nobody waits for. */
 #define SKUA_COND_INIT { { 0 }, { 0, 0 }, { 0, 0 } }
 
+/* Threads: by whoever has the memory. */
 SKUA_API void skua_cond_init(skua_cond *cond);
 /* Before its memory goes away: reports misuse if somebody waits. Not needed otherwise. */
 SKUA_API void skua_cond_fini(skua_cond *cond);

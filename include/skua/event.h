@@ -15,7 +15,11 @@
 
 SKUA_BEGIN_DECLS
 
-enum skua_event_kind { SKUA_EVENT_MANUAL, SKUA_EVENT_AUTO };
+/* Whom a set lets go on. */
+enum skua_event_kind {
+    SKUA_EVENT_MANUAL, /* stays set until it is reset */
+    SKUA_EVENT_AUTO    /* lets one waiter go on for each time it is set */
+};
 
 /* In the caller's memory, which must stay until nobody uses it. Who has got 0 from a wait may free it if nobody else
  * will call: the set that let him go on is over as far as this memory is concerned. Fields belong to the runtime. */
@@ -27,6 +31,7 @@ typedef struct skua_event {
     void *reserved[2];
 } skua_event;
 
+/* Not set. */
 #define SKUA_EVENT_INIT(kind) { { 0 }, { 0 }, (kind), { 0, 0 }, { 0, 0 } }
 
 /* Not set. Threads: by whoever has the memory. */

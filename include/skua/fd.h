@@ -20,15 +20,16 @@
 
 SKUA_BEGIN_DECLS
 
+/* A watch of a descriptor; made by skua_fd_open(). */
 typedef struct skua_fd skua_fd;
 
 /* What to wait for, and what has come. HANGUP and ERROR are told whether or not they were asked for. */
 enum skua_readiness {
-    SKUA_READABLE = 1,
-    SKUA_WRITABLE = 2,
-    SKUA_HANGUP = 4,
-    SKUA_ERROR = 8,
-    SKUA_URGENT = 16 /* out-of-band data, and what else POLLPRI stands for */
+    SKUA_READABLE = 1, /* a read will not wait, or has come to the end */
+    SKUA_WRITABLE = 2, /* a write will not wait */
+    SKUA_HANGUP = 4,   /* the other side is gone: POLLHUP */
+    SKUA_ERROR = 8,    /* POLLERR */
+    SKUA_URGENT = 16   /* out-of-band data, and what else POLLPRI stands for */
 };
 
 /* Watches a descriptor, which stays the caller's: it is not changed, and not closed. At most one watch of a descriptor
@@ -52,7 +53,7 @@ SKUA_API int skua_fd_wait_until(skua_fd *watch, uint32_t events, uint64_t instan
 /* Without waiting: 0 if it is not ready. Also where nothing may wait. */
 SKUA_API int skua_fd_poll(skua_fd *watch, uint32_t events);
 
-/* The wait as a future, as a member of the frame that awaits it. */
+/* The wait as a future, as a member of the frame that awaits it. Fields belong to the runtime. */
 typedef struct skua_fd_waiting {
     SKUA_FRAME;
     skua_fd *watch;

@@ -20,7 +20,7 @@
 SKUA_BEGIN_DECLS
 
 /* With one call; the kernel's limit. */
-enum { SKUA_FDS_MAX = 253 };
+enum { SKUA_FDS_MAX = 253 /* descriptors */ };
 
 /* Writes what there is room for, at least a byte, and with the first byte copies of these descriptors. What is left is
  * written with skua_write_all(), without them.
@@ -40,7 +40,8 @@ SKUA_API ssize_t skua_receive_fds(skua_stream *stream, void *buffer, size_t size
                                   size_t *count);
 
 /* The two in futures, as a member of the frame that awaits it; what is given must live as long. After a receive `count`
- * says how many came; after a race, too, in which it has lost and yet received: they are still to be closed. */
+ * says how many came; after a race, too, in which it has lost and yet received: they are still to be closed. Other
+ * fields belong to the runtime. */
 typedef struct skua_fds_io {
     SKUA_FRAME;
     skua_stream *stream;
@@ -48,7 +49,7 @@ typedef struct skua_fds_io {
     size_t size;
     int *fds;
     size_t room;
-    size_t count;
+    size_t count; /* a receive: how many descriptors came */
     uint32_t what;
     uint32_t life;
     skua_op wait;
@@ -62,8 +63,8 @@ SKUA_API skua_frame *skua_receive_fds_start(skua_fds_io *io, skua_stream *stream
 /* Who has connected, or listens: as the kernel knows him, from the moment when the connection was made. */
 typedef struct skua_peer_credentials {
     pid_t pid; /* 0: not known (the system does not tell, or the process lives in a namespace that cannot be seen) */
-    uid_t uid;
-    gid_t gid;
+    uid_t uid; /* its effective user */
+    gid_t gid; /* its effective group */
     uint32_t reserved[5];
 } skua_peer_credentials;
 

@@ -38,11 +38,12 @@ struct stat; /* of <sys/stat.h> */
 
 SKUA_BEGIN_DECLS
 
-/* A call as an op, for futures and selects; its result is what the call returns. Fields belong to the runtime. */
+/* A call as an op, for futures and selects; its `result` is what the call returns. Other fields belong to the
+ * runtime. */
 typedef struct skua_file_op {
     union {
         skua_op op;
-        int64_t result;
+        int64_t result; /* a count or 0, or a negative errno value */
         skua_blocking_op call;
     };
     int32_t fd;
@@ -159,20 +160,23 @@ SKUA_API skua_op *skua_file_write_whole_prepare(skua_file_op *op, const char *pa
 
 /* ---- directories ----------------------------------------------------------------------------------------------- */
 
+/* A directory that is being listed; made by skua_directory_open(). */
 typedef struct skua_directory skua_directory;
 
+/* What an entry of a directory is. */
 enum skua_entry_type {
-    SKUA_ENTRY_UNKNOWN, /* the file system does not say: ask skua_path_stat() */
-    SKUA_ENTRY_FILE,
-    SKUA_ENTRY_DIRECTORY,
-    SKUA_ENTRY_LINK,    /* symbolic */
-    SKUA_ENTRY_OTHER    /* a device, fifo or socket */
+    SKUA_ENTRY_UNKNOWN,   /* the file system does not say: ask skua_path_stat() */
+    SKUA_ENTRY_FILE,      /* a regular one */
+    SKUA_ENTRY_DIRECTORY, /* a directory */
+    SKUA_ENTRY_LINK,      /* symbolic */
+    SKUA_ENTRY_OTHER      /* a device, fifo or socket */
 };
 
+/* What skua_directory_next() gives. */
 typedef struct skua_directory_entry {
-    const char *name; /* until the next call with this directory */
-    uint64_t inode;
-    enum skua_entry_type type;
+    const char *name;          /* until the next call with this directory */
+    uint64_t inode;            /* its number in the file system */
+    enum skua_entry_type type; /* as far as the directory tells */
 } skua_directory_entry;
 
 /* Opens a directory to be listed. Allocates. Returns: 0; errors of opendir(3), as -ENOTDIR; -ENOMEM; and as above:

@@ -42,7 +42,11 @@
 
 SKUA_BEGIN_DECLS
 
-enum skua_poll { SKUA_PENDING = 0, SKUA_DONE = 1 };
+/* What a future's poll function says. */
+enum skua_poll {
+    SKUA_PENDING = 0, /* it waits */
+    SKUA_DONE = 1     /* it has ended, and its result is set */
+};
 
 /* A future's poll function: runs it on until it waits (SKUA_PENDING) or has ended (SKUA_DONE, result set). One written
  * by hand is polled again whenever its task is woken, by an op that it has started or by a waker, maybe in vain. It may
@@ -50,7 +54,7 @@ enum skua_poll { SKUA_PENDING = 0, SKUA_DONE = 1 };
  * skua_op_cancel()). To await a frame inside another takes the macros. */
 typedef enum skua_poll skua_poll_fn(skua_frame *frame);
 
-/* The first member of every future. 32 bytes; the fields belong to the runtime and the macros. */
+/* What SKUA_FRAME puts into every future. 32 bytes; the fields belong to the runtime and the macros. */
 struct skua_frame {
     union {
         skua_poll_fn *poll;
@@ -65,6 +69,7 @@ struct skua_frame {
     uint32_t flags;
 };
 
+/* The first member of every future. */
 #define SKUA_FRAME            \
     union {                   \
         skua_frame frame;     \
@@ -157,11 +162,12 @@ struct skuai_future_info {
 #define SKUAI_FUTURE_INFO(name)
 #endif
 
-/* Defines the body of the future `struct name`. The function is static; SKUA_ASYNC_EXTERN makes it visible to
- * other files, which declare it with SKUA_ASYNC_DECLARE (with `static` before it: for mutual recursion in one file). */
 struct skuai_verdict { /* not a number: so that `return 0;` in a future does not compile; use SKUA_RETURN */
     enum skua_poll poll;
 };
+/* Defines the body of the future `struct name`. The function is static; SKUA_ASYNC_EXTERN makes it visible to
+ * other files, which declare it with SKUA_ASYNC_DECLARE (with `static` before it: for mutual recursion in one file).
+ * SKUA_ASYNC_BODY is what both are made of. */
 #define SKUA_ASYNC_DECLARE(name) enum skua_poll name##_poll(skua_frame *frame)
 #define SKUA_ASYNC_BODY(name, linkage)                                                                             \
     _Static_assert(offsetof(struct name, frame) == 0, "SKUA_FRAME must be the first member of a future");          \
@@ -196,6 +202,7 @@ struct skuai_verdict { /* not a number: so that `return 0;` in a future does not
     _Pragma("GCC diagnostic ignored \"-Wshadow\"")
 #endif
 
+/* The first line of a future's body; SKUA_END is the last. */
 #define SKUA_BEGIN(self_)                                                   \
     SKUAI_ASYNC_DIAGNOSTICS                                                 \
     enum { skuai_block_scope_allowed = -1 }; /* SKUA_SHIELD is for fibers */ \
@@ -212,6 +219,7 @@ struct skuai_verdict { /* not a number: so that `return 0;` in a future does not
         SKUAI_VERDICT(SKUA_DONE);                \
     } while (0)
 
+/* The last line of a future's body: ends it with this result. */
 #define SKUA_END(value)     \
     SKUA_RETURN(value);     \
     }                       \

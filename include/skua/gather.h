@@ -20,10 +20,11 @@
 
 SKUA_BEGIN_DECLS
 
+/* One of the calls. */
 typedef struct skua_call {
-    skua_fiber_fn *fn;
-    void *arg;
-    int64_t result; /* set when it is over */
+    skua_fiber_fn *fn; /* the body of its fiber */
+    void *arg;         /* what it is given */
+    int64_t result;    /* set when it is over */
 } skua_call;
 
 /* Zero everything not needed. */

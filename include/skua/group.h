@@ -40,6 +40,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* For skua_group_attr.flags. */
 enum skua_group_flag {
     SKUA_GROUP_KEEP_GOING = 1, /* a failure cancels nobody; the wait still gives the first error */
     SKUA_GROUP_COLLECT = 2     /* results are kept for skua_group_next(); what was not taken is dropped by a wait */
@@ -74,12 +75,14 @@ typedef struct skua_group {
     void *reserved[4];
 } skua_group;
 
-/* How to start a member, beyond the usual. Zero everything not needed. */
+/* For skua_member_attr.flags. */
 enum skua_member_flag {
     SKUA_MEMBER_TAGGED = 1,  /* `tag` is set; else a member's tag is how many were started before it */
     SKUA_MEMBER_TRY = 2,     /* do not wait for a place: -EAGAIN */
     SKUA_MEMBER_RESERVED = 4 /* in a place that skua_group_reserve_start() gave; it is used up if the start succeeds */
 };
+
+/* How to start a member, beyond the usual. Zero everything not needed. */
 typedef struct skua_member_attr {
     const skua_spawn_attr *spawn; /* name, stack size, runtime; or NULL */
     uint64_t tag;                 /* what skua_group_next() tells it by */
@@ -90,6 +93,7 @@ typedef struct skua_member_attr {
 
 /* An empty group. Threads: by whoever has the memory. */
 SKUA_API void skua_group_init(skua_group *group);
+/* The same with attributes (NULL: none). */
 SKUA_API void skua_group_init_with(skua_group *group, const skua_group_attr *attr);
 
 /* The end of a group that may not have been waited for: drops what a collecting one has kept. That members are still
@@ -143,8 +147,8 @@ SKUA_API int64_t skua_group_try_wait(skua_group *group);
  * (`result`). */
 typedef struct skua_group_op {
     SKUA_OP_HEADER;
-    int64_t value;
-    uint64_t tag;
+    int64_t value; /* of idle: the group's result; of next: the member's */
+    uint64_t tag;  /* of next: which member's */
 } skua_group_op;
 SKUA_API skua_op *skua_group_idle_start(skua_group_op *op, skua_group *group);
 SKUA_API skua_op *skua_group_idle_prepare(skua_group_op *op, skua_group *group);
@@ -162,9 +166,10 @@ SKUA_API skua_frame *skua_group_wait_start(skua_group_waiting *waiting, skua_gro
 
 /* ---- results in the order of the ends -------------------------------------------------------------------------- */
 
+/* What skua_group_next() gives. */
 typedef struct skua_group_result {
     int64_t value; /* the member's result */
-    uint64_t tag;
+    uint64_t tag;  /* as given when it was started, or how many were started before it */
 } skua_group_result;
 
 /* Takes the result of the member that ended first of those not taken yet, waiting for one if need be. (What the group
@@ -192,6 +197,7 @@ SKUA_API void skua_group_unreserve(skua_group *group);
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
 
+/* How a group stands. */
 typedef struct skua_group_counts {
     uint64_t started;  /* members; these four since the group was last as new, and until it is used again */
     uint64_t failed;   /* with a negative result */
@@ -201,7 +207,7 @@ typedef struct skua_group_counts {
     bool is_canceled;  /* no more are started until a wait has returned */
 } skua_group_counts;
 
-/* Threads: any. Blocks: never. */
+/* Says how the group stands, at one moment. Threads: any. Blocks: never. */
 SKUA_API void skua_group_count(skua_group *group, skua_group_counts *counts);
 
 SKUA_API void skuai_group_leave(skua_group *group); /* what SKUA_GROUP ends with */
@@ -209,6 +215,7 @@ SKUA_API void skuai_group_leave(skua_group *group); /* what SKUA_GROUP ends with
 #ifndef __cplusplus
 /* Starts the future `name` as a member: SKUA_GROUP_GO(&g, fetch, .url = u). Returns as skua_group_go(). */
 #define SKUA_GROUP_GO(group, ...) SKUAI_GROUP_GO((group), NULL, __VA_ARGS__, )
+/* The same with attributes, a const skua_member_attr * (NULL: none). */
 #define SKUA_GROUP_GO_WITH(group, attr, ...) SKUAI_GROUP_GO((group), (attr), __VA_ARGS__, )
 #define SKUAI_GROUP_GO(group, attr, name, ...)                                                         \
     skua_group_go_frame((group), (attr), name##_poll, sizeof(struct name), offsetof(struct name, in),  \
@@ -220,6 +227,7 @@ SKUA_API void skuai_group_leave(skua_group *group); /* what SKUA_GROUP ends with
  * with skua_group_wait(), and leave it early when the members are to be given up. In a future, where a block's
  * variables do not survive an await, it is a compile error: make a skua_group a member, and wait on all ways out. */
 #define SKUA_GROUP(name) SKUA_GROUP_WITH(name, NULL)
+/* The same with attributes, a const skua_group_attr * (NULL: none). */
 #define SKUA_GROUP_WITH(name, attr)                                                                  \
     __attribute__((cleanup(skuai_group_leave))) skua_group name;                                      \
     (void)sizeof(char[skuai_block_scope_allowed]); /* negative here? in a future make it a member */ \

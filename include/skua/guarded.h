@@ -61,17 +61,20 @@
 /* A pointer to the value, `name`, until the end of the block. One to a line. */
 #define SKUA_WITH(guarded, name) \
     SKUAI_WITH(guarded, name, skua_mutex, SKUA_LOCK_OF, skuai_guard_lock, skuai_guard_unlock, )
-/* Without waiting: `name` is NULL if somebody holds it. */
+/* As SKUA_WITH, without waiting: `name` is NULL if somebody holds it. */
 #define SKUA_TRY_WITH(guarded, name) \
     SKUAI_TRY_WITH(guarded, name, skua_mutex, SKUA_LOCK_OF, skuai_guard_try_lock, skuai_guard_unlock, )
+/* Of SKUA_SHARED, as a writer. */
 #define SKUA_WITH_WRITE(shared, name) \
     SKUAI_WITH(shared, name, skua_rwlock, SKUA_SHARED_LOCK_OF, skuai_guard_write_lock, skuai_guard_write_unlock, )
+/* As SKUA_WITH_WRITE, without waiting: `name` is NULL if somebody holds it. */
 #define SKUA_TRY_WITH_WRITE(shared, name)                                                           \
     SKUAI_TRY_WITH(shared, name, skua_rwlock, SKUA_SHARED_LOCK_OF, skuai_guard_try_write_lock,      \
                    skuai_guard_write_unlock, )
-/* A pointer to const. */
+/* Of SKUA_SHARED, as a reader: a pointer to const. */
 #define SKUA_WITH_READ(shared, name) \
     SKUAI_WITH(shared, name, skua_rwlock, SKUA_SHARED_LOCK_OF, skuai_guard_read_lock, skuai_guard_read_unlock, const)
+/* As SKUA_WITH_READ, without waiting: `name` is NULL if a writer holds it, or waits for it. */
 #define SKUA_TRY_WITH_READ(shared, name)                                                            \
     SKUAI_TRY_WITH(shared, name, skua_rwlock, SKUA_SHARED_LOCK_OF, skuai_guard_try_read_lock,       \
                    skuai_guard_read_unlock, const)

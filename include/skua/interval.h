@@ -20,13 +20,18 @@
 
 SKUA_BEGIN_DECLS
 
-enum skua_interval_policy { SKUA_INTERVAL_BURST, SKUA_INTERVAL_DELAY, SKUA_INTERVAL_SKIP };
+/* What becomes of missed ticks. */
+enum skua_interval_policy {
+    SKUA_INTERVAL_BURST, /* they follow at once */
+    SKUA_INTERVAL_DELAY, /* a whole period passes after a late tick */
+    SKUA_INTERVAL_SKIP   /* they are left out */
+};
 
 /* In the caller's memory. One task's or thread's at a time. */
 typedef struct skua_interval {
-    uint64_t period_ns;
-    uint64_t next_ns; /* when the next tick is due, a time of skua_now(); may be set, to begin at another instant */
-    uint32_t policy;
+    uint64_t period_ns; /* from tick to tick */
+    uint64_t next_ns;   /* when the next tick is due, a time of skua_now(); may be set, to begin at another instant */
+    uint32_t policy;    /* enum skua_interval_policy */
     uint32_t reserved;
 } skua_interval;
 

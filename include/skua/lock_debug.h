@@ -19,7 +19,8 @@
 
 SKUA_BEGIN_DECLS
 
-/* Which lock this is, in debug builds: zero until it is first used, so what lay in its memory before is another. */
+/* Which lock this is, in debug builds: zero until it is first used, so what lay in its memory before is another. Fields
+ * belong to the runtime. */
 typedef struct skua_lock_identity {
     skua_word32 number;
     uint32_t reserved;

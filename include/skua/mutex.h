@@ -38,6 +38,7 @@ typedef struct SKUA_CAPABILITY("mutex") skua_mutex {
     uint32_t reserved;
 } skua_mutex;
 
+/* Unlocked. */
 #define SKUA_MUTEX_INIT { { 0 }, { 0 }, { 0, 0 }, SKUAI_LOCK_IDENTITY_INIT, 0, 0 }
 
 /* Unlocked. Threads: by whoever has the memory. */

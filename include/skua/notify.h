@@ -35,11 +35,13 @@ typedef struct skua_notify {
     void *reserved[2];
 } skua_notify;
 
+/* With nothing kept. */
 #define SKUA_NOTIFY_INIT { { 0 }, { 0 }, { 0, 0 }, { 0, 0 } }
 /* Threads: by whoever has the memory. */
 SKUA_API void skua_notify_init(skua_notify *notify);
 
-/* Threads: any. Blocks: never. What was done before is seen by who goes on because of it. */
+/* Notifies the waiter who has waited longest, or keeps it for the next; or all who wait: see above.
+ * Threads: any. Blocks: never. What was done before is seen by who goes on because of it. */
 SKUA_API void skua_notify_one(skua_notify *notify);
 SKUA_API void skua_notify_all(skua_notify *notify);
 

@@ -29,6 +29,7 @@ typedef struct skua_once {
     void *reserved[1];
 } skua_once;
 
+/* Not done. */
 #define SKUA_ONCE_INIT { { 0 }, { 0 }, { 0, 0 }, { 0 }, { 0 } }
 
 /* Calls fn(arg) unless it is done, or waits for whoever does. A result that is not negative makes it done for good.
@@ -53,11 +54,14 @@ SKUA_API skua_op *skua_once_enter_prepare(skua_op *op, skua_once *once);
 /* Done: all go on. Not done: the next does it. By who has entered (misuse otherwise). Threads: any. Blocks: never. */
 SKUA_API void skua_once_leave(skua_once *once, bool done);
 
+/* A value that is made when it is first wanted. Zero, static, or in the caller's memory. Fields belong to the
+ * runtime. */
 typedef struct skua_lazy {
     skua_once once;
     void *value;
 } skua_lazy;
 
+/* Not made. */
 #define SKUA_LAZY_INIT { SKUA_ONCE_INIT, 0 }
 
 /* Gets the value, made by make(&value, arg) if nobody has made it. Otherwise as skua_once_run(); *value changes with 0

@@ -22,7 +22,7 @@
 
 SKUA_BEGIN_DECLS
 
-/* Fields belong to the runtime. */
+/* In the caller's memory, or made by skua_oneshot_create(). Fields belong to the runtime. */
 typedef struct skua_oneshot {
     skua_word32 lock;
     skua_word32 state;
@@ -59,6 +59,7 @@ SKUA_API int skua_oneshot_try_unwanted(skua_oneshot *oneshot);
 SKUA_API skua_op *skua_oneshot_unwanted_start(skua_op *op, skua_oneshot *oneshot);
 SKUA_API skua_op *skua_oneshot_unwanted_prepare(skua_op *op, skua_oneshot *oneshot);
 
+/* A receive that waits; `result` is what skua_oneshot_receive() returns. Other fields belong to the runtime. */
 typedef struct skua_oneshot_op {
     SKUA_OP_HEADER;
     void *value;

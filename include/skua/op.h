@@ -44,7 +44,7 @@ enum {
 };
 #define SKUAI_OP_SINK_PAID UINTPTR_MAX /* it was done when it was started, and what that takes has been accounted for */
 
-/* The ops that wait in a primitive. Zero is empty. */
+/* The ops that wait in a primitive. Zero is empty. Fields belong to the runtime. */
 typedef struct skua_waiters {
     skua_op *first, *last;
 } skua_waiters;

@@ -46,8 +46,8 @@
 
 SKUA_BEGIN_DECLS
 
-typedef struct skua_job skua_job;
-typedef struct skua_strand skua_strand;
+typedef struct skua_job skua_job;       /* the macros' own */
+typedef struct skua_strand skua_strand; /* the macros' own */
 
 /* The rest is the runtime's and the macros' own. ---------------------------------------------------------------- */
 
@@ -55,7 +55,7 @@ typedef void skuai_job_fn(skua_strand *strand, void *room);
 
 enum { SKUAI_JOB_ROOM_BYTES = 40 };
 
-/* In a job stack: a cache line. */
+/* In a job stack: a cache line. Fields belong to the runtime and the macros. */
 struct skua_job {
     skuai_job_fn *run;
     skua_word32 state;
@@ -64,7 +64,7 @@ struct skua_job {
     uint64_t deadline_ns; /* when it was shared */
 };
 
-/* What forking and joining touch of a fiber's job stack. */
+/* What forking and joining touch of a fiber's job stack. Fields belong to the runtime and the macros. */
 struct skua_strand {
     skua_wordptr limit; /* jobs below this address are no longer private, or somebody is hungry */
     skua_wordptr top;   /* the first free one */
@@ -77,7 +77,7 @@ SKUA_API void skuai_parallel_forked(skua_strand *strand);
 /* True: nobody has taken it, and the caller runs it. Else it has been run, here or elsewhere. */
 SKUA_API bool skuai_parallel_join(skua_strand *strand, skua_job *job);
 
-/* What is common to all that SKUA_RUNNING names. */
+/* What is common to all that SKUA_RUNNING names. Fields belong to the runtime and the macros. */
 struct skua_run_future {
     SKUA_FRAME;
     struct {
@@ -88,6 +88,7 @@ struct skua_run_future {
     skua_join_op join;
     skua_scope shield;
 };
+/* The body of all of them. For the macros. */
 SKUA_API enum skua_poll skua_run_future_poll(skua_frame *frame);
 
 SKUA_API void skuai_parallel_misuse(const char *function, const char *what);
@@ -137,9 +138,9 @@ wanted:
 #define SKUA_PARALLEL_VOID(...)              \
     SKUA_PARALLEL_VOID_DECLARE(__VA_ARGS__); \
     SKUA_PARALLEL_VOID_DEFINE(__VA_ARGS__)
-/* Likewise, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs are small
- * a clone runs that makes none, in which a fork is a call. So what is forked may not wait for what its forker does
- * after the fork; and with NDEBUG only, because the clone cannot check how it is joined. */
+/* As SKUA_PARALLEL, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs
+ * are small a clone runs that makes none, in which a fork is a call. So what is forked may not wait for what its forker
+ * does after the fork; and with NDEBUG only, because the clone cannot check how it is joined. */
 #define SKUA_COMPUTE(...)              \
     SKUA_COMPUTE_DECLARE(__VA_ARGS__); \
     SKUA_COMPUTE_DEFINE(__VA_ARGS__)
@@ -166,13 +167,14 @@ wanted:
 
 /* In the body of a parallel function: calls one. */
 #define SKUA_CALL(...) SKUAI_JOB_CAT(SKUAI_CALL_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
-/* Likewise: forks one, and declares the handle to join it by; or sets one. */
+/* In the body of a parallel function: forks one, and declares the handle to join it by; or sets one. */
 #define SKUA_FORK(handle, ...)                          \
     SKUA_FORKED(SKUAI_JOB_FIRST(__VA_ARGS__, )) handle; \
     SKUA_FORK_INTO(handle, __VA_ARGS__)
 #define SKUA_FORK_INTO(handle, ...) \
     SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(&(handle), __VA_ARGS__)
-/* Likewise: the result of what was forked last and has not been joined. To name the function keeps the call direct. */
+/* In the body of a parallel function: the result of what was forked last and has not been joined. To name the function
+ * keeps the call direct. */
 #define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, skuai_serial, &(handle))
 
 /* The type of a forked job's handle. One that is set and joined in branches is like any variable that is: compilers may
@@ -182,9 +184,9 @@ wanted:
 /* Runs a parallel function with all that it forks, and returns its result. In a fiber, or in whatever a job calls. */
 #define SKUA_RUN(...) SKUAI_JOB_CAT(SKUAI_RUN_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(__VA_ARGS__)
 
-/* Likewise from any thread, on `runtime`, which the calling thread waits for; NULL: the calling task's. The result goes
- * to *result, unless it is NULL, as it is for a function without one. Returns 0, or as skua_block_on(), and then it may
- * have run in part: -ENOMEM, -ESHUTDOWN, -ECANCELED if it was cancelled before it began. */
+/* As SKUA_RUN, from any thread, on `runtime`, which the calling thread waits for; NULL: the calling task's. The result
+ * goes to *result, unless it is NULL, as it is for a function without one. Returns 0, or as skua_block_on(), and then
+ * it may have run in part: -ENOMEM, -ESHUTDOWN, -ECANCELED if it was cancelled before it began. */
 #define SKUA_RUN_ON(runtime, result, ...) \
     SKUAI_JOB_CAT(SKUAI_RUN_ON_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(runtime, result, __VA_ARGS__)
 

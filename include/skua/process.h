@@ -21,10 +21,16 @@
 
 SKUA_BEGIN_DECLS
 
+/* A child; made by skua_process_spawn(). */
 typedef struct skua_process skua_process;
 
 /* Where a standard descriptor of the child goes; or SKUA_TO_FD(fd). */
-enum { SKUA_INHERIT = 0, SKUA_PIPE = -1, SKUA_NULL = -2 };
+enum {
+    SKUA_INHERIT = 0, /* the caller's */
+    SKUA_PIPE = -1,   /* a stream of the caller's: skua_process_in() and so on */
+    SKUA_NULL = -2    /* /dev/null */
+};
+/* To this descriptor of the caller's, which is not closed. */
 #define SKUA_TO_FD(fd) ((fd) + 1)
 
 /* Zero everything not needed. */
@@ -43,7 +49,7 @@ typedef struct skua_process_attr {
 typedef struct skua_process_status {
     int code;   /* of exit(3), if signal is 0 */
     int signal; /* what killed it, or 0 */
-    bool dumped_core;
+    bool dumped_core; /* it has left a core file */
 } skua_process_status;
 
 /* Starts one. Its signals are as after an exec: none blocked, all as by default that Skua's threads block or handle.
@@ -61,6 +67,7 @@ SKUA_API skua_stream *skua_process_err(const skua_process *process);
 /* Closes the pipe that the child reads from, so that it finds the end. */
 SKUA_API void skua_process_close_in(skua_process *process);
 
+/* Its process id. Another process may have it once it was waited for. */
 SKUA_API int64_t skua_process_id(const skua_process *process);
 /* Sends a signal to it, surely to no other process. Returns 0; -ESRCH (it has ended and was waited for); -EINVAL. */
 SKUA_API int skua_process_kill(skua_process *process, int signal_number);

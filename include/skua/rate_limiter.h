@@ -40,6 +40,8 @@ typedef struct skua_rate_limiter {
 SKUA_API SKUA_NODISCARD int skua_rate_limiter_init(skua_rate_limiter *limiter, uint64_t tokens, uint64_t per_ns,
                                                    uint64_t burst);
 
+/* An acquisition that waits; `result` is what skua_rate_limiter_acquire() returns. Other fields belong to the
+ * runtime. */
 typedef struct skua_rate_limiter_op {
     SKUA_OP_HEADER;
     void *timer[5];

@@ -20,7 +20,7 @@ SKUA_BEGIN_DECLS
 
 /* In the caller's memory; one task's at a time. Fields belong to the runtime, but for `stream`. */
 typedef struct skua_reader {
-    skua_stream *stream;
+    skua_stream *stream; /* what it reads from */
     char *buffer;
     size_t size;
     size_t begin, end; /* what has been read and not yet taken */
@@ -28,6 +28,8 @@ typedef struct skua_reader {
     void *reserved[2];
 } skua_reader;
 
+/* With nothing buffered. The buffer, of `size` bytes, must stay as long as the reader. Threads: by whoever has the
+ * memory. */
 SKUA_API void skua_reader_init(skua_reader *reader, skua_stream *stream, void *buffer, size_t size);
 
 /* What is buffered and not yet taken. */
@@ -38,6 +40,7 @@ SKUA_API size_t skua_reader_buffered(const skua_reader *reader, const char **dat
  * Returns: how many bytes; 0 at the end; at the end, too, what is left without a delimiter (its last byte tells);
  *   -EMSGSIZE (no delimiter in as many bytes as fit the buffer, which stay there); errors as skua_read(). */
 SKUA_API ssize_t skua_read_until(skua_reader *reader, char delimiter, char **record);
+/* Up to and with the next newline. */
 static inline ssize_t skua_read_line(skua_reader *reader, char **line) { return skua_read_until(reader, '\n', line); }
 
 /* Takes exactly so many bytes, at most as many as fit the buffer. Returns: count; fewer at the end; -EMSGSIZE; errors

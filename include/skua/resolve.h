@@ -50,8 +50,8 @@ SKUA_API void skua_addresses_free(skua_address *addresses);
  * fields belong to the runtime. */
 typedef struct skua_resolving {
     SKUA_FRAME;
-    skua_address *addresses;
-    size_t count;
+    skua_address *addresses; /* to be given to skua_addresses_free() */
+    size_t count;            /* of them */
     const char *text;
     void *request;
     skua_op wait;

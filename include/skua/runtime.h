@@ -35,7 +35,12 @@
 
 SKUA_BEGIN_DECLS
 
-enum skua_log_level { SKUA_LOG_ERROR, SKUA_LOG_WARN, SKUA_LOG_INFO };
+/* How much a line of the log matters. */
+enum skua_log_level {
+    SKUA_LOG_ERROR, /* something does not work, or is wrong in the program */
+    SKUA_LOG_WARN,  /* it goes on, but not as it should */
+    SKUA_LOG_INFO   /* what an operator may want to know */
+};
 
 /* Zero means the default everywhere: `skua_config config = { .workers = 4 };`.
  * The environment overrides what the defaults leave open and is overridden by what is set here. */
@@ -45,7 +50,7 @@ typedef struct skua_config {
     bool bind;                 /* bind each worker to a processor (also SKUA_BIND=1) */
     bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
     bool ignore_environment;   /* read no SKUA_* variable */
-    uint64_t sim_seed;
+    uint64_t sim_seed;         /* what a simulation's decisions are made from */
     const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
                                   `simulate`. Also by SKUA_SIM_MACHINE */
     /* bytes of a fiber's stack, 0: SKUA_STACK_SIZE, else 64 KiB (256 KiB under sanitizers) */
@@ -138,10 +143,10 @@ SKUA_API int skua_main(skua_fiber_fn *fn, void *arg);
 
 /* Counters since the start, summed over the workers; each is exact once the runtime is idle. */
 typedef struct skua_stats {
-    uint32_t workers;
+    uint32_t workers;     /* that it was made with */
     uint32_t pollers;     /* that the workers share, once a descriptor has been waited for */
     uint64_t live;        /* tasks that have not ended */
-    uint64_t spawned;
+    uint64_t spawned;     /* tasks */
     uint64_t polls;       /* runs of a task */
     uint64_t steals;      /* successful ones */
     uint64_t stolen;      /* tasks that they moved */
@@ -163,7 +168,7 @@ typedef struct skua_stats {
     uint64_t reserved[9];
 } skua_stats;
 
-/* Threads: any. */
+/* Reads the counters. Threads: any. Blocks: never. */
 SKUA_API void skua_runtime_stats(skua_runtime *runtime, skua_stats *stats);
 
 /* The counters in Prometheus' text format, for a page that a server of yours answers (Content-Type: text/plain;

@@ -34,6 +34,7 @@ typedef struct SKUA_CAPABILITY("rwlock") skua_rwlock {
     void *reserved[1];
 } skua_rwlock;
 
+/* Free. */
 #define SKUA_RWLOCK_INIT { { 0 }, { 0 }, { 0, 0 }, { 0, 0 }, SKUAI_LOCK_IDENTITY_INIT, { 0 } }
 
 /* Free. Threads: by whoever has the memory. */

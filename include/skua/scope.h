@@ -47,6 +47,7 @@ SKUA_API void skua_shield_enter(skua_scope *scope);
  * instant that has passed: from the first await on. How late they are is up to the timers: some µs where the worker
  * sleeps, up to 2.5 ms while all workers compute. */
 SKUA_API void skua_deadline_enter(skua_scope *scope, uint64_t instant_ns);
+/* Ends it; it must be the innermost one (misuse otherwise). */
 SKUA_API void skua_scope_leave(skua_scope *scope);
 
 /* Whether this scope is a deadline that has passed, where several are nested; also right after it was left. If a
@@ -67,6 +68,7 @@ enum { skuai_block_scope_allowed = 1 }; /* -1 in futures */
 #define SKUAI_SCOPE()                                                                         \
     __attribute__((cleanup(skua_scope_leave))) skua_scope SKUAI_JOIN(skuai_scope_, __LINE__); \
     (void)sizeof(char[skuai_block_scope_allowed]) /* negative here? in a future call skua_…_enter() */
+/* Cancellation does not reach what follows in the block. */
 #define SKUA_SHIELD() \
     SKUAI_SCOPE();    \
     skua_shield_enter(&SKUAI_JOIN(skuai_scope_, __LINE__))

@@ -41,6 +41,7 @@ SKUA_API int64_t skua_select_try(skua_op *const *arms, size_t count);
 SKUA_API int64_t skua_select_until(skua_op *const *arms, size_t count, uint64_t instant_ns);
 
 #ifndef __cplusplus
+/* skua_select() of these ops. */
 #define SKUA_SELECT(...) \
     skua_select((skua_op *const[]){ __VA_ARGS__ }, sizeof((skua_op *const[]){ __VA_ARGS__ }) / sizeof(skua_op *))
 #endif

@@ -29,6 +29,7 @@ typedef struct skua_semaphore {
     void *reserved[2];
 } skua_semaphore;
 
+/* An acquisition that waits; `result` is what skua_semaphore_acquire() returns. Other fields belong to the runtime. */
 typedef struct skua_semaphore_op {
     SKUA_OP_HEADER;
     uint64_t permits;

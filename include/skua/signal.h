@@ -17,6 +17,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* A watch of some signals; made by skua_signals_open(). */
 typedef struct skua_signals skua_signals;
 
 /* Watches signals, which must not be blocked in every thread of the process (workers block all; the thread that main()
@@ -46,7 +47,7 @@ typedef struct skua_signal_waiting {
     void *reserved[2];
 } skua_signal_waiting;
 SKUA_API skua_frame *skua_signal_wait_start(skua_signal_waiting *waiting, skua_signals *signals);
-/* Threads: any, once. */
+/* Ends the watch; waits in it end with -ECANCELED. Threads: any, once. */
 SKUA_API void skua_signals_close(skua_signals *signals);
 
 SKUA_END_DECLS

@@ -33,15 +33,16 @@
 
 SKUA_BEGIN_DECLS
 
+/* Where connections come in; made by skua_listen(). */
 typedef struct skua_listener skua_listener;
 
 /* Room for every address as text, with its terminator. */
-enum { SKUA_ADDRESS_TEXT_MAX = 160 };
+enum { SKUA_ADDRESS_TEXT_MAX = 160 /* bytes */ };
 
 /* An address, as text and as the system has it. */
 typedef struct skua_address {
-    struct sockaddr_storage storage;
-    socklen_t length;
+    struct sockaddr_storage storage; /* a sockaddr of the family that it says */
+    socklen_t length;                /* of what of it counts, in bytes */
 } skua_address;
 
 /* Understands an address as above, whose host is a number. Threads: any. Returns: 0; -EINVAL (it is not written so);

@@ -25,6 +25,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* Made by skua_stream_open(), skua_accept(), skua_connect() and others; ended by skua_stream_close(). */
 typedef struct skua_stream skua_stream;
 
 /* Makes a stream of a descriptor that is a socket, pipe, terminal or the like, and makes it non-blocking; closing the
@@ -56,8 +57,8 @@ SKUA_API ssize_t skua_read_exactly(skua_stream *stream, void *buffer, size_t siz
 SKUA_API ssize_t skua_write(skua_stream *stream, const void *data, size_t size);
 SKUA_API ssize_t skua_writev(skua_stream *stream, const struct iovec *vectors, int count);
 
-/* Writes all, waiting as often as there is no room. Cancel: some of it may have gone out, as after every error; the
- * second one says how much in *written (may be NULL). Returns: size, or an error as skua_write(). */
+/* Writes all, waiting as often as there is no room. Cancel: some of it may have gone out, as after every error;
+ * skua_write_all_counted() says how much in *written (may be NULL). Returns: size, or an error as skua_write(). */
 SKUA_API ssize_t skua_write_all(skua_stream *stream, const void *data, size_t size);
 SKUA_API ssize_t skua_write_all_counted(skua_stream *stream, const void *data, size_t size, size_t *written);
 
@@ -76,13 +77,13 @@ SKUA_API int skua_stream_fd(const skua_stream *stream);
  *     SKUA_AWAIT(skua_read_start(&self->io, peer, self->buffer, sizeof self->buffer));
  *     n = SKUA_RESULT(&self->io);
  * Results and cancellation as of the calls of these names; `done` says how much was moved, also after an error of those
- * that move all. A select waits with skua_stream_readable_prepare(). */
+ * that move all; other fields belong to the runtime. A select waits with skua_stream_readable_prepare(). */
 typedef struct skua_io {
     SKUA_FRAME;
     skua_stream *stream;
     char *data;
     size_t size;
-    size_t done;
+    size_t done; /* how many bytes were moved */
     uint32_t what;
     uint32_t life;
     skua_op wait;

@@ -66,7 +66,7 @@ SKUA_API SKUA_NODISCARD int skua_join(skua_task *task, int64_t *result);
 /* The join as an op. `result` is 0 or the error as of skua_join(), and `value` the task's result. */
 typedef struct skua_join_op {
     SKUA_OP_HEADER;
-    int64_t value;
+    int64_t value; /* the task's result */
 } skua_join_op;
 
 SKUA_API skua_op *skua_join_start(skua_join_op *op, skua_task *task);
@@ -113,9 +113,10 @@ SKUA_API size_t skua_task_name(const skua_task *task, char *name, size_t size);
  * `destroy` (may be NULL) is called on each non-NULL value at the task's end, on its worker, where waiting is not
  * allowed. */
 typedef struct skua_local {
-    void (*destroy)(void *value);
+    void (*destroy)(void *value); /* or NULL */
     void *reserved;
 } skua_local;
+/* A key's initialiser. */
 #define SKUA_LOCAL_INIT(destroy_fn) { (destroy_fn), 0 }
 
 /* The calling task's value, NULL if none was set or outside of a task. */
@@ -125,7 +126,7 @@ SKUA_API SKUA_NODISCARD int skua_local_set(const skua_local *key, void *value);
 
 /* A waker lets anything wake a task: copy it freely, keep it as long as the runtime lives, fire it from any
  * thread, any number of times, before, during and after the wait and after the task's end. A stale one does
- * nothing. It costs nothing to copy or to forget. */
+ * nothing. It costs nothing to copy or to forget. Fields belong to the runtime. */
 typedef struct skua_waker {
     skua_task *task;
     uint64_t generation;

@@ -60,6 +60,7 @@ static inline __attribute__((unused)) int skua_send_owned(skua_channel *channel,
         __builtin_memset(owner, 0, sizeof(void *));
     return rc;
 }
+/* The same without waiting: as skua_try_send(). */
 static inline __attribute__((unused)) int skua_try_send_owned(skua_channel *channel, void *owner)
 {
     int rc = skua_try_send(channel, owner);
@@ -76,7 +77,7 @@ static inline __attribute__((unused)) int skua_try_send_owned(skua_channel *chan
     _Generic((const SKUAI_TYPE_OF(typed) *)0, const __typeof__(value) *: (typed).channel)
 #define SKUAI_TEMPORARY(typed, value) ((const SKUAI_TYPE_OF(typed)[1]){ value })
 
-/* Send a value: a variable, or any expression. */
+/* Send a value: a variable, or any expression; as skua_send(), skua_try_send(), skua_send_until(). */
 #define SKUA_SEND(typed, value) skua_send(SKUAI_CHECKED(typed, value), SKUAI_TEMPORARY(typed, value))
 #define SKUA_TRY_SEND(typed, value) skua_try_send(SKUAI_CHECKED(typed, value), SKUAI_TEMPORARY(typed, value))
 #define SKUA_SEND_UNTIL(typed, value, instant_ns) \
@@ -92,7 +93,7 @@ static inline __attribute__((unused)) int skua_try_send_owned(skua_channel *chan
 #define SKUA_SEND_OWNED(typed, variable) skua_send_owned(SKUAI_OWNED(typed, variable), &(variable))
 #define SKUA_TRY_SEND_OWNED(typed, variable) skua_try_send_owned(SKUAI_OWNED(typed, variable), &(variable))
 
-/* Receive into a variable, whose address this is. */
+/* Receive into a variable, whose address this is; as skua_receive(), skua_try_receive(), skua_receive_until(). */
 #define SKUA_RECEIVE(typed, address) skua_receive(SKUAI_CHECKED(typed, *(address)), (address))
 #define SKUA_TRY_RECEIVE(typed, address) skua_try_receive(SKUAI_CHECKED(typed, *(address)), (address))
 #define SKUA_RECEIVE_UNTIL(typed, address, instant_ns) \

@@ -15,6 +15,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* Made by skua_udp_open(). */
 typedef struct skua_udp skua_udp;
 
 /* Opens a socket that is bound to an address (port 0: a free one). Of the options runtime, reuse_port and only_ipv6
@@ -22,6 +23,7 @@ typedef struct skua_udp skua_udp;
 SKUA_API SKUA_NODISCARD int skua_udp_open(skua_udp **socket, const char *address, const skua_socket_options *options);
 SKUA_API SKUA_NODISCARD int skua_udp_open_at(skua_udp **socket, const skua_address *address,
                                              const skua_socket_options *options);
+/* The address that it is bound to. Returns: 0; -EBADF; errors of getsockname(2). */
 SKUA_API int skua_udp_address(skua_udp *socket, skua_address *address);
 /* From now on it receives from this address only, and sends to it where none is given. Returns: 0; -EBADF; errors of
  * connect(2). */
@@ -43,7 +45,7 @@ SKUA_API ssize_t skua_udp_send(skua_udp *socket, const void *data, size_t size, 
 
 /* One of many. */
 typedef struct skua_datagram {
-    void *data;
+    void *data;           /* its bytes, or the room for them */
     size_t size;          /* receiving: the room; sending: the length */
     size_t length;        /* received: its length, which is greater than `size` if it was cut */
     skua_address address; /* whom it came from, or is for; length 0: sending on a connected socket */

@@ -18,6 +18,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* The most that can be left to be done at a time. */
 #define SKUA_WAIT_GROUP_MAX (UINT64_MAX >> 1)
 
 /* In the caller's memory, which must stay until nobody uses it: who has got 0 from a wait is the last, unless others

@@ -18,6 +18,7 @@
 
 SKUA_BEGIN_DECLS
 
+/* On the heap; made by skua_watch_create(). */
 typedef struct skua_watch skua_watch;
 
 /* For values of this size, which may be 0. The initial one has version 1; NULL: there is none yet, and the version
@@ -42,9 +43,10 @@ SKUA_API void skua_watch_close(skua_watch *watch);
 
 /* Copies the value out. Threads: any. Blocks: never. Returns its version; 0: there is none yet, *value is as it was. */
 SKUA_API uint64_t skua_watch_get(const skua_watch *watch, void *value);
-/* Threads: any. Blocks: never. */
+/* The version of the value that it has now; 0: none yet. Threads: any. Blocks: never. */
 SKUA_API uint64_t skua_watch_version(const skua_watch *watch);
 
+/* A wait for a change; `result` is what skua_watch_changed() returns. Other fields belong to the runtime. */
 typedef struct skua_watch_op {
     SKUA_OP_HEADER;
     uint64_t *seen;

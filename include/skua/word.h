@@ -9,9 +9,9 @@
 
 #include <stdint.h>
 
-typedef struct skua_word32 { uint32_t raw; } skua_word32;
-typedef struct skua_word64 { uint64_t raw; } skua_word64;
-typedef struct skua_wordptr { void *raw; } skua_wordptr;
+typedef struct skua_word32 { uint32_t raw; /* the runtime's */ } skua_word32;  /* 32 bits */
+typedef struct skua_word64 { uint64_t raw; /* the runtime's */ } skua_word64;  /* 64 bits */
+typedef struct skua_wordptr { void *raw; /* the runtime's */ } skua_wordptr;   /* a pointer */
 
 /* gcc, unlike clang, takes the address of an atomic word into a register of its own, and its value into another. With
  * the instruction spelled out a parallel function is so much smaller that it is inlined into itself: a fork of `fib`

@@ -282,6 +282,7 @@ static const struct {
     {"matmul_2048", ONE | TWO | OURS | SERIAL | TBB | OPENMP | FULL, SELDOM},
     {"bursts", ONE | TWO | FORKS | GO, 0},
     {"mixed_latency", ONE | TWO | ALL, SELDOM},
+    {"hogs_latency", ONE | TWO | OURS | GO, SELDOM}, /* on tokio nothing else would run */
     {"parallel_for_1ns", ONE | TWO | LOOPS, 0},
     {"parallel_for_10ns", ONE | TWO | LOOPS, 0},
     {"parallel_for_100ns", ONE | TWO | LOOPS, 0},

@@ -108,6 +108,10 @@ static int measure_named(void *arg)
         mixed_measure(call->effort);
         return 0;
     }
+    if (strcmp(name, "hogs_latency") == 0) {
+        mixed_measure_hogs(call->effort);
+        return 0;
+    }
     if (forkjoin_measure(&forkjoin_on_skua, name, call->effort))
         return 0;
     if (measure_whole(work_of_memory, name) || measure_whole(work_of_timing, name) || serve_named(name))

@@ -1,4 +1,5 @@
-/* mixed_latency: how long fibers wait for their turn while fork-join keeps all workers busy. */
+/* How long fibers wait for their turn while fork-join keeps all workers busy (mixed_latency), or fibers that compute and
+ * never give way (hogs_latency). */
 #include <stdlib.h>
 
 #include "bench/cases/work.h"
@@ -58,12 +59,10 @@ static void print_delays(const struct crew *crew)
     free(all);
 }
 
-void mixed_measure(enum forkjoin_effort effort)
+static struct crew *start_crew(enum forkjoin_effort effort, skua_task *tasks[SLEEPING])
 {
     struct crew *crew = work_memory(sizeof *crew);
-    skua_task *tasks[SLEEPING];
-    uint64_t begin = work_wall_ns();
-    crew->end_ns = begin + (effort == FORKJOIN_FULL ? 2 * SKUA_S : SKUA_S / 2);
+    crew->end_ns = work_wall_ns() + (effort == FORKJOIN_FULL ? 2 * SKUA_S : SKUA_S / 2);
     crew->left = SLEEPING;
     for (int i = 0; i < SLEEPING; i++) {
         crew->members[i].crew = crew;
@@ -71,15 +70,47 @@ void mixed_measure(enum forkjoin_effort effort)
         crew->members[i].pause_ns = SKUA_MS + (uint64_t)i * SKUA_US;
         work_must(skua_spawn(&tasks[i], sleep_and_yield, &crew->members[i]));
     }
+    return crew;
+}
+
+static void end_crew(struct crew *crew, skua_task *tasks[SLEEPING])
+{
+    for (int i = 0; i < SLEEPING; i++)
+        work_must(skua_join(tasks[i], NULL));
+    print_delays(crew);
+    free(crew);
+}
+
+void mixed_measure(enum forkjoin_effort effort)
+{
+    skua_task *tasks[SLEEPING];
+    uint64_t begin = work_wall_ns();
+    struct crew *crew = start_crew(effort, tasks);
     double forks = 0;
     while (__atomic_load_n(&crew->left, __ATOMIC_ACQUIRE) > 0) {
         work_check("fib", forkjoin_on_skua.fib(BUSY_FIB), 5702887);
         forks += BUSY_FORKS;
     }
     double wall = (double)(work_wall_ns() - begin);
-    for (int i = 0; i < SLEEPING; i++)
-        work_must(skua_join(tasks[i], NULL));
-    print_delays(crew);
+    end_crew(crew, tasks);
     work_print("per_fork", wall / forks, "ns/op");
-    free(crew);
+}
+
+static int compute(void *arg)
+{
+    const struct crew *crew = arg;
+    while (work_wall_ns() < crew->end_ns)
+        ;
+    return 0;
+}
+
+void mixed_measure_hogs(enum forkjoin_effort effort)
+{
+    skua_task *tasks[SLEEPING];
+    skua_stats stats;
+    skua_runtime_stats(skua_runtime_self(), &stats);
+    struct crew *crew = start_crew(effort, tasks);
+    for (uint32_t i = 0; i < stats.workers; i++)
+        work_must(skua_go(compute, crew));
+    end_crew(crew, tasks);
 }

@@ -100,6 +100,7 @@ void work_sort(uint64_t *values, size_t count);
 
 /* In a fiber: fork-join and tasks that sleep, beside each other. */
 void mixed_measure(enum forkjoin_effort effort);
+void mixed_measure_hogs(enum forkjoin_effort effort);
 
 /* On a machine that is simulated, with so many workers. */
 void scaling_measure(struct forkjoin_call *call);

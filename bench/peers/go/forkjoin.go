@@ -1,4 +1,4 @@
-// The recursive fork-join benchmarks, and mixed_latency: what is forked is a goroutine, and a WaitGroup joins it.
+// The recursive fork-join benchmarks, mixed_latency and hogs_latency: what is forked is a goroutine, and a WaitGroup joins it.
 package main
 
 import (
@@ -214,6 +214,8 @@ func measureForkJoin(name string, isQuick bool) bool {
 		bursts()
 	case "mixed_latency":
 		mixedLatency(isQuick)
+	case "hogs_latency":
+		hogsLatency(isQuick)
 	default:
 		return false
 	}
@@ -259,33 +261,65 @@ func sleepAndYield(pause time.Duration, end time.Time) []float64 {
 	return delays
 }
 
-// What keeps processors busy is coarser than Skua's: a goroutine for each call would be nothing but scheduling.
-func mixedLatency(isQuick bool) {
-	const members, busyFib, busyForks = 100, 34, 9_227_464
-	begin := time.Now()
-	end := begin.Add(2 * time.Second)
-	if isQuick {
-		end = begin.Add(time.Second / 2)
-	}
-	left := int64(members)
-	found := make([][]float64, members)
-	for i := 0; i < members; i++ {
+const mixedSleepers = 100
+
+// All sleepers until then. The number is that of those that are left.
+func startSleepers(end time.Time, left *int64) [][]float64 {
+	*left = mixedSleepers
+	found := make([][]float64, mixedSleepers)
+	for i := 0; i < mixedSleepers; i++ {
 		go func(i int) {
 			found[i] = sleepAndYield(time.Millisecond+time.Duration(i)*time.Microsecond, end)
-			atomic.AddInt64(&left, -1)
+			atomic.AddInt64(left, -1)
 		}(i)
 	}
-	forks := 0.0
-	for atomic.LoadInt64(&left) > 0 {
-		check("fib", coarseFib(busyFib), 5702887)
-		forks += busyForks
-	}
-	wall := float64(time.Since(begin).Nanoseconds())
+	return found
+}
+
+func printDelays(found [][]float64) {
 	var all []float64
 	for _, delays := range found {
 		all = append(all, delays...)
 	}
 	sort.Float64s(all)
 	fmt.Printf("p50 %f ns\np99 %f ns\nmax %f ns\n", all[len(all)/2], all[len(all)*99/100], all[len(all)-1])
+}
+
+func endOf(begin time.Time, isQuick bool) time.Time {
+	if isQuick {
+		return begin.Add(time.Second / 2)
+	}
+	return begin.Add(2 * time.Second)
+}
+
+// What keeps processors busy is coarser than Skua's: a goroutine for each call would be nothing but scheduling.
+func mixedLatency(isQuick bool) {
+	const busyFib, busyForks = 34, 9_227_464
+	var left int64
+	begin := time.Now()
+	found := startSleepers(endOf(begin, isQuick), &left)
+	forks := 0.0
+	for atomic.LoadInt64(&left) > 0 {
+		check("fib", coarseFib(busyFib), 5702887)
+		forks += busyForks
+	}
+	wall := float64(time.Since(begin).Nanoseconds())
+	printDelays(found)
 	fmt.Printf("per_fork %f ns/op\n", wall/forks)
+}
+
+func hogsLatency(isQuick bool) {
+	var left int64
+	end := endOf(time.Now(), isQuick)
+	found := startSleepers(end, &left)
+	for i := 0; i < runtime.GOMAXPROCS(0); i++ {
+		go func() {
+			for time.Now().Before(end) {
+			}
+		}()
+	}
+	for atomic.LoadInt64(&left) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	printDelays(found)
 }

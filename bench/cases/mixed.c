@@ -1,5 +1,5 @@
-/* How long fibers wait for their turn while fork-join keeps all workers busy (mixed_latency), or fibers that compute and
- * never give way (hogs_latency). */
+/* How long fibers wait for their turn while fork-join keeps all workers busy (mixed_latency), or fibers that compute
+ * and never give way (hogs_latency). */
 #include <stdlib.h>
 
 #include "bench/cases/work.h"

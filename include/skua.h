@@ -45,6 +45,7 @@
 #include "skua/task.h"
 #include "skua/thread_safety.h"
 #include "skua/time.h"
+#include "skua/trace.h"
 #include "skua/typed_channel.h"
 #include "skua/udp.h"
 #include "skua/wait_group.h"

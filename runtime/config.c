@@ -111,6 +111,9 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
         if (found)
             config->stuck_ns = value == 0 ? SKUA_NEVER : value * SKUA_MS;
     }
+    const char *trace = getenv("SKUA_TRACE");
+    if (config->trace == NULL && trace != NULL && *trace != '\0')
+        config->trace = trace;
     const char *machine = getenv("SKUA_SIM_MACHINE");
     if (config->sim_machine == NULL && machine != NULL && *machine != '\0')
         config->sim_machine = machine;

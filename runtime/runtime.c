@@ -11,6 +11,7 @@
 #include "sched/overflow.h"
 #include "sched/sim.h"
 #include "sched/spawn.h"
+#include "skua/trace.h"
 
 static void default_misuse(void *context, const char *text)
 {
@@ -125,6 +126,8 @@ static void free_parts(skua_runtime *rt)
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
     skuai_workers_destroy(sched);
+    if (rt->trace_path != NULL)
+        skuai_memory_put(sched, rt->trace_path, strlen(rt->trace_path) + 1);
     struct skuai_poller *poller = sched->polls.of != NULL ? skuai_poll_poller(sched->polls.of) : NULL;
     if (poller != NULL)
         poller->hooks->destroy(poller);
@@ -139,6 +142,24 @@ static void free_parts(skua_runtime *rt)
         skuai_topology_unload(&sched->topology);
     struct skuai_memory memory = sched->memory;
     skuai_memory_put_lines(&memory, rt, sizeof *rt);
+}
+
+static int begin_trace(skua_runtime *rt)
+{
+    size_t size = strlen(rt->config.trace) + 1;
+    char *path = skuai_memory_get(&rt->sched, size);
+    if (path == NULL)
+        return -ENOMEM;
+    rt->config.trace = rt->trace_path = memcpy(path, rt->config.trace, size);
+    return skua_trace_start(rt, 0);
+}
+
+static void end_trace(skua_runtime *rt)
+{
+    int rc = rt->trace_path != NULL && !skuai_fork_is_child(&rt->sched) ? skua_trace_write(rt, rt->trace_path) : 0;
+    if (rc < 0)
+        skuai_log(&rt->sched, SKUA_LOG_ERROR, "the trace could not be written to \"%s\": %s", rt->trace_path,
+                  skua_strerror(rc));
 }
 
 int skua_runtime_create(skua_runtime **out, const skua_config *given)
@@ -157,6 +178,8 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     rt->config = config;
     connect_config(rt);
     rc = make_parts(rt);
+    if (rc == 0 && config.trace != NULL)
+        rc = begin_trace(rt);
     if (rc == 0)
         rc = skuai_workers_start(&rt->sched);
     if (rc < 0) {
@@ -188,6 +211,7 @@ int skua_runtime_destroy(skua_runtime *rt)
         if (rc == -EBUSY || rc == -EDEADLK || rc == -EPERM)
             return rc;
     }
+    end_trace(rt);
     free_parts(rt);
     return 0;
 }

@@ -15,6 +15,7 @@ struct skua_runtime {
     skua_config config;           /* with defaults and environment filled in */
     bool overflow_installed;
     bool was_shut_down;
+    char *trace_path;             /* written at the end, or NULL */
     int shutdown_result;          /* of the shutdown that reached its end */
 };
 

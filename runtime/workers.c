@@ -117,6 +117,7 @@ static void destroy_worker(struct skuai_scheduler *sched, struct skuai_worker *w
 {
     if (worker->caches_made && !in_child)
         skuai_stack_cache_flush(&sched->stack_pool, &worker->stacks);
+    skuai_trace_free(sched, &worker->trace_kept);
     if (worker->victims != NULL)
         skuai_memory_put(sched, worker->victims, skuai_victims_size(sched->nworkers));
     skuai_memory_put_lines(&sched->memory, worker, sizeof *worker);
@@ -137,6 +138,7 @@ void skuai_workers_destroy(struct skuai_scheduler *sched)
             skuai_thread_yield();
         skuai_scheduler_each_task(sched, abandon, sched);
     }
+    skuai_trace_free(sched, &sched->trace.guard_kept);
     for (uint32_t i = 0; sched->workers != NULL && i < n + sched->spares.max; i++) /* also one that did not start */
         if (sched->workers[i] != NULL)
             destroy_worker(sched, sched->workers[i], in_child);

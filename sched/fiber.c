@@ -151,6 +151,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
     if (next != NULL && next->run == skuai_fiber_run && prepare(worker, next)) {
         skuai_env_run_point(&worker->sched->env, &next->word);
         skuai_count(&worker->counters.polls, 1);
+        skuai_trace_run(worker, next);
         return take_in(worker, next);
     }
     worker->handover = next;

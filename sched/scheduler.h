@@ -24,6 +24,7 @@
 #include "sched/task.h"
 #include "sched/timer_wheel.h"
 #include "sched/topology.h"
+#include "sched/trace.h"
 #include "sched/victims.h"
 #include "skua/combine.h"
 #include "skua/runtime.h"
@@ -87,6 +88,8 @@ struct skuai_worker {
     struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
     /* shared */
     skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
+    skua_wordptr trace;          /* its ring, or NULL (trace.h): whoever turns it on or off writes */
+    skua_wordptr trace_kept;     /* likewise, whether on or not; under the trace's lock */
     skua_wordptr strand;         /* that of the fiber it runs, or NULL: owner writes, hungry workers read */
     struct skuai_parker parker;
     skua_word32 asleep;          /* for spares.h: owner writes, the guard reads */
@@ -147,6 +150,7 @@ struct skuai_scheduler {
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
     struct skuai_spares spares;
+    struct skuai_trace trace;
     struct skuai_polls polls;
     struct {
         skua_wordptr pool;            /* io/blocking.c; NULL until there is one, then constant */
@@ -267,6 +271,27 @@ uint64_t skuai_task_id(const skua_task *task);
 uint64_t skuai_scheduler_cancel_all(struct skuai_scheduler *sched);
 uint64_t skuai_scheduler_live(struct skuai_scheduler *sched);
 void skuai_task_free(skua_task *task);
+
+/* V1 (trace.h), if it is on. A model has no rings here. */
+#if defined(SKUAI_MODEL)
+#define skuai_trace(sched, at, kind, what, more) ((void)(sched), (void)(at), (void)(kind), (void)(what), (void)(more))
+#define skuai_trace_run(worker, task) ((void)(worker), (void)(task))
+#else
+/* `at`: where the calling thread's ring is. Acquire: pairs with turn_on(): its size. */
+SKUAI_INLINE void skuai_trace(struct skuai_scheduler *sched, skua_wordptr *at, enum skuai_trace_kind kind,
+                              uint64_t what, uint64_t more)
+{
+    struct skuai_trace_ring *ring = skuai_load_ptr(at, SKUAI_ACQUIRE);
+    if (SKUAI_UNLIKELY(ring != NULL))
+        skuai_trace_note(sched, ring, kind, what, more);
+}
+SKUAI_INLINE void skuai_trace_run(struct skuai_worker *worker, skua_task *task)
+{
+    struct skuai_trace_ring *ring = skuai_load_ptr(&worker->trace, SKUAI_ACQUIRE); /* likewise */
+    if (SKUAI_UNLIKELY(ring != NULL))
+        skuai_trace_note_run(worker, ring, task);
+}
+#endif
 
 SKUAI_INLINE void skuai_count(skua_word64 *counter, uint64_t n)
 {

@@ -18,7 +18,7 @@ static bool has_stopped(const struct skuai_worker *spare)
 
 bool skuai_spare_is_called(const struct skuai_worker *worker)
 {
-    /* No model test needs the checks: who comes to its base in vain goes on from there. */
+    /* No model test needs the check: who comes to its base in vain goes on from there. */
     return worker->is_spare && state_of(worker) == SKUAI_SPARE_RETIRING;
 }
 
@@ -66,7 +66,8 @@ static void give_away(struct skuai_worker *spare)
 }
 
 /* It never sleeps as the timekeeper does: who does hears of its timers now, and if nobody does all are awake, and will
- * look when they settle. A worker that becomes the timekeeper later reads timer_next later: by the lock of idle.h. */
+ * look when they settle. A worker that becomes the timekeeper later reads timer_next later: by the lock of idle.h. No
+ * model test needs the first check: it spares a token. */
 static void leave_time_to_others(struct skuai_scheduler *sched)
 {
     uint32_t keeper;
@@ -75,18 +76,20 @@ static void leave_time_to_others(struct skuai_scheduler *sched)
         skuai_env_unpark(&sched->env, &sched->workers[keeper]->parker);
 }
 
-/* No model test needs the sequence, or the steps for memory and reports; that it seems asleep counts no time. */
+/* No model test needs the sequence or step: memory and reports; and that it seems asleep counts no time. */
 static void park(struct skuai_worker *spare, uint64_t until_ns)
 {
     struct skuai_rest rest;
     bool is_endless = until_ns == SKUA_NEVER;
     skuai_slab_cache_trim(&spare->slab);
     skuai_count(&spare->counters.parks, 1);
+    skuai_trace(spare->sched, &spare->trace, SKUAI_TRACE_SLEEP, 0, 0);
     skuai_store_32(&spare->asleep, 1, SKUAI_RELAXED); /* S1: a look */
     skuai_rest_begin(&rest, SKUAI_REST_WORKER, is_endless);
     (void)skuai_env_park(&spare->sched->env, &spare->parker, until_ns);
     skuai_rest_end(&rest, SKUAI_REST_WORKER, is_endless);
     skuai_store_32(&spare->asleep, 0, SKUAI_RELAXED);
+    skuai_trace(spare->sched, &spare->trace, SKUAI_TRACE_AWAKE, 0, 0);
 }
 
 /* S4. */
@@ -168,8 +171,10 @@ static struct skuai_worker *make_spare(struct skuai_scheduler *sched)
         skuai_add_32(&spares->made, 1, SKUAI_SEQ_CST); /* S6 */
         rc = skuai_env_thread_start(&sched->env, &sched->workers[index]->thread, &sched->workers[index]->parker);
         sched->workers[index]->thread.signals = sched->workers[0]->thread.signals; /* for what it may exec */
-        if (rc == 0)
+        if (rc == 0) {
+            skuai_trace_join(sched, sched->workers[index]);
             return sched->workers[index];
+        }
         skuai_sub_32(&spares->made, 1, SKUAI_SEQ_CST); /* it has done nothing that others could look for */
     }
     spares->failed = true;
@@ -191,6 +196,7 @@ static void begin_one(struct skuai_scheduler *sched)
     skuai_add_32(&sched->spares.active, 1, SKUAI_RELAXED); /* the guard itself asks for it */
     skuai_store_32(&spare->spare_state, SKUAI_SPARE_ACTIVE, SKUAI_RELAXED); /* nobody else does while it is PARKED */
     skuai_count(&sched->spares.begun, 1);
+    skuai_trace(sched, &sched->trace.guard, SKUAI_TRACE_SPARE, spare->index - sched->nworkers, 0);
     skuai_env_unpark(&sched->env, &spare->parker);
 }
 

@@ -116,8 +116,10 @@ SKUAI_HOT static skua_task *take_own(struct skuai_worker *worker)
 static bool deliver_polled(struct skuai_worker *worker, skua_word64 *counter)
 {
     bool any = worker->polled.count != 0;
-    if (any)
+    if (any) {
         skuai_count(counter, worker->polled.count);
+        skuai_trace(worker->sched, &worker->trace, SKUAI_TRACE_EVENTS, 0, worker->polled.count);
+    }
     skuai_poll_deliver(&worker->sched->polls, &worker->polled);
     worker->polled.count = 0;
     worker->had_events |= any;
@@ -223,6 +225,7 @@ static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *v
         return NULL;
     skuai_count(&worker->counters.steals, 1);
     skuai_count(&worker->counters.stolen, (uint64_t)count);
+    skuai_trace(worker->sched, &worker->trace, SKUAI_TRACE_STEAL, victim->index, (uint64_t)count);
     return keep_rest(worker, batch, count);
 }
 
@@ -373,8 +376,11 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
-    if (!work_is_visible(worker))
+    if (!work_is_visible(worker)) {
+        skuai_trace(sched, &worker->trace, SKUAI_TRACE_SLEEP, 0, 0);
         park(worker); /* a stopper leaves a token */
+        skuai_trace(sched, &worker->trace, SKUAI_TRACE_AWAKE, 0, 0);
+    }
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
     bool was_picked = !skuai_idle_leave(&sched->idle, worker->index);
@@ -403,6 +409,7 @@ static skua_task *find(struct skuai_worker *worker)
     struct skuai_scheduler *sched = worker->sched;
     bool searching = false, slept = false;
     bool woke = false; /* tasks, which lie in its own queues if no thief has taken them */
+    skuai_trace(sched, &worker->trace, SKUAI_TRACE_SEEK, 0, 0);
     while (!worker->stopping) {
         skua_task *task = NULL;
         uint64_t slept_at_ns = worker->checked_ns;
@@ -453,6 +460,7 @@ static skua_task *seek_as_spare(struct skuai_worker *spare)
 {
     struct skuai_scheduler *sched = spare->sched;
     skua_task *task;
+    skuai_trace(sched, &spare->trace, SKUAI_TRACE_SEEK, 0, 0);
     spare->checked_ns = skuai_env_now(&sched->env);
     if (spare->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* as in look_around */
         skuai_timers_run(sched, spare->checked_ns);
@@ -508,6 +516,7 @@ static void run_task(struct skuai_worker *worker, skua_task *task)
 {
     skuai_env_run_point(&worker->sched->env, &task->word);
     skuai_count(&worker->counters.polls, 1);
+    skuai_trace_run(worker, task);
     switch (task->run(worker, task)) {
     case SKUAI_RUN_WAITS:
         if (skuai_task_word_pause(&task->word) == SKUAI_TASK_ENQUEUE)

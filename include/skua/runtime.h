@@ -82,7 +82,9 @@ typedef struct skua_config {
        workers than processors stuck_ns counts as often as they share one. Simulations have none. */
     uint32_t spare_workers;
     uint64_t stuck_ns;
-    void *reserved[5];
+    const char *trace; /* a file's path, copied: traced from the beginning (skua/trace.h), written when the runtime is
+                          destroyed. NULL: SKUA_TRACE, else none */
+    void *reserved[4];
 } skua_config;
 
 /* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */

@@ -34,6 +34,11 @@ int skuai_sim_thread_start(struct skuai_sim *sim, struct skuai_thread *thread, s
     mc_fail("it has been made");
 }
 void skuai_guard_work_begins(struct skuai_scheduler *of) { (void)of; } /* ours does not sleep */
+void skuai_trace_join(struct skuai_scheduler *of, struct skuai_worker *worker)
+{
+    (void)of;
+    (void)worker;
+}
 const char *skua_strerror(int error) { return error == 0 ? "" : "an error"; }
 
 static void spawn(unsigned i, skuai_run_fn *run)
@@ -67,7 +72,7 @@ static void wait_for_met(uint32_t count)
 static void over(void)
 {
     skuai_store_32(&hog_over, 1, SKUAI_RELEASE);
-    mc_futex_wake(&hog_over, 1);
+    mc_futex_wake(&hog_over, 2);
 }
 
 /* Holds its worker until others have run what it leaves there. */
@@ -115,12 +120,21 @@ static enum skuai_run run_armer(struct skuai_worker *worker, skua_task *task)
     return SKUAI_RUN_SETTLED;
 }
 
+static bool something_waits(void)
+{
+    for (uint32_t i = 0; i < skuai_workers_all(&sched); i++)
+        if (skuai_load_ptr(&sched.workers[i]->next, SKUAI_RELAXED) != NULL ||
+            skuai_deque_count(&sched.workers[i]->deque) != 0 || skuai_deque_count(&sched.workers[i]->inbox) != 0)
+            return true;
+    return !skuai_inject_is_empty(&sched.inject);
+}
+
 /* What the guard does at a look, of which this is the half: tasks that lie somewhere while a worker sleeps are that
  * one's. */
 static void look(bool injected)
 {
     (void)skuai_spares_watch(&sched, world_now, injected);
-    if (skuai_idle_sleeping(&sched.idle) != 0)
+    if (skuai_idle_sleeping(&sched.idle) != 0 && something_waits())
         skuai_schedule_wake_one(&sched);
 }
 
@@ -219,6 +233,27 @@ static void held_setup(void)
 static void three_finish(void) { check_quiet(3); }
 MC_TEST(held, .setup = held_setup, .finish = three_finish, SEARCH);
 
+static enum skuai_run run_hog_with_inbox(struct skuai_worker *worker, skua_task *task)
+{
+    count_run(worker, task);
+    tasks[1].run = run_met;
+    skuai_deque_push(&worker->inbox, &tasks[1], SKUAI_RELEASE);
+    worker->inbox_filled = true;
+    wait_for_met(1);
+    over();
+    return SKUAI_RUN_SETTLED;
+}
+static void outside_inbox(void *arg) { (void)arg; spawn(0, run_hog_with_inbox); }
+static void inbox_setup(void)
+{
+    reset(1);
+    start_all();
+    mc_thread(outside_inbox, NULL);
+    mc_thread(guard, NULL);
+}
+static void two_finish(void) { check_quiet(2); }
+MC_TEST(held_inbox, .setup = inbox_setup, .finish = two_finish, SEARCH);
+
 /* From the injection queue. */
 static enum skuai_run run_waiter(struct skuai_worker *worker, skua_task *task)
 {
@@ -240,7 +275,6 @@ static void injected_setup(void)
     mc_thread(outside_two, NULL);
     mc_thread(guard, &sched);
 }
-static void two_finish(void) { check_quiet(2); }
 MC_TEST(injected, .setup = injected_setup, .finish = two_finish, SEARCH);
 
 /* The worker is held, and a spare, which has the tasks. */
@@ -287,6 +321,18 @@ static void leaver_setup(void) { on_spare(run_leaver); }
 static void five_finish(void) { check_quiet(5); }
 MC_TEST(leaves, .setup = leaver_setup, .finish = five_finish, SEARCH);
 
+/* In the deque alone, for which nobody was woken. */
+static enum skuai_run run_leaver_in_deque(struct skuai_worker *worker, skua_task *task)
+{
+    count_run(worker, task);
+    tasks[1].run = run_met;
+    skuai_schedule_last(worker, &tasks[1]);
+    over();
+    return SKUAI_RUN_SETTLED;
+}
+static void deque_setup(void) { on_spare(run_leaver_in_deque); }
+MC_TEST(leaves_deque, .setup = deque_setup, .finish = two_finish, SEARCH);
+
 /* S6. */
 static void pusher_setup(void) { on_spare(run_pusher); }
 MC_TEST(pushes, .setup = pusher_setup, .finish = three_finish, SEARCH);
@@ -299,3 +345,24 @@ static void armer_finish(void)
     mc_assert(skuai_load_32(&expired, SKUAI_RELAXED) == 1, "all sleep, and a timer was forgotten");
 }
 MC_TEST(arms, .setup = armer_setup, .finish = armer_finish, SEARCH);
+
+/* Likewise, beside a worker that is awake: nobody may be keeping the time when it retires. */
+static enum skuai_run run_until_over(struct skuai_worker *worker, skua_task *task)
+{
+    count_run(worker, task);
+    while (skuai_load_32(&hog_over, SKUAI_ACQUIRE) == 0)
+        mc_futex_wait(&hog_over, 0);
+    return SKUAI_RUN_SETTLED;
+}
+static void outside_until_over(void *arg) { (void)arg; spawn(1, run_until_over); }
+static void armer_beside_setup(void)
+{
+    on_spare(run_armer);
+    mc_thread(outside_until_over, NULL);
+}
+static void armer_beside_finish(void)
+{
+    check_quiet(2);
+    mc_assert(skuai_load_32(&expired, SKUAI_RELAXED) == 1, "all sleep, and a timer was forgotten");
+}
+MC_TEST(arms_beside, .setup = armer_beside_setup, .finish = armer_beside_finish, SEARCH);

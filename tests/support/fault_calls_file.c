@@ -38,6 +38,28 @@ INSTEAD(int, openat, (int at, const char *path, int flags, ...))
     return fd;
 }
 
+INSTEAD(FILE *, fopen, (const char *path, const char *mode))
+{
+    bool fails = faults_way(FAULT_fopen) >= 0;
+    FILE *file = fails ? NULL : fopen(path, mode);
+    if (fails)
+        errno = EMFILE;
+    if (file != NULL)
+        faults_count(FAULTS_DESCRIPTORS, 1);
+    return file;
+}
+
+/* The file is closed all the same. */
+INSTEAD(int, fclose, (FILE *file))
+{
+    bool fails = faults_way(FAULT_fclose) >= 0;
+    faults_count(FAULTS_DESCRIPTORS, -1);
+    int rc = fclose(file);
+    if (fails)
+        errno = ENOSPC;
+    return fails ? EOF : rc;
+}
+
 /* Besides errors: one byte at a time. */
 INSTEAD(ssize_t, pread, (int fd, void *to, size_t size, off_t offset))
 {

@@ -8,7 +8,8 @@
 #include "support/with_runtime.h"
 
 static const char *const variables[] = { "SKUA_WORKERS",  "SKUA_BIND",        "SKUA_STACK_SIZE",
-                                         "SKUA_SIM_SEED", "SKUA_SIM_MACHINE", "SKUA_WORKERS_PER_POLLER" };
+                                         "SKUA_SIM_SEED", "SKUA_SIM_MACHINE", "SKUA_WORKERS_PER_POLLER",
+                                         "SKUA_STUCK_MS", "SKUA_SPARE_WORKERS", "SKUA_TRACE" };
 
 static void forget_environment(void)
 {
@@ -55,6 +56,9 @@ TEST(defaults)
     check_line(text, "bind", "no", "default");
     check_line(text, "workers_per_poller", "all", "default");
     check_line(text, "simulate", "no", "default");
+    check_line(text, "stuck_ns", "10000000 ns", "default");
+    check_line(text, "spare_workers", "as many as workers, up to 16", "default");
+    check_line(text, "trace", "none", "default");
     check_line(text, "alloc, free", "malloc's", "default");
     check_line(text, "on_misuse", "logs and aborts", "default");
     free(text);

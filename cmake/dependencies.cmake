@@ -14,6 +14,10 @@ if(SKUA_HWLOC)
     endif()
 endif()
 
+# USDT probes (sched/probes.h). Only to be told: the header says so itself.
+include(CheckIncludeFile)
+check_include_file(sys/sdt.h SKUA_HAS_SDT)
+
 # concurrencykit: for comparison in tests and benchmarks only.
 set(SKUA_CK_FOUND FALSE)
 if(PKG_CONFIG_FOUND AND NOT CMAKE_CROSSCOMPILING)

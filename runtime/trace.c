@@ -20,6 +20,9 @@ int skua_trace_start(skua_runtime *rt, size_t records)
     uint64_t rounded = 1;
     if (records > RECORDS_MAX)
         return -EINVAL;
+#if defined(SKUAI_NO_TRACING)
+    return -ENOTSUP;
+#endif
     while (rounded < (records != 0 ? records : RECORDS_DEFAULT))
         rounded *= 2;
     return skuai_trace_begin(&rt->sched, rounded);

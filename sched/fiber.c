@@ -152,6 +152,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
         skuai_env_run_point(&worker->sched->env, &next->word);
         skuai_count(&worker->counters.polls, 1);
         skuai_trace_run(worker, next);
+        SKUAI_PROBE2(task_run, worker->index, next);
         return take_in(worker, next);
     }
     worker->handover = next;

@@ -80,6 +80,7 @@ static bool look_into_pollers(struct skuai_scheduler *sched, uint64_t now)
             continue;
         skuai_count(&sched->guard.events, polled->count);
         skuai_trace(sched, &sched->trace.guard, SKUAI_TRACE_EVENTS, 0, polled->count);
+        SKUAI_PROBE1(events, polled->count);
         skuai_poll_deliver(&sched->polls, polled);
         found = true;
     }

@@ -83,6 +83,7 @@ static void inject(struct skuai_scheduler *sched, skua_task *task)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child: nobody would run it */
         return;
+    SKUAI_PROBE1(task_ready, task);
     skuai_inject_push(&sched->inject, task, task, 1);
     skuai_env_point(&sched->env, SKUAI_POINT_PUSH);
     skuai_schedule_wake_one(sched);
@@ -101,6 +102,7 @@ SKUAI_HOT void skuai_schedule_woken(skua_task *task)
 SKUAI_HOT void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task *task)
 {
     struct skuai_scheduler *sched = worker->sched;
+    SKUAI_PROBE1(task_ready, task);
     if (skuai_worker_hand_over(worker, task))
         return;
     /* Only this worker fills the slot, so an empty one stays empty. Release: hands the task to whoever takes it. */
@@ -122,6 +124,7 @@ void skuai_schedule_spawned(struct skuai_scheduler *sched, struct skuai_worker *
         inject(sched, task);
         return;
     }
+    SKUAI_PROBE1(task_ready, task);
     if (skuai_load_ptr(&worker->next, SKUAI_RELAXED) == NULL) { /* as in skuai_schedule_woken */
         skuai_store_ptr(&worker->next, task, SKUAI_RELEASE);
         skuai_env_point(&sched->env, SKUAI_POINT_PUSH);

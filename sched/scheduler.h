@@ -16,6 +16,7 @@
 #include "sched/inject.h"
 #include "sched/parallel.h"
 #include "sched/poll.h"
+#include "sched/probes.h"
 #include "sched/rundown.h"
 #include "sched/self.h"
 #include "sched/slab.h"
@@ -273,7 +274,7 @@ uint64_t skuai_scheduler_live(struct skuai_scheduler *sched);
 void skuai_task_free(skua_task *task);
 
 /* V1 (trace.h), if it is on. A model has no rings here. */
-#if defined(SKUAI_MODEL)
+#if defined(SKUAI_MODEL) || defined(SKUAI_NO_TRACING)
 #define skuai_trace(sched, at, kind, what, more) ((void)(sched), (void)(at), (void)(kind), (void)(what), (void)(more))
 #define skuai_trace_run(worker, task) ((void)(worker), (void)(task))
 #else

@@ -145,8 +145,10 @@ static bool is_stuck(struct skuai_worker *worker, uint64_t now_ns)
     uint64_t turns = 1 + (sched->nworkers - 1) / (sched->topology.ncpus != 0 ? sched->topology.ncpus : 1);
     if (now_ns - worker->watched_ns < sched->spares.stuck_ns * turns)
         return false;
-    if (!worker->watched_stuck)
+    if (!worker->watched_stuck) {
         skuai_count(&sched->spares.stuck, 1);
+        SKUAI_PROBE1(stuck, worker->index);
+    }
     worker->watched_stuck = true;
     return true;
 }
@@ -197,6 +199,7 @@ static void begin_one(struct skuai_scheduler *sched)
     skuai_store_32(&spare->spare_state, SKUAI_SPARE_ACTIVE, SKUAI_RELAXED); /* nobody else does while it is PARKED */
     skuai_count(&sched->spares.begun, 1);
     skuai_trace(sched, &sched->trace.guard, SKUAI_TRACE_SPARE, spare->index - sched->nworkers, 0);
+    SKUAI_PROBE1(spare, spare->index);
     skuai_env_unpark(&sched->env, &spare->parker);
 }
 

@@ -92,8 +92,10 @@ void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
         lower(&sched->timer_next, left);
     struct skuai_worker *worker = skuai_worker_self();
     skuai_count(worker != NULL ? &worker->counters.timers : &sched->guard.timers, expired);
-    if (expired != 0)
+    if (expired != 0) {
         skuai_trace(sched, worker != NULL ? &worker->trace : &sched->trace.guard, SKUAI_TRACE_TIMERS, 0, expired);
+        SKUAI_PROBE1(timers, expired);
+    }
 }
 
 bool skuai_sleep_disarm(skua_op *op, struct skuai_timer *timer)

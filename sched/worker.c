@@ -119,6 +119,7 @@ static bool deliver_polled(struct skuai_worker *worker, skua_word64 *counter)
     if (any) {
         skuai_count(counter, worker->polled.count);
         skuai_trace(worker->sched, &worker->trace, SKUAI_TRACE_EVENTS, 0, worker->polled.count);
+        SKUAI_PROBE1(events, worker->polled.count);
     }
     skuai_poll_deliver(&worker->sched->polls, &worker->polled);
     worker->polled.count = 0;
@@ -226,6 +227,7 @@ static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *v
     skuai_count(&worker->counters.steals, 1);
     skuai_count(&worker->counters.stolen, (uint64_t)count);
     skuai_trace(worker->sched, &worker->trace, SKUAI_TRACE_STEAL, victim->index, (uint64_t)count);
+    SKUAI_PROBE3(steal, worker->index, victim->index, count);
     return keep_rest(worker, batch, count);
 }
 
@@ -378,8 +380,10 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool
     tell_drained(sched);
     if (!work_is_visible(worker)) {
         skuai_trace(sched, &worker->trace, SKUAI_TRACE_SLEEP, 0, 0);
+        SKUAI_PROBE1(sleep, worker->index);
         park(worker); /* a stopper leaves a token */
         skuai_trace(sched, &worker->trace, SKUAI_TRACE_AWAKE, 0, 0);
+        SKUAI_PROBE1(awake, worker->index);
     }
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
@@ -517,6 +521,7 @@ static void run_task(struct skuai_worker *worker, skua_task *task)
     skuai_env_run_point(&worker->sched->env, &task->word);
     skuai_count(&worker->counters.polls, 1);
     skuai_trace_run(worker, task);
+    SKUAI_PROBE2(task_run, worker->index, task);
     switch (task->run(worker, task)) {
     case SKUAI_RUN_WAITS:
         if (skuai_task_word_pause(&task->word) == SKUAI_TASK_ENQUEUE)

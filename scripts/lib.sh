@@ -43,6 +43,7 @@ test_needs=(
     'command -v ab' apache2-utils
     'command -v python3' python3
     'command -v doxygen' doxygen
+    'has_header gcc sys/sdt.h' systemtap-sdt-dev
     'command -v groff' groff-base
     'command -v nginx' nginx-light
     'command -v chromium || command -v chromium-browser' chromium

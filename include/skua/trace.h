@@ -22,7 +22,7 @@ SKUA_BEGIN_DECLS
 
 /* Begins to record, for each worker and the guard its last `records` (32 bytes each, rounded up to a power of two, at
  * most 2^24; 0: 65,536, that is 2 MiB). What is recorded already stays; so do the rings' sizes until the runtime's end.
- * Threads: any. Returns: 0; -ENOMEM (it is off then); -EINVAL (too many). */
+ * Threads: any. Returns: 0; -ENOMEM (it is off then); -EINVAL (too many); -ENOTSUP (built without). */
 SKUA_API SKUA_NODISCARD int skua_trace_start(skua_runtime *runtime, size_t records);
 
 /* Ends it. What has been recorded stays. Threads: any. */

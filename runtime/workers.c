@@ -90,6 +90,8 @@ int skuai_workers_create(struct skuai_scheduler *sched)
     skuai_idle_init(&sched->idle, n, sched->idle_stack);
     skuai_timers_init(sched);
     sched->spares.make = make_worker;
+    sched->started_ns = skuai_env_now(&sched->env);
+    skuai_scheduler_note_time(sched, sched->started_ns);
     for (uint32_t i = 0; i < n; i++)
         if ((rc = make_worker(sched, i)) < 0)
             return rc;

@@ -43,7 +43,7 @@ static void fiber_main(void *arg)
         skuai_die_forked();
     if (SKUAI_UNLIKELY(task->scope != NULL))
         left_open(task, fiber);
-    worker->task = NULL;
+    skuai_worker_set_task(worker, NULL);
     worker->post = SKUAI_POST_END;
     worker->post_task = task;
     worker->flow = &worker->base;
@@ -69,7 +69,7 @@ static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *tas
 {
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     skuai_task_word_run(&task->word);
-    worker->task = task;
+    skuai_worker_set_task(worker, task);
     worker->budget = SKUAI_AWAIT_BUDGET;
     worker->flow = &fiber->context;
     if (SKUAI_UNLIKELY(skuai_load_ptr(&worker->strand, SKUAI_RELAXED) != fiber->strand))
@@ -154,7 +154,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
         return take_in(worker, next);
     }
     worker->handover = next;
-    worker->task = NULL;
+    skuai_worker_set_task(worker, NULL);
     worker->flow = &worker->base;
     return &worker->base;
 }

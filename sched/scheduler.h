@@ -46,7 +46,10 @@ struct skuai_worker {
     struct skuai_scheduler *sched;
     uint32_t index;
     uint32_t budget;             /* awaits that may still succeed at once in this run */
-    skua_task *task;             /* the one that runs, or NULL */
+    union {
+        skua_task *task;         /* the one that runs, or NULL; set by skuai_worker_set_task() */
+        skua_wordptr shown_task; /* likewise, for reports: anybody reads it */
+    };
     skua_child *child;           /* the set child being polled, or NULL */
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
     uint8_t short_calls;         /* how many calls have taken a part of a unit of budget only; wraps around */
@@ -126,6 +129,8 @@ struct skuai_scheduler {
     struct skuai_env env;
     uint32_t nworkers;       /* the regular ones */
     skua_word32 hurry; /* not fixed, but rarely written: the guard wants a worker to look around after its task */
+    skua_word64 about_ns; /* likewise: what time it is, about, while workers compute (spawn.c) */
+    uint64_t started_ns;
     struct skuai_worker **workers;
     size_t stack_size;
     struct skuai_reporting reporting;
@@ -170,6 +175,26 @@ SKUAI_INLINE uint32_t skuai_workers_all(const struct skuai_scheduler *sched)
 {
     return sched->nworkers + skuai_load_32(&sched->spares.made, SKUAI_SEQ_CST);
 }
+
+/* Relaxed: a report wants to know who runs what, and touches the task otherwise (dump.c). */
+SKUAI_INLINE void skuai_worker_set_task(struct skuai_worker *worker, skua_task *task)
+{
+    skuai_store_ptr(&worker->shown_task, task, SKUAI_RELAXED);
+}
+
+/* The guard tells what time it is. No model test needs the step: reports only. */
+#if defined(SKUAI_MODEL)
+SKUAI_INLINE void skuai_scheduler_note_time(struct skuai_scheduler *sched, uint64_t now_ns)
+{
+    (void)sched;
+    (void)now_ns;
+}
+#else
+SKUAI_INLINE void skuai_scheduler_note_time(struct skuai_scheduler *sched, uint64_t now_ns)
+{
+    skuai_store_64(&sched->about_ns, now_ns, SKUAI_RELAXED); /* a hint */
+}
+#endif
 
 /* worker.c */
 void skuai_worker_main(void *worker);

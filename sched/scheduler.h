@@ -164,6 +164,7 @@ struct skuai_scheduler {
     struct skuai_rundown spawning;        /* spawns from outside: between the look at stage and the end of the push */
     uint64_t reported_state;              /* deadlock.c: whoever reports, when nothing runs; 0: none was */
     skua_word32 said_starved;             /* that a fiber waits for memory has been logged */
+    struct skuai_lock looking;            /* dump.c: one task is held at a time */
     struct skuai_rundown name_readers;    /* who reads names of tasks that may end meanwhile (task_more.c) */
     struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */

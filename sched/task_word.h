@@ -206,7 +206,7 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
  * the word was. Acquire: pairs with the release of the pause before: what the task has left. */
 SKUAI_INLINE bool skuai_task_word_hold(skua_word64 *word, uint64_t *seen)
 {
-    /* Acquire: who learns that it does not wait reads on, and the word once more (dump.c, D4). No model test needs it. */
+    /* Acquire: who learns that it does not wait reads on, and the word once more (dump.c, L3). No model test needs it. */
     *seen = skuai_load_64(word, SKUAI_ACQUIRE);
     do {
         if ((*seen & (SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_ENDED)) != SKUAI_TASK_ALIVE)

@@ -390,6 +390,8 @@ static void say_worker(struct look *look, const struct skuai_worker *worker)
     const skua_task *task = skuai_load_ptr(&worker->shown_task, SKUAI_RELAXED);
     uint32_t parker = skuai_load_32(&worker->parker.token, SKUAI_RELAXED);
     if (task != NULL)
+        skuai_slab_set_catch_up(&look->sched->slabs);
+    if (task != NULL)
         say_name(look, what, sizeof what, "runs ", task);
     else
         snprintf(what, sizeof what, "%s", parker >= SKUAI_PARKER_POLLING  ? "sleeps in the poller"

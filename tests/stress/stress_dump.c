@@ -2,6 +2,7 @@
  * groups and jobs come and go on more workers than there are processors: nobody is missed by a wake, nothing is freed
  * under a look, and each dump is whole.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -50,8 +51,10 @@ static void dump_once(struct bustle *bustle)
 
 static void *look_from_a_thread(void *arg)
 {
-    while (!is_over(arg))
+    while (!is_over(arg)) {
         dump_once(arg);
+        poll(NULL, 0, 1); /* so that the others have a processor */
+    }
     return NULL;
 }
 
@@ -60,6 +63,7 @@ static int look_from_a_task(void *arg)
     while (!is_over(arg)) {
         dump_once(arg);
         CHECK_OK(skua_yield());
+        CHECK_OK(skua_sleep(SKUA_MS));
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/sigquit.h"
 #include "runtime/workers.h"
 #include "sched/overflow.h"
 #include "sched/sim.h"
@@ -121,6 +122,7 @@ static int make_parts(skua_runtime *rt)
 static void free_parts(skua_runtime *rt)
 {
     struct skuai_scheduler *sched = &rt->sched;
+    skuai_sigquit_stop(rt->sigquit, skuai_fork_is_child(sched)); /* it looks at all that follows */
     void *blocking = skuai_load_ptr(&sched->blocking.pool, SKUAI_ACQUIRE); /* its threads end before what they wake */
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
@@ -157,6 +159,8 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     rt->config = config;
     connect_config(rt);
     rc = make_parts(rt);
+    if (rc == 0 && rt->config.dump_on_sigquit && !rt->config.simulate)
+        rc = skuai_sigquit_start(rt);
     if (rc == 0)
         rc = skuai_workers_start(&rt->sched);
     if (rc < 0) {

@@ -1,5 +1,5 @@
-/* A thread that waits for SIGQUIT and dumps. Not a task: when a dump is wanted most no worker may be left to run one. Not
- * in the handler either, where no lock may be taken; that writes to an eventfd (io/signals_linux.c), no more.
+/* A thread that waits for SIGQUIT and dumps. Not a task: when a dump is wanted most no worker may be left to run one.
+ * Not in the handler either, where no lock may be taken; that writes to an eventfd (io/signals_linux.c), no more.
  *
  * The signal is open in this thread, so that it arrives whatever the application's threads have blocked. In a fork's
  * child nothing is undone: the handler's table may be locked there, and whoever executes another program leaves all of

@@ -1,7 +1,8 @@
-/* Unwinding a suspended flow by the compiler's unwinder, as C++ exceptions do, so frame pointers are not needed: by what
- * each function's call frame information says, which the ABIs of x86-64 and aarch64 ask for. It ends early where there
- * is none (assembly; code that was generated at run time, or compiled without). The unwinder only walks up from where it
- * is called; so it is called "under" the flow (context.h). A stack that something has overwritten may mislead it.
+/* Unwinding a suspended flow by the compiler's unwinder, as C++ exceptions do, so frame pointers are not needed: by
+ * what each function's call frame information says, which the ABIs of x86-64 and aarch64 ask for. It ends early where
+ * there is none (assembly; code that was generated at run time, or compiled without). The unwinder only walks up from
+ * where it is called; so it is called "under" the flow (context.h). A stack that something has overwritten may mislead
+ * it.
  *
  * Names are those of the dynamic symbol table: of shared libraries what they export, of programs what was linked with
  * -rdynamic. Static functions are in none; the second part of the text names them, by addr2line.

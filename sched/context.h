@@ -72,9 +72,9 @@ __attribute__((noreturn)) SKUAI_INLINE void skuai_context_exit(struct skuai_cont
     __builtin_trap(); /* somebody switched to a flow that has exited */
 }
 
-/* Calls fn(arg) in such a way that, for who unwinds the stack from there, it was called where the flow is suspended; the
- * flow's stack is read and not written. It must stay suspended. False: that is not possible with this kind of switch,
- * and nothing was called. */
+/* Calls fn(arg) in such a way that, for who unwinds the stack from there, it was called where the flow is suspended;
+ * the flow's stack is read and not written. It must stay suspended. False: that is not possible with this kind of
+ * switch, and nothing was called. */
 bool skuai_context_call_under(const struct skuai_context *ctx, void (*fn)(void *arg), void *arg);
 
 /* Where the flow's stack pointer is. */

@@ -134,8 +134,8 @@ END(skuai_context_prepare)
 /* void skuai_registers_call_under(const struct skuai_registers *registers, void (*fn)(void *arg), void *arg). While fn
  * runs x19 is the flow's stack pointer, and the call frame information says that the caller's registers lie there as
  * skuai_registers_swap() has saved them, its return address (x30) being where that would have returned to. In DWARF's
- * numbers: 0x0f DW_CFA_def_cfa_expression, 0x10 DW_CFA_expression, 0x83 DW_OP_breg19, which is x19 plus a number, in two
- * bytes from 64 on. */
+ * numbers: 0x0f DW_CFA_def_cfa_expression, 0x10 DW_CFA_expression, 0x83 DW_OP_breg19, which is x19 plus a number, in
+ * two bytes from 64 on. */
 FUNCTION(skuai_registers_call_under)
     .cfi_startproc
     BTI_CALL

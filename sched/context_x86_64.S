@@ -53,8 +53,8 @@ END(skuai_context_prepare)
 /* void skuai_registers_call_under(const struct skuai_registers *registers, void (*fn)(void *arg), void *arg). While fn
  * runs rbx points to the registers, and the call frame information says that the caller's are found there: that the
  * canonical frame address, which is the caller's stack pointer, is in the first of them, and at which offsets rip (16),
- * rbp (6) and rbx (3) lie. In DWARF's numbers: 0x0f DW_CFA_def_cfa_expression, 0x10 DW_CFA_expression, 0x73 DW_OP_breg3,
- * which is rbx plus a number, 0x06 DW_OP_deref. */
+ * rbp (6) and rbx (3) lie. In DWARF's numbers: 0x0f DW_CFA_def_cfa_expression, 0x10 DW_CFA_expression, 0x73
+ * DW_OP_breg3, which is rbx plus a number, 0x06 DW_OP_deref. */
 FUNCTION(skuai_registers_call_under)
     .cfi_startproc
     endbr64

@@ -2,21 +2,21 @@
  *
  * Task memory is type-stable (slab.h), so the state word of any slot may be read at any time. What more may be read
  * depends on it:
- *   L1 hold    of a task that waits R is taken, as by a wake (task_word.h), under the lookers' lock. From then on nobody
- *              runs it, so it neither changes nor ends nor is freed, and all that is its own lies still: its frames or
- *              its stack, its registers, the op that it awaits. Who completes that op may write the op's state and
- *              result meanwhile, and who wakes the task sets N; neither waits for the look. Of what is not the task's
- *              own nothing is touched: a task that it joins may end, and so may its runtime, so that is asked for with
- *              the op pinned (join.c, J6).
+ *   L1 hold    of a task that waits R is taken, as by a wake (task_word.h), under the lookers' lock. From then on
+ *              nobody runs it, so it neither changes nor ends nor is freed, and all that is its own lies still: its
+ *              frames or its stack, its registers, the op that it awaits. Who completes that op may write the op's
+ *              state and result meanwhile, and who wakes the task sets N; neither waits for the look. Of what is not
+ *              the task's own nothing is touched: a task that it joins may end, and so may its runtime, so that is
+ *              asked for with the op pinned (join.c, J6).
  *   L2 release R is given back; if N was set meanwhile the look queues the task, which no other thread did.
- *   L3 glance  a task that is running, queued or ended is not held, since it may be freed at any moment: state, kind and
- *              age come from the one word, its name from where it waits for readers (task_more.c). Then the word is read
- *              once more: if the generation is the same all of it was one task's. If the task has come to wait in
+ *   L3 glance  a task that is running, queued or ended is not held, since it may be freed at any moment: state, kind
+ *              and age come from the one word, its name from where it waits for readers (task_more.c). Then the word is
+ *              read once more: if the generation is the same all of it was one task's. If the task has come to wait in
  *              between it is held after all, a few times.
  *   L4 relate  who joins whom is known to joiners alone, so all who wait are held once before, and what they join is
  *              noted. It is as old as that when it is said.
- * What is read under a hold is put together in memory that was got before, and given out after it: so a hold takes a few
- * microseconds, for which the task, if it is woken, and that one alone, comes later. (As for any short lock: if who
+ * What is read under a hold is put together in memory that was got before, and given out after it: so a hold takes a
+ * few microseconds, for which the task, if it is woken, and that one alone, comes later. (As for any short lock: if who
  * looks loses its processor meanwhile it takes longer.) The lock is for lookers only, so that none takes the other's
  * hold for a run.
  *

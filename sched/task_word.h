@@ -14,9 +14,10 @@
  *   M member     task->member is set, from the start: who takes R to E tells its owner (member.h)
  *   W watched    in simulations only: each time it asks whether it is cancelled, the simulation is told (sim.h). Set
  *                when it begins to run, so that asking costs real runs nothing: they look for C and W in one go
- *   kind, born   set when it is spawned, for reports: a future, a fiber, a job on a fiber of its own; and about when, in
- *                units of 2^30 ns, which wrap after 26 days. Here because whoever has read the word then knows state,
- *                kind and age of one task at one moment, and to say so costs spawning three instructions and no store
+ *   kind, born   set when it is spawned, for reports: a future, a fiber, a job on a fiber of its own; and about when,
+ *                in units of 2^30 ns, which wrap after 26 days. Here because whoever has read the word then knows
+ *                state, kind and age of one task at one moment, and to say so costs spawning some instructions and no
+ *                store
  *
  * so that a living task that has not ended is one of
  *     waiting (-,-)   running or queued (R,-)   likewise, and notified (R,N)
@@ -206,7 +207,8 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
  * the word was. Acquire: pairs with the release of the pause before: what the task has left. */
 SKUAI_INLINE bool skuai_task_word_hold(skua_word64 *word, uint64_t *seen)
 {
-    /* Acquire: who learns that it does not wait reads on, and the word once more (dump.c, L3). No model test needs it. */
+    /* Acquire: who learns that it does not wait reads on, and the word once more (dump.c, L3). No model test needs the
+     * acquire: the exchange has its own. */
     *seen = skuai_load_64(word, SKUAI_ACQUIRE);
     do {
         if ((*seen & (SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_ENDED)) != SKUAI_TASK_ALIVE)

@@ -29,17 +29,18 @@
  *   id           names the task as long as it lives; later tasks have it again
  *   kind         a fiber, a future, a job that another worker has taken
  *   state        runs on worker N; is ready, that is in some queue; waits in a call; has ended and was not joined
- *   waits in     the call; what it waits for: a task by its id, other things as "object N", the same number for the same
- *                thing, for the first 256 of a dump; arms of selects, children of sets; in programs that are compiled
- *                with -DSKUA_DEBUG the place by file and line, and the names of futures (skua/place.h)
- *   in           the futures that it is in, innermost first, and their lines; by their poll functions if there is no name
+ *   waits in     the call; what it waits for: a task by its id, other things as "object N", the same number for the
+ *                same thing, for the first 256 of a dump; arms of selects, children of sets; in programs that are
+ *                compiled with -DSKUA_DEBUG the place by file and line, and the names of futures (skua/place.h)
+ *   in           the futures that it is in, innermost first, and their lines; by their poll functions if no name is
+ *                known
  *   age          since it was spawned, to one or two seconds. After 26 days it begins anew: in a runtime that is older
- *                it is "at least" so much. Spawning reads no clock, so it is the time of a look at one before
+ *                it is "at least" so much. Spawning reads no clock, so it counts from a look at one shortly before
  *   parents      which task joins it, or that somebody does (a thread; a task that has come to it since); whose job it
  *                is; in whose set of children it is, at that one. Who has spawned a task is not kept, as it would cost
  *                each task memory
- *   group        the group that it is a member of, by the number of objects; of members that do not wait only that there
- *                is one, as their record goes with their end
+ *   group        the group that it is a member of, by the number of objects; of members that do not wait only that
+ *                there is one, as their record goes with their end
  *   stack        of fibers and jobs that wait: the functions that it is in, innermost first, as the compiler's unwinder
  *                finds them (no frame pointers are needed). Of programs names need the linker's -rdynamic; those of
  *                static functions stand in no table that is loaded, and what is in brackets is for addr2line
@@ -58,14 +59,14 @@
 
 SKUA_BEGIN_DECLS
 
-/* A line of a dump, without a newline, terminated; it is gone when the function returns. Called on the calling thread or
- * task, while nothing is held: it may call anything but what ends the runtime. */
+/* A line of a dump, without a newline, terminated; it is gone when the function returns. Called on the calling thread
+ * or task, while nothing is held: it may call anything but what ends the runtime. */
 typedef void skua_dump_fn(void *context, const char *line, size_t length);
 
 /* Prints every live task and every worker of a runtime to a descriptor; NULL: the calling task's runtime.
- * Takes no worker's time: tasks that wait are held still one at a time, for some microseconds each, in which they may be
- * woken but do not run; nothing else is stopped. Takes about 25 KiB, and more if many tasks are joined: without memory
- * for that it does not say who joins. Needs about 8 KiB of stack.
+ * Takes no worker's time: tasks that wait are held still one at a time, for some microseconds each, in which they may
+ * be woken but do not run; nothing else is stopped. Takes about 25 KiB, and more if many tasks are joined: without
+ * memory for that it does not say who joins. Needs about 8 KiB of stack.
  * Threads: any: tasks, of this runtime or another; threads outside; any number at a time. Not in a signal handler. In a
  *   simulation: its tasks, and the thread that created it.
  * Blocks: the calling thread, by writing, as long as the descriptor does; one that is non-blocking is waited for. Never

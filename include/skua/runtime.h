@@ -50,8 +50,8 @@ typedef struct skua_config {
     bool bind;                 /* bind each worker to a processor (also SKUA_BIND=1) */
     bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
     bool ignore_environment;   /* read no SKUA_* variable */
-    bool dump_on_sigquit;      /* print a dump (skua/dump.h) to stderr at SIGQUIT, and go on; also SKUA_DUMP_ON_SIGQUIT=1.
-                                  Takes a thread. Not in simulations */
+    bool dump_on_sigquit;      /* print a dump (skua/dump.h) to stderr at SIGQUIT, and go on; also
+                                  SKUA_DUMP_ON_SIGQUIT=1. Takes a thread. Not in simulations */
     uint64_t sim_seed;         /* what a simulation's decisions are made from */
     const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
                                   `simulate`. Also by SKUA_SIM_MACHINE */

@@ -1,5 +1,5 @@
-/* A dump with each call failing that it makes, and that the thread makes which waits for SIGQUIT: all of it comes, though
- * maybe without who joins whom, or nothing.
+/* A dump with each call failing that it makes, and that the thread makes which waits for SIGQUIT: all of it comes,
+ * though maybe without who joins whom, or nothing.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The task's state word (sched/task_word.h): wakers, runners, cancellers, who looks at one that waits, the end, the
- * handle, and the next task in the same slot. The task is in at most one queue; a wake is never lost: a run follows that
- * sees what the waker did before; a task is freed exactly once; an exact waker never meets the slot's next task.
+ * handle, and the next task in the same slot. The task is in at most one queue; a wake is never lost: a run follows
+ * that sees what the waker did before; a task is freed exactly once; an exact waker never meets the slot's next task.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* Dumps in a loop, by a thread, by a task of the runtime and by one of another, while random trees of fibers and futures,
- * groups and jobs come and go on more workers than there are processors: nobody is missed by a wake, nothing is freed
- * under a look, and each dump is whole.
+/* Dumps in a loop, by a thread, by a task of the runtime and by one of another, while random trees of fibers and
+ * futures, groups and jobs come and go on more workers than there are processors: nobody is missed by a wake, nothing
+ * is freed under a look, and each dump is whole.
  */
 #include <poll.h>
 #include <pthread.h>

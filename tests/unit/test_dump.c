@@ -238,7 +238,7 @@ static const struct expected all_states[] = {
     { " (deep), the future outer, waits in skua_event_wait of object ", "  in the future outer at " },
     { " (flat), the future inner, waits in skua_event_wait of object ", ", joined by task " },
     { " (picky), a fiber, waits in skua_select of 2", "  arm 1: skua_join of task " },
-    { " (set), a fiber, waits in skua_join_all for 2 of 2 children", "  child 0: the future inner, in skua_event_wait" },
+    { " (set), a fiber, waits in skua_join_all for 2 of 2 children", "  child 0: the future inner, in skua_" },
     { " (raced), a fiber, waits in skua_event_wait of object ", ", joined by task " },
     { " (forker), a fiber, waits in SKUA_JOIN, of a job that another worker has taken", NULL },
     { ", a job of task ", " bytes of stack in use" },

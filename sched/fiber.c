@@ -78,7 +78,9 @@ static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *tas
     return &fiber->context;
 }
 
-void skuai_worker_settle_post(struct skuai_worker *worker)
+/* F3. Inlined where each switch from a fiber to a fiber arrives, which compilers decide differently from change to
+ * change. */
+SKUAI_INLINE void settle_post(struct skuai_worker *worker)
 {
     skua_task *task = worker->post_task;
     enum skuai_post post = worker->post;
@@ -100,6 +102,8 @@ void skuai_worker_settle_post(struct skuai_worker *worker)
         break;
     }
 }
+
+void skuai_worker_settle_post(struct skuai_worker *worker) { settle_post(worker); }
 
 void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task)
 {
@@ -182,7 +186,7 @@ void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
     worker->post = post; /* F1 */
     worker->post_task = task;
     skuai_context_switch(&fiber->context, to); /* F2 */
-    skuai_worker_settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
+    settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
 }
 
 /* ---- waiting without an op -------------------------------------------------------------------------------------- */

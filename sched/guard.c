@@ -174,6 +174,13 @@ static bool park(struct skuai_scheduler *sched, uint64_t until_ns, bool looks)
     return token;
 }
 
+/* To workers that may have been computing for long. */
+static void tell_time(struct skuai_scheduler *sched, uint64_t now)
+{
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        skuai_worker_note_time(sched->workers[i], now);
+}
+
 static void guard_main(void *arg)
 {
     struct skuai_scheduler *sched = arg;
@@ -188,7 +195,7 @@ static void guard_main(void *arg)
         bool looks = false; /* it sleeps only to look for a deadlock again */
         /* No model test needs the sequence: what it gives back concerns nobody. */
         uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
-        skuai_scheduler_note_time(sched, now);
+        tell_time(sched, now);
         /* No model test needs the step, sequence or check: how calm it is decides about processor time alone, which
          * tests/unit/test_guard.c sees; about sleeping decides the second look (G1). */
         calm = all_sleep(sched) ? calm + 1 : 0;

@@ -90,6 +90,7 @@ struct skuai_worker {
     struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
     /* shared */
     skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
+    skua_word32 born;            /* what time it is, about, as bits of a task's word: the owner, and the guard */
     skua_wordptr strand;         /* that of the fiber it runs, or NULL: owner writes, hungry workers read */
     struct skuai_parker parker;
     skua_word32 asleep;          /* for spares.h: owner writes, the guard reads */
@@ -129,7 +130,6 @@ struct skuai_scheduler {
     struct skuai_env env;
     uint32_t nworkers;       /* the regular ones */
     skua_word32 hurry; /* not fixed, but rarely written: the guard wants a worker to look around after its task */
-    skua_word64 about_ns; /* likewise: what time it is, about, while workers compute (spawn.c) */
     uint64_t started_ns;
     struct skuai_worker **workers;
     size_t stack_size;
@@ -183,17 +183,20 @@ SKUAI_INLINE void skuai_worker_set_task(struct skuai_worker *worker, skua_task *
     skuai_store_ptr(&worker->shown_task, task, SKUAI_RELAXED);
 }
 
-/* The guard tells what time it is. No model test needs the step: reports only. */
+/* When tasks are born that the worker spawns from now on: by the worker when it has looked at a clock, by the guard for
+ * one that has not for long. For reports only, so the model's worlds have none of it. */
 #if defined(SKUAI_MODEL)
-SKUAI_INLINE void skuai_scheduler_note_time(struct skuai_scheduler *sched, uint64_t now_ns)
+SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t now_ns)
 {
-    (void)sched;
+    (void)worker;
     (void)now_ns;
 }
 #else
-SKUAI_INLINE void skuai_scheduler_note_time(struct skuai_scheduler *sched, uint64_t now_ns)
+SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t now_ns)
 {
-    skuai_store_64(&sched->about_ns, now_ns, SKUAI_RELAXED); /* a hint */
+    uint32_t born = skuai_task_born_at(now_ns);
+    if (SKUAI_UNLIKELY(skuai_load_32(&worker->born, SKUAI_RELAXED) != born)) /* once a second */
+        skuai_store_32(&worker->born, born, SKUAI_RELAXED);                  /* no data behind it */
 }
 #endif
 

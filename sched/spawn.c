@@ -49,15 +49,19 @@ static void make_member(skua_task *task, size_t body, uint32_t generation, uint3
     skuai_task_word_begin_member(&task->word, generation, traits, joining->keeps);
 }
 
+/* From outside a clock is read: it is a twentieth of what such a spawn costs, and nobody else may have looked at one for
+ * long. */
+static __attribute__((noinline, cold)) uint32_t born_outside(struct skuai_scheduler *sched)
+{
+    return skuai_task_born_at(skuai_env_now(&sched->env));
+}
+
 /* About when it is, without asking a clock. A worker's last look at one is less than a millisecond ago, unless a task
- * has been computing since: then the guard knows. From outside a clock is read: it is a tenth of what such a spawn
- * costs, and nobody else may have looked at one for long. */
+ * has been computing since: then the guard has told it. */
 SKUAI_INLINE uint32_t born_now(struct skuai_scheduler *sched, const struct skuai_worker *worker)
 {
-    if (SKUAI_UNLIKELY(worker == NULL))
-        return skuai_task_born_at(skuai_env_now(&sched->env));
-    uint64_t guard_ns = skuai_load_64(&sched->about_ns, SKUAI_RELAXED); /* a hint, with no data behind it */
-    return skuai_task_born_at(worker->checked_ns > guard_ns ? worker->checked_ns : guard_ns);
+    return SKUAI_LIKELY(worker != NULL) ? skuai_load_32(&worker->born, SKUAI_RELAXED) /* no data behind it */
+                                        : born_outside(sched);
 }
 
 /* A header with word, run and the rest set; NULL if there is no memory. */
@@ -72,7 +76,6 @@ SKUAI_INLINE skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_w
     uint32_t generation = skuai_task_generation(skuai_load_64(&task->word, SKUAI_RELAXED)); /* the slot is ours */
     if (generation == 0)
         generation = skuai_slab_fresh_generation(task);
-    uint32_t traits = kind | born_now(sched, worker);
     task->run = run;
     task->scope = NULL;
     task->joiner = NULL;
@@ -80,9 +83,9 @@ SKUAI_INLINE skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_w
     skuai_store_ptr(&task->more, NULL, SKUAI_RELAXED); /* published by the queue, as all of this */
     skuai_store_ptr(&task->fired, NULL, SKUAI_RELAXED);
     if (joining != NULL)
-        make_member(task, body, generation, traits, joining);
+        make_member(task, body, generation, kind | born_now(sched, worker), joining);
     else
-        skuai_task_word_begin(&task->word, generation, traits, with_handle);
+        skuai_task_word_begin(&task->word, generation, kind | born_now(sched, worker), with_handle);
     return task;
 }
 

@@ -390,6 +390,29 @@ static int ages(void *arg)
 
 TEST(how_old_tasks_are) { CHECK_EQ(run_seeded(test_seed(), 2, ages, NULL), 0); }
 
+#if !defined(SKUAI_NO_HWLOC)
+/* What one spawns that has not looked at a clock for long: the guard has. */
+static int young_of_a_hog(void *arg)
+{
+    skua_task *task;
+    struct page *page = new_page();
+    (void)arg;
+    skua_event_init(&never, SKUA_EVENT_MANUAL);
+    for (int i = 0; i < 100; i++)
+        skua_sim_compute(SKUA_S / 10);
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .name = "young" }, in_event, NULL));
+    dump_to(page, NULL);
+    int at = find(page, " (young)");
+    CHECK(says(page, at, "  age 0 s") || says(page, at, "  age 1 s"));
+    skua_event_set(&never);
+    CHECK_OK(skua_join(task, NULL));
+    free(page);
+    return 0;
+}
+
+TEST(how_old_tasks_of_a_hog_are) { CHECK_EQ(run_on_machine("core:2 pu:1", test_seed(), young_of_a_hog, NULL), 0); }
+#endif
+
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
 enum { CALLS = 5 };

@@ -434,6 +434,15 @@ static bool has_stacks(void) { return false; }
 static bool has_stacks(void) { return true; }
 #endif
 
+/* A static program, as it is emulated, has no names: there calls that are the same are those. */
+static bool is_a_call(const char *line, const char *next)
+{
+    const char *what = strchr(line, ':'), *below = strchr(next, ':');
+    if (!test_under_emulator())
+        return strstr(line, ": dumped_calls+0x") != NULL;
+    return what != NULL && below != NULL && strcmp(what, below) == 0;
+}
+
 static int shows_a_stack(void *arg)
 {
     static const struct expected expected[] = { { " (caller), a fiber, waits in skua_event_wait", NULL },
@@ -446,8 +455,8 @@ static int shows_a_stack(void *arg)
     CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .name = "caller" }, in_calls, &never));
     dump_until(page, expected);
     for (int i = find(page, expected->task) + 1; page->lines[i][0] == ' '; i++)
-        calls += strstr(page->lines[i], ": dumped_calls+0x") != NULL;
-    if (has_stacks() && calls != CALLS) {
+        calls += is_a_call(page->lines[i], page->lines[i + 1]);
+    if (has_stacks() && calls != CALLS - (test_under_emulator() ? 1 + 1 : 0)) { /* the innermost is in the wait */
         print(page);
         test_fail(__FILE__, __LINE__, "%d calls", calls);
     }

@@ -65,7 +65,7 @@ typedef void skua_dump_fn(void *context, const char *line, size_t length);
 
 /* Prints every live task and every worker of a runtime to a descriptor; NULL: the calling task's runtime.
  * Takes no worker's time: tasks that wait are held still one at a time, for some microseconds each, in which they may
- * be woken but do not run; nothing else is stopped. Takes about 25 KiB, and more if many tasks are joined: without
+ * be woken but do not run; nothing else is stopped. Takes about 20 KiB, and more if many tasks are joined: without
  * memory for that it does not say who joins. Needs about 8 KiB of stack.
  * Threads: any: tasks, of this runtime or another; threads outside; any number at a time. Not in a signal handler. In a
  *   simulation: its tasks, and the thread that created it.

@@ -9,7 +9,7 @@
 #include "support/random_jobs.h"
 #include "support/random_tasks.h"
 
-enum { ROOTS = 3, JOBS_DEPTH = 10, MEMBERS = 20 };
+enum { ROOTS = 6, JOBS_DEPTH = 10, MEMBERS = 20, TURNS = 20 };
 
 struct bustle {
     skua_runtime *rt, *other;
@@ -110,9 +110,126 @@ static int run_groups(void *arg)
     return 0;
 }
 
+/* Waits of many kinds: channels in selects, a lock and a condition, deadlines. */
+struct exchange {
+    skua_channel *channel;
+    skua_mutex mutex;
+    skua_cond cond;
+    skua_event over;
+    int turns;
+};
+
+static int sends(void *arg)
+{
+    struct exchange *exchange = arg;
+    for (int i = 0; i < TURNS; i++) {
+        CHECK_OK(skua_send(exchange->channel, &i));
+        CHECK_OK(skua_mutex_lock(&exchange->mutex));
+        exchange->turns++;
+        skua_cond_broadcast(&exchange->cond);
+        skua_mutex_unlock(&exchange->mutex);
+    }
+    return 0;
+}
+
+static int selects(void *arg)
+{
+    struct exchange *exchange = arg;
+    for (int64_t arm = 0; arm == 0;) {
+        skua_channel_op receive;
+        skua_op over;
+        int value;
+        arm = SKUA_SELECT(skua_receive_prepare(&receive, exchange->channel, &value),
+                          skua_event_wait_prepare(&over, &exchange->over));
+        CHECK(arm >= 0);
+    }
+    return 0;
+}
+
+static int waits_for_turns(void *arg)
+{
+    struct exchange *exchange = arg;
+    CHECK_OK(skua_mutex_lock(&exchange->mutex));
+    while (exchange->turns < 2 * TURNS) {
+        int rc = skua_cond_wait_until(&exchange->cond, &exchange->mutex, skua_after(SKUA_MS / 10));
+        CHECK(rc == 0 || rc == -ETIMEDOUT);
+    }
+    skua_mutex_unlock(&exchange->mutex);
+    skua_event_set(&exchange->over);
+    return 0;
+}
+
+static int run_exchanges(void *arg)
+{
+    static skua_fiber_fn *const parts[] = { sends, sends, selects, selects, waits_for_turns };
+    (void)arg;
+    for (uint64_t i = 0; i < test_scaled(20); i++) {
+        struct exchange exchange = { .turns = 0 };
+        CHECK_OK(skua_channel_create(&exchange.channel, sizeof(int), 1));
+        skua_mutex_init(&exchange.mutex);
+        skua_cond_init(&exchange.cond);
+        skua_event_init(&exchange.over, SKUA_EVENT_MANUAL);
+        skua_group group;
+        skua_group_init(&group);
+        for (size_t j = 0; j < sizeof parts / sizeof parts[0]; j++)
+            CHECK_OK(skua_group_go(&group, parts[j], &exchange));
+        CHECK_OK(skua_group_wait(&group));
+        skua_cond_fini(&exchange.cond);
+        skua_mutex_fini(&exchange.mutex);
+        CHECK_OK(skua_channel_destroy(exchange.channel));
+    }
+    return 0;
+}
+
+/* Descriptors. */
+static int answers(void *stream)
+{
+    char byte;
+    while (skua_read(stream, &byte, 1) == 1)
+        CHECK_EQ(skua_write_all(stream, &byte, 1), 1);
+    skua_stream_close(stream);
+    return 0;
+}
+
+static int run_streams(void *arg)
+{
+    (void)arg;
+    for (uint64_t i = 0; i < test_scaled(10); i++) {
+        skua_stream *streams[2];
+        skua_task *task;
+        char byte = 'x';
+        CHECK_OK(skua_stream_pair(streams, NULL));
+        CHECK_OK(skua_spawn(&task, answers, streams[1]));
+        for (int j = 0; j < TURNS; j++) {
+            CHECK_EQ(skua_write_all(streams[0], &byte, 1), 1);
+            CHECK_EQ(skua_read(streams[0], &byte, 1), 1);
+        }
+        skua_stream_close(streams[0]);
+        CHECK_OK(skua_join(task, NULL));
+    }
+    return 0;
+}
+
+/* Joins of tasks of a runtime that ends with them. */
+static int run_strangers(void *arg)
+{
+    (void)arg;
+    for (uint64_t i = 0; i < test_scaled(8); i++) {
+        skua_runtime *rt;
+        skua_task *task;
+        CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 1, .ignore_environment = true }));
+        skua_spawn_attr attr = { .runtime = rt };
+        CHECK_OK(skua_spawn_with(&task, &attr, run_member, (void *)(uintptr_t)i));
+        CHECK_OK(skua_join(task, NULL));
+        CHECK_OK(skua_runtime_destroy(rt));
+    }
+    return 0;
+}
+
 static int run_all(void *arg)
 {
-    static skua_fiber_fn *const roots[ROOTS] = { run_tree, run_jobs, run_groups };
+    static skua_fiber_fn *const roots[ROOTS] = { run_tree, run_jobs, run_groups, run_exchanges, run_streams,
+                                                 run_strangers };
     struct bustle *bustle = arg;
     skua_task *tasks[ROOTS], *looker;
     CHECK_OK(skua_spawn(&looker, look_from_a_task, bustle));

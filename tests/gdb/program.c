@@ -25,7 +25,9 @@ __attribute__((noinline)) int inner_call(int more)
 static int waiter(void *arg)
 {
     (void)arg;
-    return inner_call(2);
+    int rc = inner_call(2);
+    __asm__ volatile("" ::: "memory"); /* likewise */
+    return rc;
 }
 static int joiner(void *task) { return skua_join(task, NULL); }
 static int ends(void *arg)

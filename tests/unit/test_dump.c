@@ -426,7 +426,12 @@ __attribute__((noinline)) int dumped_calls(int more, skua_event *event)
     return rc;
 }
 
-static int in_calls(void *event) { return dumped_calls(CALLS - 1, event); }
+static int in_calls(void *event)
+{
+    int more = CALLS - 1;
+    __asm__ volatile("" : "+r"(more)); /* no copies of the function for the numbers that it is called with */
+    return dumped_calls(more, event);
+}
 
 #if defined(SKUAI_UCONTEXT)
 static bool has_stacks(void) { return false; }

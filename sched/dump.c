@@ -298,7 +298,8 @@ static const char *kind_of(uint64_t word)
 
 static bool find_runner(const struct skuai_scheduler *sched, const skua_task *task, uint32_t *worker)
 {
-    for (*worker = 0; *worker < sched->nworkers; ++*worker)
+    uint32_t all = skuai_workers_all(sched);
+    for (*worker = 0; *worker < all; ++*worker)
         if (skuai_load_ptr(&sched->workers[*worker]->shown_task, SKUAI_RELAXED) == task) /* as it is now */
             return true;
     return false;
@@ -397,8 +398,8 @@ static void say_worker(struct look *look, const struct skuai_worker *worker)
         snprintf(what, sizeof what, "%s", parker >= SKUAI_PARKER_POLLING  ? "sleeps in the poller"
                                           : parker == SKUAI_PARKER_PARKED ? "sleeps"
                                                                           : "looks for work");
-    say(look, "worker %u %s; queued: %" PRIu64 " in the deque, %" PRIu64 " in the inbox, %d in the next-slot",
-        worker->index, what, skuai_deque_count(&worker->deque), skuai_deque_count(&worker->inbox),
+    say(look, "worker %u%s %s; queued: %" PRIu64 " in the deque, %" PRIu64 " in the inbox, %d in the next-slot",
+        worker->index, worker->is_spare ? ", a spare," : "", what, skuai_deque_count(&worker->deque), skuai_deque_count(&worker->inbox),
         skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL);
     say_counters(look, &worker->counters);
     give_out(look);
@@ -409,11 +410,16 @@ static void say_runtime(struct look *look)
     static const char *const stages[] = { "", ", refuses spawns from outside", ", cancels its tasks", ", stops",
                                           ", has stopped with tasks left" };
     struct skuai_scheduler *sched = look->sched;
-    say(look, "skua dump: %" PRIu64 " tasks live, %" PRIu64 " in the injection queue, %u workers%s",
-        skuai_scheduler_live(sched), skuai_inject_count(&sched->inject), sched->nworkers,
+    uint32_t spares = skuai_workers_all(sched) - sched->nworkers;
+    char extra[64] = "";
+    if (spares != 0)
+        snprintf(extra, sizeof extra, ", %u spare ones, %u of them at work", spares,
+                 skuai_load_32(&sched->spares.active, SKUAI_RELAXED)); /* about */
+    say(look, "skua dump: %" PRIu64 " tasks live, %" PRIu64 " in the injection queue, %u workers%s%s",
+        skuai_scheduler_live(sched), skuai_inject_count(&sched->inject), sched->nworkers, extra,
         stages[skuai_load_32(&sched->stage, SKUAI_RELAXED)]);
     give_out(look);
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         say_worker(look, sched->workers[i]);
 }
 

@@ -177,7 +177,7 @@ static bool park(struct skuai_scheduler *sched, uint64_t until_ns, bool looks)
 /* To workers that may have been computing for long. */
 static void tell_time(struct skuai_scheduler *sched, uint64_t now)
 {
-    for (uint32_t i = 0; i < sched->nworkers; i++)
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
         skuai_worker_note_time(sched->workers[i], now);
 }
 

@@ -456,6 +456,7 @@ static skua_task *seek_as_spare(struct skuai_worker *spare)
     struct skuai_scheduler *sched = spare->sched;
     skua_task *task;
     spare->checked_ns = skuai_env_now(&sched->env);
+    skuai_worker_note_time(spare, spare->checked_ns);
     if (spare->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* as in look_around */
         skuai_timers_run(sched, spare->checked_ns);
     (void)look_into_others(spare, spare->checked_ns);

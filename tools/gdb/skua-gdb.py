@@ -58,7 +58,8 @@ def symbol_at(address):
 class Runtime:
     def __init__(self, scheduler):
         self.scheduler = scheduler
-        self.workers = [scheduler["workers"][i] for i in range(int(scheduler["nworkers"]))]
+        count = int(scheduler["nworkers"]) + int(scheduler["spares"]["made"]["raw"])
+        self.workers = [scheduler["workers"][i] for i in range(count)]
 
     def runner_of(self, task):
         """The worker that runs it, or None."""
@@ -410,7 +411,7 @@ class SkuaWorkers(gdb.Command):
         name = f" ({runs.name})" if runs is not None and runs.name else ""
         where = f"thread {thread.num} (LWP {thread.ptid[1] or thread.ptid[2]})" if thread is not None else "no thread"
         print(
-            f"  worker {int(worker['index'])}, {where}: "
+            f"  worker {int(worker['index'])}{', a spare' if bool(worker['is_spare']) else ''}, {where}: "
             + (f"runs task {runs.number}{name}" if runs is not None else "runs no task")
             + f"; queued: {self.queued(worker['deque'])} in the deque, {self.queued(worker['inbox'])} in the inbox, "
             + f"{int(int(worker['next']['raw']) != 0)} in the next-slot"

@@ -399,8 +399,8 @@ static void say_worker(struct look *look, const struct skuai_worker *worker)
                                           : parker == SKUAI_PARKER_PARKED ? "sleeps"
                                                                           : "looks for work");
     say(look, "worker %u%s %s; queued: %" PRIu64 " in the deque, %" PRIu64 " in the inbox, %d in the next-slot",
-        worker->index, worker->is_spare ? ", a spare," : "", what, skuai_deque_count(&worker->deque), skuai_deque_count(&worker->inbox),
-        skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL);
+        worker->index, worker->is_spare ? ", a spare," : "", what, skuai_deque_count(&worker->deque),
+        skuai_deque_count(&worker->inbox), skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL);
     say_counters(look, &worker->counters);
     give_out(look);
 }

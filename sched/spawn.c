@@ -49,8 +49,8 @@ static void make_member(skua_task *task, size_t body, uint32_t generation, uint3
     skuai_task_word_begin_member(&task->word, generation, traits, joining->keeps);
 }
 
-/* From outside a clock is read: it is a twentieth of what such a spawn costs, and nobody else may have looked at one for
- * long. */
+/* From outside a clock is read: it is a twentieth of what such a spawn costs, and nobody else may have looked at one
+ * for long. */
 static __attribute__((noinline, cold)) uint32_t born_outside(struct skuai_scheduler *sched)
 {
     return skuai_task_born_at(skuai_env_now(&sched->env));

@@ -7,6 +7,7 @@
  *     task 14, a fiber, waits in skua_race for 2 of 3 children at main.c:20
  *       child 0: the future fetch, in skua_event_wait of object 2 at fetch.c:90
  *       child 2: task 13
+ *     task 15, a job of task 14, waits in skua_receive of object 3
  *
  * All of it comes from the op protocol's own structures, so each primitive's waits are shown by its kind's name.
  * Objects are numbered as they come, so that who waits for the same one is seen and the text depends on no address.

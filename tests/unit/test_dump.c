@@ -329,6 +329,34 @@ static int shows_a_hog(void *arg)
 
 TEST(a_task_that_runs_has_no_stack) { CHECK_EQ(run_on(4, shows_a_hog, NULL), 0); }
 
+/* The second one is run by a spare worker. */
+TEST(spare_workers)
+{
+    skua_runtime *rt;
+    skua_task *hogs_there[2];
+    struct page *page = new_page();
+    skua_config config = { .workers = 1, .spare_workers = 1, .stuck_ns = SKUA_MS, .ignore_environment = true };
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    skua_spawn_attr attr = { .runtime = rt, .name = "hog" };
+    __atomic_store_n(&hogging, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(skua_spawn_with(&hogs_there[i], &attr, hogs, NULL));
+    for (int i = 0; i < TRIES && find(page, " (hog), a fiber, runs on worker 1") < 0; i++) {
+        poll(NULL, 0, 10);
+        dump_to(page, rt);
+    }
+    if (find(page, " (hog), a fiber, runs on worker 1") < 0 || find(page, "worker 1, a spare, runs task ") < 0 ||
+        find(page, ", 1 workers, 1 spare ones, 1 of them at work") < 0) {
+        print(page);
+        test_fail(__FILE__, __LINE__, "no spare worker");
+    }
+    __atomic_store_n(&hogging, 0, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(skua_join(hogs_there[i], NULL));
+    CHECK_OK(skua_runtime_destroy(rt));
+    free(page);
+}
+
 /* ---- details ----------------------------------------------------------------------------------------------------- */
 
 static int is_cancelled_meanwhile(void *event)

@@ -28,6 +28,9 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/CHANGELOG.md" "${PROJECT_SOURCE_DIR}/README.md"
     DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT development)
 
+install(FILES "${PROJECT_SOURCE_DIR}/tools/gdb/skua-gdb.py" DESTINATION "${CMAKE_INSTALL_DATADIR}/skua"
+    COMPONENT development)
+
 # find_package(skua)
 set(package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/skua")
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/skuaConfig.cmake.in"

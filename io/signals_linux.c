@@ -8,7 +8,8 @@
  *              others
  *   N4 unwatch the last watch of a signal puts the old handler back; then the slot's mask is cleared; then it waits
  *              until no handler is inside the table, and only then is the eventfd closed
- * The table is process-wide, as signals are: a handler has nothing else to go by.
+ * The table is process-wide, as signals are: a handler has nothing else to go by. Who has a thread of his own to wait
+ * with (runtime/sigquit.c) watches by an eventfd alone.
  */
 #define _GNU_SOURCE
 #include "skua/signal.h"
@@ -21,12 +22,13 @@
 #include <unistd.h>
 
 #include "io/driver.h"
+#include "io/signals.h"
 #include "sched/rundown.h"
 #include "sched/wait.h"
 
 enum { WATCHES_MAX = 64, SIGNALS_MAX = 64 };
 
-static struct watch_slot {
+static struct skuai_signal_slot {
     skua_word64 mask;    /* bit n - 1: signal n; 0: a free slot */
     skua_word64 pending; /* likewise */
     skua_word32 fd;
@@ -41,8 +43,7 @@ static struct {
 
 struct skua_signals {
     struct skuai_source *source;
-    struct watch_slot *slot;
-    uint64_t mask;
+    struct skuai_signal_slot *slot;
 };
 
 static uint64_t bit_of_signal(int number) { return UINT64_C(1) << (number - 1); }
@@ -60,7 +61,7 @@ static void handle(int number)
     int error = errno;
     skuai_rundown_enter(&handlers);
     for (int i = 0; i < WATCHES_MAX; i++) {
-        struct watch_slot *slot = &slots[i];
+        struct skuai_signal_slot *slot = &slots[i];
         if (!(skuai_load_64(&slot->mask, SKUAI_SEQ_CST) & bit_of_signal(number))) /* R1 (rundown.h) */
             continue;
         skuai_or_64(&slot->pending, bit_of_signal(number), SKUAI_RELEASE); /* pairs with N3's acquire */
@@ -109,7 +110,7 @@ static int install_mask_locked(uint64_t mask)
     return 0;
 }
 
-static struct watch_slot *take_slot_locked(int fd, uint64_t mask)
+static struct skuai_signal_slot *take_slot_locked(int fd, uint64_t mask)
 {
     for (int i = 0; i < WATCHES_MAX; i++) {
         if (skuai_load_64(&slots[i].mask, SKUAI_RELAXED) != 0) /* changes under the lock */
@@ -123,24 +124,29 @@ static struct watch_slot *take_slot_locked(int fd, uint64_t mask)
 }
 
 /* N1. */
-static int watch(skua_signals *signals, int fd)
+static int watch(struct skuai_signal_slot **slot, uint64_t mask, int fd)
 {
     pthread_mutex_lock(&lock);
-    int rc = install_mask_locked(signals->mask);
-    if (rc == 0 && (signals->slot = take_slot_locked(fd, signals->mask)) == NULL) {
-        uninstall_mask_locked(signals->mask);
+    int rc = install_mask_locked(mask);
+    if (rc == 0 && (*slot = take_slot_locked(fd, mask)) == NULL) {
+        uninstall_mask_locked(mask);
         rc = -ENOSPC;
     }
     pthread_mutex_unlock(&lock);
     return rc;
 }
 
+int skuai_signal_watch(struct skuai_signal_slot **slot, int number, int fd)
+{
+    return watch(slot, bit_of_signal(number), fd);
+}
+
 /* N4. */
-static void unwatch(skua_signals *signals)
+void skuai_signal_unwatch(struct skuai_signal_slot *slot)
 {
     pthread_mutex_lock(&lock);
-    uninstall_mask_locked(signals->mask);
-    skuai_store_64(&signals->slot->mask, 0, SKUAI_SEQ_CST); /* R2 (rundown.h) */
+    uninstall_mask_locked(skuai_load_64(&slot->mask, SKUAI_RELAXED)); /* changes under the lock */
+    skuai_store_64(&slot->mask, 0, SKUAI_SEQ_CST);                    /* R2 (rundown.h) */
     pthread_mutex_unlock(&lock);
     while (!skuai_rundown_is_over(&handlers))
         skuai_pause();
@@ -186,8 +192,7 @@ int skua_signals_open(skua_signals **out, skua_runtime *rt, const int *numbers, 
     }
     /* Nobody has rung yet, and what rings before it is armed is told of when it is. */
     skuai_source_drained(signals->source, skuai_source_readiness(signals->source), SKUAI_READING);
-    signals->mask = mask;
-    rc = watch(signals, fd);
+    rc = watch(&signals->slot, mask, fd);
     if (rc < 0) {
         skuai_source_close(signals->source);
         free(signals);
@@ -199,7 +204,7 @@ int skua_signals_open(skua_signals **out, skua_runtime *rt, const int *numbers, 
 
 void skua_signals_close(skua_signals *signals)
 {
-    unwatch(signals);
+    skuai_signal_unwatch(signals->slot);
     skuai_source_close(signals->source);
     free(signals);
 }
@@ -207,7 +212,7 @@ void skua_signals_close(skua_signals *signals)
 /* ---- waiting ---------------------------------------------------------------------------------------------------- */
 
 /* The lowest of those that have come, or 0. */
-static int take_pending(struct watch_slot *slot)
+static int take_pending(struct skuai_signal_slot *slot)
 {
     uint64_t seen = skuai_load_64(&slot->pending, SKUAI_RELAXED); /* the exchange decides */
     do {
@@ -218,7 +223,7 @@ static int take_pending(struct watch_slot *slot)
 }
 
 /* N3. */
-static int take_signal(struct skuai_source *source, struct watch_slot *slot)
+static int take_signal(struct skuai_source *source, struct skuai_signal_slot *slot)
 {
     uint64_t rings;
     uint32_t life;
@@ -240,7 +245,7 @@ int skua_signal_try_wait(skua_signals *signals) { return take_signal(signals->so
 int skua_signal_wait(skua_signals *signals)
 {
     struct skuai_source *source = signals->source;
-    struct watch_slot *slot = signals->slot;
+    struct skuai_signal_slot *slot = signals->slot;
     int rc = skuai_call_begin(skuai_worker_self(), "skua_signal_wait");
     if (rc < 0)
         return rc;

@@ -89,6 +89,11 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
             return found;
         config->bind = found && value == 1;
     }
+    if (!config->dump_on_sigquit) {
+        if ((found = from_environment("SKUA_DUMP_ON_SIGQUIT", 0, 1, &value, reporter)) < 0)
+            return found;
+        config->dump_on_sigquit = found && value == 1;
+    }
     if (!config->simulate) {
         if ((found = from_environment("SKUA_SIM_SEED", 0, UINT64_MAX, &value, reporter)) < 0)
             return found;

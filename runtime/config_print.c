@@ -108,6 +108,8 @@ int skua_config_print(const skua_config *config, FILE *to)
     print_simulation(to, given, &resolved);
     print_line(to, "trace", resolved.trace != NULL ? resolved.trace : "none",
                source(given->trace != NULL, variable_in_use(given, "SKUA_TRACE")));
+    print_line(to, "dump_on_sigquit", resolved.dump_on_sigquit ? "yes" : "no",
+               source(given->dump_on_sigquit, variable_in_use(given, "SKUA_DUMP_ON_SIGQUIT")));
     print_line(to, "ignore_environment", resolved.ignore_environment ? "yes" : "no",
                source(given->ignore_environment, NULL));
     print_line(to, "alloc, free", resolved.alloc != NULL ? "the program's" : "malloc's",

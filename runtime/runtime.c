@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/sigquit.h"
 #include "runtime/workers.h"
 #include "sched/overflow.h"
 #include "sched/sim.h"
@@ -122,6 +123,7 @@ static int make_parts(skua_runtime *rt)
 static void free_parts(skua_runtime *rt)
 {
     struct skuai_scheduler *sched = &rt->sched;
+    skuai_sigquit_stop(rt->sigquit, skuai_fork_is_child(sched)); /* it looks at all that follows */
     void *blocking = skuai_load_ptr(&sched->blocking.pool, SKUAI_ACQUIRE); /* its threads end before what they wake */
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
@@ -180,6 +182,8 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     rc = make_parts(rt);
     if (rc == 0 && config.trace != NULL)
         rc = begin_trace(rt);
+    if (rc == 0 && rt->config.dump_on_sigquit && !rt->config.simulate)
+        rc = skuai_sigquit_start(rt);
     if (rc == 0)
         rc = skuai_workers_start(&rt->sched);
     if (rc < 0) {

@@ -10,9 +10,12 @@ enum {
     SKUAI_SIM_WORKERS = 4 /* a simulation's default: must not depend on the machine */
 };
 
+struct skuai_sigquit;
+
 struct skua_runtime {
     struct skuai_scheduler sched; /* first: a runtime's address is its scheduler's (sched/spawn.c) */
     skua_config config;           /* with defaults and environment filled in */
+    struct skuai_sigquit *sigquit; /* or NULL */
     bool overflow_installed;
     bool was_shut_down;
     char *trace_path;             /* written at the end, or NULL */

@@ -37,6 +37,7 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
     worker->random = skuai_env_entropy(&sched->env);
     worker->watched_ns = skuai_env_now(&sched->env);
     skuai_wheel_init(&worker->wheel, worker->watched_ns);
+    skuai_worker_note_time(worker, worker->watched_ns);
     skuai_slab_cache_init(&worker->slab, &sched->slabs);
     skuai_stack_cache_init(&worker->stacks);
     worker->caches_made = true;
@@ -90,6 +91,7 @@ int skuai_workers_create(struct skuai_scheduler *sched)
     skuai_idle_init(&sched->idle, n, sched->idle_stack);
     skuai_timers_init(sched);
     sched->spares.make = make_worker;
+    sched->started_ns = skuai_env_now(&sched->env);
     for (uint32_t i = 0; i < n; i++)
         if ((rc = make_worker(sched, i)) < 0)
             return rc;

@@ -49,6 +49,8 @@ void skuai_context_fini(struct skuai_context *ctx)
     skuai_tools_fini(&ctx->tools);
 }
 
+const void *skuai_context_stack_pointer(const struct skuai_context *ctx) { return ctx->registers.sp; }
+
 void skuai_context_begin(skuai_context_entry *entry, void *arg)
 {
     skuai_asan_arrive(NULL);

@@ -72,6 +72,14 @@ __attribute__((noreturn)) SKUAI_INLINE void skuai_context_exit(struct skuai_cont
     __builtin_trap(); /* somebody switched to a flow that has exited */
 }
 
+/* Calls fn(arg) in such a way that, for who unwinds the stack from there, it was called where the flow is suspended;
+ * the flow's stack is read and not written. It must stay suspended. False: that is not possible with this kind of
+ * switch, and nothing was called. */
+bool skuai_context_call_under(const struct skuai_context *ctx, void (*fn)(void *arg), void *arg);
+
+/* Where the flow's stack pointer is. */
+const void *skuai_context_stack_pointer(const struct skuai_context *ctx);
+
 /* What every new flow runs first. For the context_* files. */
 __attribute__((noreturn)) void skuai_context_begin(skuai_context_entry *entry, void *arg);
 

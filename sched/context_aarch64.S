@@ -131,6 +131,44 @@ FUNCTION(skuai_context_prepare)
     .cfi_endproc
 END(skuai_context_prepare)
 
+/* void skuai_registers_call_under(const struct skuai_registers *registers, void (*fn)(void *arg), void *arg). While fn
+ * runs x19 is the flow's stack pointer, and the call frame information says that the caller's registers lie there as
+ * skuai_registers_swap() has saved them, its return address (x30) being where that would have returned to. In DWARF's
+ * numbers: 0x0f DW_CFA_def_cfa_expression, 0x10 DW_CFA_expression, 0x83 DW_OP_breg19, which is x19 plus a number, in
+ * two bytes from 64 on. */
+FUNCTION(skuai_registers_call_under)
+    .cfi_startproc
+    BTI_CALL
+    stp x19, x30, [sp, #-16]!
+    .cfi_adjust_cfa_offset 16
+    .cfi_rel_offset x19, 0
+    .cfi_rel_offset x30, 8
+    ldr x19, [x0]
+    mov x0, x2
+    .cfi_remember_state
+    .cfi_escape 0x0f, 3, 0x83, 0xb0, 0x01       /* 176 */
+    .cfi_escape 0x10, 19, 2, 0x83, 0
+    .cfi_escape 0x10, 20, 2, 0x83, 8
+    .cfi_escape 0x10, 21, 2, 0x83, 16
+    .cfi_escape 0x10, 22, 2, 0x83, 24
+    .cfi_escape 0x10, 23, 2, 0x83, 32
+    .cfi_escape 0x10, 24, 2, 0x83, 40
+    .cfi_escape 0x10, 25, 2, 0x83, 48
+    .cfi_escape 0x10, 26, 2, 0x83, 56
+    .cfi_escape 0x10, 27, 3, 0x83, 0xc0, 0x00   /* 64 */
+    .cfi_escape 0x10, 28, 3, 0x83, 0xc8, 0x00   /* 72 */
+    .cfi_escape 0x10, 29, 3, 0x83, 0xd0, 0x00   /* 80 */
+    .cfi_escape 0x10, 30, 3, 0x83, 0xd8, 0x00   /* 88 */
+    blr x1
+    .cfi_restore_state
+    ldp x19, x30, [sp], #16
+    .cfi_adjust_cfa_offset -16
+    .cfi_restore x19
+    .cfi_restore x30
+    ret
+    .cfi_endproc
+END(skuai_registers_call_under)
+
 #if !defined(__APPLE__)
     .section .note.GNU-stack, "", %progbits
 

@@ -63,6 +63,14 @@ void skuai_context_make(struct skuai_context *ctx, void *stack_low, size_t size,
     skuai_tools_make(&ctx->tools, stack_low, size);
 }
 
+bool skuai_context_call_under(const struct skuai_context *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)ctx;
+    (void)fn;
+    (void)arg;
+    return false; /* how to describe a ucontext_t to unwinders is another matter on each system */
+}
+
 void skuai_registers_swap(struct skuai_registers *save, const struct skuai_registers *to)
 {
     ucontext_t self;

@@ -50,6 +50,33 @@ FUNCTION(skuai_context_prepare)
     .cfi_endproc
 END(skuai_context_prepare)
 
+/* void skuai_registers_call_under(const struct skuai_registers *registers, void (*fn)(void *arg), void *arg). While fn
+ * runs rbx points to the registers, and the call frame information says that the caller's are found there: that the
+ * canonical frame address, which is the caller's stack pointer, is in the first of them, and at which offsets rip (16),
+ * rbp (6) and rbx (3) lie. In DWARF's numbers: 0x0f DW_CFA_def_cfa_expression, 0x10 DW_CFA_expression, 0x73
+ * DW_OP_breg3, which is rbx plus a number, 0x06 DW_OP_deref. */
+FUNCTION(skuai_registers_call_under)
+    .cfi_startproc
+    endbr64
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbx, 0
+    movq %rdi, %rbx
+    movq %rdx, %rdi
+    .cfi_remember_state
+    .cfi_escape 0x0f, 3, 0x73, 0, 0x06
+    .cfi_escape 0x10, 16, 2, 0x73, 8
+    .cfi_escape 0x10, 6, 2, 0x73, 16
+    .cfi_escape 0x10, 3, 2, 0x73, 24
+    call *%rsi
+    .cfi_restore_state
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbx
+    ret
+    .cfi_endproc
+END(skuai_registers_call_under)
+
 #if !defined(__APPLE__)
     .section .note.GNU-stack, "", @progbits
 

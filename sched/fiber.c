@@ -43,7 +43,7 @@ static void fiber_main(void *arg)
         skuai_die_forked();
     if (SKUAI_UNLIKELY(task->scope != NULL))
         left_open(task, fiber);
-    worker->task = NULL;
+    skuai_worker_set_task(worker, NULL);
     worker->post = SKUAI_POST_END;
     worker->post_task = task;
     worker->flow = &worker->base;
@@ -69,7 +69,7 @@ static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *tas
 {
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     skuai_task_word_run(&task->word);
-    worker->task = task;
+    skuai_worker_set_task(worker, task);
     worker->budget = SKUAI_AWAIT_BUDGET;
     worker->flow = &fiber->context;
     if (SKUAI_UNLIKELY(skuai_load_ptr(&worker->strand, SKUAI_RELAXED) != fiber->strand))
@@ -78,7 +78,9 @@ static struct skuai_context *take_in(struct skuai_worker *worker, skua_task *tas
     return &fiber->context;
 }
 
-void skuai_worker_settle_post(struct skuai_worker *worker)
+/* F3. Inlined where each switch from a fiber to a fiber arrives, which compilers decide differently from change to
+ * change. */
+SKUAI_INLINE void settle_post(struct skuai_worker *worker)
 {
     skua_task *task = worker->post_task;
     enum skuai_post post = worker->post;
@@ -100,6 +102,8 @@ void skuai_worker_settle_post(struct skuai_worker *worker)
         break;
     }
 }
+
+void skuai_worker_settle_post(struct skuai_worker *worker) { settle_post(worker); }
 
 void skuai_fiber_free_stack(struct skuai_worker *worker, skua_task *task)
 {
@@ -156,7 +160,7 @@ static struct skuai_context *next_flow(struct skuai_worker *worker)
         return take_in(worker, next);
     }
     worker->handover = next;
-    worker->task = NULL;
+    skuai_worker_set_task(worker, NULL);
     worker->flow = &worker->base;
     return &worker->base;
 }
@@ -184,7 +188,7 @@ void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
     worker->post = post; /* F1 */
     worker->post_task = task;
     skuai_context_switch(&fiber->context, to); /* F2 */
-    skuai_worker_settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
+    settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
 }
 
 /* ---- waiting without an op -------------------------------------------------------------------------------------- */

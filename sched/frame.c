@@ -182,7 +182,7 @@ static bool take_yield(struct skuai_worker *worker)
 SKUAI_HOT static enum skuai_run run_root(struct skuai_worker *worker, skua_task *task, skua_frame *root)
 {
     skuai_task_word_run(&task->word);
-    worker->task = task;
+    skuai_worker_set_task(worker, task);
     worker->budget = SKUAI_AWAIT_BUDGET;
     worker->polling = 1;
     /* Relaxed: who takes the list acquires it; and a push that is missed here comes before a wake that makes another
@@ -193,14 +193,14 @@ SKUAI_HOT static enum skuai_run run_root(struct skuai_worker *worker, skua_task 
     worker->polling = 0;
     if (poll == SKUA_PENDING) {
         root->parent = worker->leaf;
-        worker->task = NULL;
+        skuai_worker_set_task(worker, NULL);
         return take_yield(worker) ? SKUAI_RUN_YIELDS : SKUAI_RUN_WAITS;
     }
     worker->yielding = false;
     task->result = root->result;
     if (SKUAI_UNLIKELY(task->scope != NULL))
         task->scope = skuai_scope_left_open(worker, task->scope, NULL);
-    worker->task = NULL;
+    skuai_worker_set_task(worker, NULL);
     return SKUAI_RUN_ENDED;
 }
 

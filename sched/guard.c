@@ -12,6 +12,7 @@
  *     until the next look it makes jobs public in its place (parallel.c)
  *   - workers that a task holds for long: it lets spare ones take the others' tasks (spares.h)
  *   - memory that nobody needed for a period: it gives it back (decay.h)
+ *   - what time it is, for workers that have not asked for a while
  * and when all workers sleep it sleeps too, but for the end of that period:
  *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and
  *              sleeps until then, or without a time-out
@@ -175,6 +176,13 @@ static bool park(struct skuai_scheduler *sched, uint64_t until_ns, bool looks)
     return token;
 }
 
+/* To workers that may have been computing for long. */
+static void tell_time(struct skuai_scheduler *sched, uint64_t now)
+{
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
+        skuai_worker_note_time(sched->workers[i], now);
+}
+
 static void guard_main(void *arg)
 {
     struct skuai_scheduler *sched = arg;
@@ -189,6 +197,7 @@ static void guard_main(void *arg)
         bool looks = false; /* it sleeps only to look for a deadlock again */
         /* No model test needs the sequence: what it gives back concerns nobody. */
         uint64_t now = skuai_env_now(&sched->env), until = now + interval, return_ns = give_back(sched, now);
+        tell_time(sched, now);
         /* No model test needs the step, sequence or check: how calm it is decides about processor time alone, which
          * tests/unit/test_guard.c sees; about sleeping decides the second look (G1). */
         calm = all_sleep(sched) ? calm + 1 : 0;

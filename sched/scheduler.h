@@ -48,7 +48,10 @@ struct skuai_worker {
     struct skuai_scheduler *sched;
     uint32_t index;
     uint32_t budget;             /* awaits that may still succeed at once in this run */
-    skua_task *task;             /* the one that runs, or NULL */
+    union {
+        skua_task *task;         /* the one that runs, or NULL; set by skuai_worker_set_task() */
+        skua_wordptr shown_task; /* likewise, for reports: anybody reads it */
+    };
     skua_child *child;           /* the set child being polled, or NULL */
     skua_frame *leaf;            /* the innermost frame that has just returned SKUA_PENDING */
     uint8_t short_calls;         /* how many calls have taken a part of a unit of budget only; wraps around */
@@ -91,6 +94,7 @@ struct skuai_worker {
     skua_wordptr next __attribute__((aligned(SKUAI_CACHE_LINE))); /* the next-slot: owner fills, anybody takes */
     skua_wordptr trace;          /* its ring, or NULL (trace.h): whoever turns it on or off writes */
     skua_wordptr trace_kept;     /* likewise, whether on or not; under the trace's lock */
+    skua_word32 born;            /* what time it is, about, as bits of a task's word: the owner, and the guard */
     skua_wordptr strand;         /* that of the fiber it runs, or NULL: owner writes, hungry workers read */
     struct skuai_parker parker;
     skua_word32 asleep;          /* for spares.h: owner writes, the guard reads */
@@ -130,6 +134,7 @@ struct skuai_scheduler {
     struct skuai_env env;
     uint32_t nworkers;       /* the regular ones */
     skua_word32 hurry; /* not fixed, but rarely written: the guard wants a worker to look around after its task */
+    uint64_t started_ns;
     struct skuai_worker **workers;
     size_t stack_size;
     struct skuai_reporting reporting;
@@ -164,6 +169,7 @@ struct skuai_scheduler {
     struct skuai_rundown spawning;        /* spawns from outside: between the look at stage and the end of the push */
     uint64_t reported_state;              /* deadlock.c: whoever reports, when nothing runs; 0: none was */
     skua_word32 said_starved;             /* that a fiber waits for memory has been logged */
+    struct skuai_lock looking;            /* dump.c: one task is held at a time */
     struct skuai_rundown name_readers;    /* who reads names of tasks that may end meanwhile (task_more.c) */
     struct skuai_rundown holds;           /* fires from outside that are still under way (op.h) */
     skua_word32 *alive_here;              /* a page that a fork's child finds zeroed */
@@ -175,6 +181,29 @@ SKUAI_INLINE uint32_t skuai_workers_all(const struct skuai_scheduler *sched)
 {
     return sched->nworkers + skuai_load_32(&sched->spares.made, SKUAI_SEQ_CST);
 }
+
+/* Relaxed: a report wants to know who runs what, and touches the task otherwise (dump.c). */
+SKUAI_INLINE void skuai_worker_set_task(struct skuai_worker *worker, skua_task *task)
+{
+    skuai_store_ptr(&worker->shown_task, task, SKUAI_RELAXED);
+}
+
+/* When tasks are born that the worker spawns from now on: by the worker when it has looked at a clock, by the guard for
+ * one that has not for long. For reports only, so the model's worlds have none of it. */
+#if defined(SKUAI_MODEL)
+SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t now_ns)
+{
+    (void)worker;
+    (void)now_ns;
+}
+#else
+SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t now_ns)
+{
+    uint32_t born = skuai_task_born_at(now_ns);
+    if (SKUAI_UNLIKELY(skuai_load_32(&worker->born, SKUAI_RELAXED) != born)) /* once a second */
+        skuai_store_32(&worker->born, born, SKUAI_RELAXED);                  /* no data behind it */
+}
+#endif
 
 /* worker.c */
 void skuai_worker_main(void *worker);

@@ -140,6 +140,10 @@ struct skuai_slab_stats skuai_slab_set_stats(struct skuai_slab_set *set);
  * headers may be looked at. Any thread; slots change meanwhile. */
 void skuai_slab_each_slot(struct skuai_slab_set *set, void (*visit)(void *slot, void *arg), void *arg);
 
+/* By who has come by a slot's address in a way that orders nothing: from now on its chunk's header, and so its id, may
+ * be read. Any thread. */
+void skuai_slab_set_catch_up(struct skuai_slab_set *set);
+
 void skuai_slab_cache_init(struct skuai_slab_cache *cache, struct skuai_slab_set *set);
 
 /* Leaves the cache's chunks to the others. By its thread, or when that has ended. It may be used again. */

@@ -39,18 +39,35 @@ static size_t record_bytes(const struct skuai_joining *joining)
 /* So that a record can lie behind it. */
 static size_t in_words(size_t body) { return (body + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1); }
 
-static void make_member(skua_task *task, size_t body, uint32_t generation, const struct skuai_joining *joining)
+static void make_member(skua_task *task, size_t body, uint32_t generation, uint32_t traits,
+                        const struct skuai_joining *joining)
 {
     task->member = (struct skuai_member *)(void *)((char *)SKUAI_TASK_BODY(task) + in_words(body));
     task->member->owner = joining->owner;
     if (joining->keeps)
         task->member->tag[0] = joining->tag;
-    skuai_task_word_begin_member(&task->word, generation, joining->keeps);
+    skuai_task_word_begin_member(&task->word, generation, traits, joining->keeps);
+}
+
+/* From outside a clock is read: it is a twentieth of what such a spawn costs, and nobody else may have looked at one
+ * for long. */
+static __attribute__((noinline, cold)) uint32_t born_outside(struct skuai_scheduler *sched)
+{
+    return skuai_task_born_at(skuai_env_now(&sched->env));
+}
+
+/* About when it is, without asking a clock. A worker's last look at one is less than a millisecond ago, unless a task
+ * has been computing since: then the guard has told it. */
+SKUAI_INLINE uint32_t born_now(struct skuai_scheduler *sched, const struct skuai_worker *worker)
+{
+    return SKUAI_LIKELY(worker != NULL) ? skuai_load_32(&worker->born, SKUAI_RELAXED) /* no data behind it */
+                                        : born_outside(sched);
 }
 
 /* A header with word, run and the rest set; NULL if there is no memory. */
 SKUAI_INLINE skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, size_t body,
-                                   skuai_run_fn *run, bool with_handle, const struct skuai_joining *joining)
+                                   skuai_run_fn *run, uint32_t kind, bool with_handle,
+                                   const struct skuai_joining *joining)
 {
     size_t bytes = joining == NULL ? body : in_words(body) + record_bytes(joining);
     skua_task *task = slot_alloc(sched, worker, sizeof *task + bytes);
@@ -66,9 +83,9 @@ SKUAI_INLINE skua_task *task_alloc(struct skuai_scheduler *sched, struct skuai_w
     skuai_store_ptr(&task->more, NULL, SKUAI_RELAXED); /* published by the queue, as all of this */
     skuai_store_ptr(&task->fired, NULL, SKUAI_RELAXED);
     if (joining != NULL)
-        make_member(task, body, generation, joining);
+        make_member(task, body, generation, kind | born_now(sched, worker), joining);
     else
-        skuai_task_word_begin(&task->word, generation, with_handle);
+        skuai_task_word_begin(&task->word, generation, kind | born_now(sched, worker), with_handle);
     return task;
 }
 
@@ -158,10 +175,12 @@ SKUAI_INLINE int launch(struct skuai_scheduler *sched, struct skuai_worker *work
     return 0;
 }
 
-SKUAI_INLINE skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, bool with_handle,
-                                    size_t stack_size, skua_fiber_fn *fn, void *arg, struct skuai_joining *joining)
+SKUAI_INLINE skua_task *fiber_alloc(struct skuai_scheduler *sched, struct skuai_worker *worker, uint32_t kind,
+                                    bool with_handle, size_t stack_size, skua_fiber_fn *fn, void *arg,
+                                    struct skuai_joining *joining)
 {
-    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, with_handle, joining);
+    skua_task *task = task_alloc(sched, worker, sizeof(struct skuai_fiber), skuai_fiber_run, kind, with_handle,
+                                 joining);
     if (task == NULL)
         return NULL;
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
@@ -184,7 +203,7 @@ SKUAI_INLINE int spawn_fiber(skua_task **handle, struct skuai_joining *joining, 
     if (rc < 0)
         return rc;
     size_t stack_size = attr != NULL && attr->stack_size != 0 ? attr->stack_size : sched->stack_size;
-    skua_task *task = fiber_alloc(sched, worker, handle != NULL, stack_size, fn, arg, joining);
+    skua_task *task = fiber_alloc(sched, worker, SKUAI_TASK_FIBER, handle != NULL, stack_size, fn, arg, joining);
     rc = task != NULL ? launch(sched, worker, task, handle, attr, joining) : -ENOMEM;
     leave(sched, worker);
     return rc;
@@ -192,7 +211,7 @@ SKUAI_INLINE int spawn_fiber(skua_task **handle, struct skuai_joining *joining, 
 
 skua_task *skuai_spawn_begin(struct skuai_worker *worker, skua_fiber_fn *fn)
 {
-    return fiber_alloc(worker->sched, worker, false, worker->sched->stack_size, fn, NULL, NULL);
+    return fiber_alloc(worker->sched, worker, SKUAI_TASK_JOB, false, worker->sched->stack_size, fn, NULL, NULL);
 }
 
 void skuai_spawn_end(struct skuai_worker *worker, skua_task *task, void *arg)
@@ -236,7 +255,8 @@ SKUAI_INLINE skua_task *frame_alloc(struct skuai_scheduler *sched, struct skuai_
 {
     bool large = size > SKUAI_SLAB_MAX_BYTES - sizeof(skua_task) - record_bytes(joining);
     skua_task *task = task_alloc(sched, worker, large ? sizeof(struct skuai_large_frame) : size,
-                                 large ? skuai_frame_run_large : skuai_frame_run, with_handle, joining);
+                                 large ? skuai_frame_run_large : skuai_frame_run, SKUAI_TASK_FUTURE, with_handle,
+                                 joining);
     if (task == NULL)
         return NULL;
     *root = place_frame(task, size);

@@ -1,11 +1,11 @@
 /* The task's state word: this file alone knows its bits.
  *
- *     63            32 31                     9 8 7 6 5 4 3 2 1 0
- *     [ generation   ] [ 0                     ] [W M J H C E N R A]
+ *     63            32 31            11 10 9 8 7 6 5 4 3 2 1 0
+ *     [ generation   ] [ born          ] [kind] [W M J H C E N R A]
  *
  *   A alive      0 in a slot that holds no task: every wake of such a slot does nothing
- *   R running    somebody has the task in hand: a worker that is inside it, a queue, or who takes it from one to the
- *                other. Only a worker inside it takes R away
+ *   R running    somebody has the task in hand: a worker that is inside it, a queue, who takes it from one to the
+ *                other, or who looks at it while it waits (dump.c). Only a worker inside it and who looks take R away
  *   N notified   with R only: it has been woken again, so it must run again before it waits
  *   E ended      it has ended; its result stands
  *   C cancel     asked to end; never cleared
@@ -14,6 +14,10 @@
  *   M member     task->member is set, from the start: who takes R to E tells its owner (member.h)
  *   W watched    in simulations only: each time it asks whether it is cancelled, the simulation is told (sim.h). Set
  *                when it begins to run, so that asking costs real runs nothing: they look for C and W in one go
+ *   kind, born   set when it is spawned, for reports: a future, a fiber, a job on a fiber of its own; and about when,
+ *                in units of 2^30 ns, which wrap after 26 days. Here because whoever has read the word then knows
+ *                state, kind and age of one task at one moment, and to say so costs spawning some instructions and no
+ *                store
  *
  * so that a living task that has not ended is one of
  *     waiting (-,-)   running or queued (R,-)   likewise, and notified (R,N)
@@ -41,7 +45,14 @@ enum {
     SKUAI_TASK_HANDLE = 32,
     SKUAI_TASK_JOINER = 64,
     SKUAI_TASK_MEMBER = 128,
-    SKUAI_TASK_WATCHED = 256
+    SKUAI_TASK_WATCHED = 256,
+    SKUAI_TASK_FUTURE = 0 << 9,
+    SKUAI_TASK_FIBER = 1 << 9,
+    SKUAI_TASK_JOB = 2 << 9,
+    SKUAI_TASK_KIND = 3 << 9,
+    SKUAI_TASK_BORN_SHIFT = 11,
+    SKUAI_TASK_BORN_NS_SHIFT = 30,
+    SKUAI_TASK_BORN_BITS = 21
 };
 
 enum skuai_task_verdict {
@@ -53,16 +64,33 @@ enum skuai_task_verdict {
 
 SKUAI_INLINE uint32_t skuai_task_generation(uint64_t word) { return (uint32_t)(word >> 32); }
 
-/* Spawn: a task that is queued from the start. Relaxed: the queue publishes it. */
-SKUAI_INLINE void skuai_task_word_begin(skua_word64 *word, uint32_t generation, bool with_handle)
+/* The bits that say when, to be joined with those that say what kind. */
+SKUAI_INLINE uint32_t skuai_task_born_at(uint64_t now_ns)
 {
-    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | (with_handle ? SKUAI_TASK_HANDLE : 0);
+    return (uint32_t)(now_ns >> SKUAI_TASK_BORN_NS_SHIFT) << SKUAI_TASK_BORN_SHIFT;
+}
+
+/* How long ago that was, modulo 26 days. A clock that has not been read for a moment may say that it is yet to come. */
+SKUAI_INLINE uint64_t skuai_task_age_ns(uint64_t word, uint64_t now_ns)
+{
+    uint32_t born = (uint32_t)word >> SKUAI_TASK_BORN_SHIFT << SKUAI_TASK_BORN_SHIFT;
+    uint32_t age = (skuai_task_born_at(now_ns) - born) >> SKUAI_TASK_BORN_SHIFT;
+    if (age >= (1u << SKUAI_TASK_BORN_BITS) - 4)
+        age = 0;
+    return (uint64_t)age << SKUAI_TASK_BORN_NS_SHIFT;
+}
+
+/* Spawn: a task that is queued from the start; `traits`: kind and birth. Relaxed: the queue publishes it. */
+SKUAI_INLINE void skuai_task_word_begin(skua_word64 *word, uint32_t generation, uint32_t traits, bool with_handle)
+{
+    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | traits | (with_handle ? SKUAI_TASK_HANDLE : 0);
     skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED);
 }
 
-SKUAI_INLINE void skuai_task_word_begin_member(skua_word64 *word, uint32_t generation, bool with_handle)
+SKUAI_INLINE void skuai_task_word_begin_member(skua_word64 *word, uint32_t generation, uint32_t traits,
+                                               bool with_handle)
 {
-    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_MEMBER |
+    uint64_t flags = SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_MEMBER | traits |
                      (with_handle ? SKUAI_TASK_HANDLE : 0);
     skuai_store_64(word, (uint64_t)generation << 32 | flags, SKUAI_RELAXED); /* as above */
 }
@@ -161,9 +189,9 @@ SKUAI_INLINE uint64_t skuai_task_word_run(skua_word64 *word)
     return skuai_and_64(word, ~(uint64_t)SKUAI_TASK_NOTIFIED, SKUAI_ACQUIRE) & ~(uint64_t)SKUAI_TASK_NOTIFIED;
 }
 
-/* The run is over and the task waits, unless it was notified meanwhile: then it is queued as it is. For a fiber this is
- * the post-switch step: only the next context may take it, when the fiber's registers lie in its stack. Release: the
- * next run, on another worker, sees all that this one did. */
+/* The run is over (or the look at it) and the task waits, unless it was notified meanwhile: then it is queued as it is.
+ * For a fiber this is the post-switch step: only the next context may take it, when the fiber's registers lie in its
+ * stack. Release: the next run, on another worker, sees all that this one did. */
 SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
 {
     uint64_t old = skuai_load_64(word, SKUAI_RELAXED); /* the exchange decides; N stays until we run it again */
@@ -172,6 +200,21 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_pause(skua_word64 *word)
             return SKUAI_TASK_ENQUEUE;
     } while (!skuai_cas_64(word, &old, old & ~(uint64_t)SKUAI_TASK_RUNNING, SKUAI_RELEASE));
     return SKUAI_TASK_NOTHING;
+}
+
+/* For who looks at a task: if it waits, takes it in hand as a wake would, so that nobody runs it until _pause gives it
+ * back; who wakes it meanwhile sets N, and _pause says that it is to be queued. False: it does not wait. *seen: what
+ * the word was. Acquire: pairs with the release of the pause before: what the task has left. */
+SKUAI_INLINE bool skuai_task_word_hold(skua_word64 *word, uint64_t *seen)
+{
+    /* Acquire: who learns that it does not wait reads on, and the word once more (dump.c, L3). No model test needs the
+     * acquire: the exchange has its own. */
+    *seen = skuai_load_64(word, SKUAI_ACQUIRE);
+    do {
+        if ((*seen & (SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_ENDED)) != SKUAI_TASK_ALIVE)
+            return false;
+    } while (!skuai_cas_64(word, seen, *seen | SKUAI_TASK_RUNNING, SKUAI_ACQUIRE));
+    return true;
 }
 
 /* The task has ended. Without H, which nobody can set again, nobody waits and nobody asks: wakes that come before the

@@ -7,6 +7,7 @@
  *     task 14, a fiber, waits in skua_race for 2 of 3 children at main.c:20
  *       child 0: the future fetch, in skua_event_wait of object 2 at fetch.c:90
  *       child 2: task 13
+ *     task 15, a job of task 14, waits in skua_receive of object 3
  *
  * All of it comes from the op protocol's own structures, so each primitive's waits are shown by its kind's name.
  * Objects are numbered as they come, so that who waits for the same one is seen and the text depends on no address.
@@ -89,7 +90,7 @@ static void add_place_of_frame(struct text *text, const skua_frame *leaf, const 
 
 /* ---- ops ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t number_of(struct skuai_waits *waits, const void *object)
+uint32_t skuai_waits_number(struct skuai_waits *waits, const void *object)
 {
     for (uint32_t i = 0; i < waits->count; i++)
         if (waits->objects[i] == object)
@@ -105,15 +106,26 @@ static bool has_owner(const skua_op *op)
     return op->owner != NULL && (op->kind == NULL || !skuai_op_kind_of(op)->has_no_owner);
 }
 
-static void add_op(struct skuai_waits *waits, struct text *text, const skua_op *op)
+bool skuai_waits_joined(skua_op *op, uint64_t *id, uint32_t *generation)
+{
+    const skua_task *target = skuai_join_target(op);
+    if (target == NULL || skuai_op_state(op) != SKUAI_OP_ARMED || !skuai_join_pin(op))
+        return false;
+    *id = skuai_task_id(target);
+    *generation = skuai_join_generation(op);
+    skuai_join_unpin(op);
+    return true;
+}
+
+static void add_op(struct skuai_waits *waits, struct text *text, skua_op *op)
 {
     const struct skuai_op_kind *kind = op->kind;
-    const skua_task *target = skuai_join_target(op);
+    uint64_t id;
+    uint32_t number, generation;
     add(text, "%s", kind != NULL ? kind->name : "skua_await");
-    uint32_t number = target == NULL && has_owner(op) ? number_of(waits, op->owner) : 0;
-    if (target != NULL)
-        add(text, " of task %llu", (unsigned long long)skuai_task_id(target));
-    else if (number != 0)
+    if (skuai_waits_joined(op, &id, &generation))
+        add(text, " of task %llu", (unsigned long long)id);
+    else if (skuai_join_target(op) == NULL && has_owner(op) && (number = skuai_waits_number(waits, op->owner)) != 0)
         add(text, " of object %u", number);
 }
 
@@ -159,13 +171,24 @@ static void say_arm(void *context, skua_op *op)
 static void say_leaf(struct skuai_waits *waits, struct text *text, skua_frame *leaf, const skua_frame *top,
                      const char *place, int depth);
 
+static void add_child_task(struct text *text, skua_child *child)
+{
+    uint64_t id = 0;
+    uint32_t generation;
+    if (child->flags & SKUAI_CHILD_STARTED && !skuai_waits_joined(&child->join.op, &id, &generation))
+        add(text, "a task that has ended");
+    else
+        add(text, "task %llu",
+            (unsigned long long)(child->flags & SKUAI_CHILD_STARTED ? id : skuai_task_id(child->task)));
+}
+
 static void say_child(struct parts *parts, skua_child *child, uint32_t index)
 {
     struct text text;
     if (child->ended || !begin_part(parts, &text, "child", index))
         return;
     if (child->task != NULL) {
-        add(&text, "task %llu", (unsigned long long)skuai_task_id(child->task));
+        add_child_task(&text, child);
         say(parts->waits, &text);
         return;
     }
@@ -210,7 +233,7 @@ static void say_leaf(struct skuai_waits *waits, struct text *text, skua_frame *l
         return;
     }
     if (leaf->awaited != 0 && !(leaf->awaited & 1u))
-        add_op(waits, text, (const skua_op *)leaf->awaited);
+        add_op(waits, text, (skua_op *)leaf->awaited);
     else
         add(text, "SKUA_PARK");
     add_place_of_frame(text, leaf, top, place);
@@ -219,8 +242,16 @@ static void say_leaf(struct skuai_waits *waits, struct text *text, skua_frame *l
 
 /* ---- tasks and threads --------------------------------------------------------------------------------------- */
 
+/* Whose job a fiber runs, or NULL. */
+static const skua_task *forker_of(const skua_task *task)
+{
+    const struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
+    return fiber->started ? skuai_parallel_forker(task) : NULL;
+}
+
 static void begin_task(struct skuai_waits *waits, struct text *text, skua_task *task)
 {
+    const skua_task *forker;
     char name[32];
     skua_frame *root = skuai_task_root(task);
     skuai_task_name_from_outside(waits->sched, task, name, sizeof name);
@@ -230,6 +261,8 @@ static void begin_task(struct skuai_waits *waits, struct text *text, skua_task *
     add(text, ", ");
     if (root != NULL)
         add_future(text, root);
+    else if ((forker = forker_of(task)) != NULL)
+        add(text, "a job of task %llu", (unsigned long long)skuai_task_id(forker));
     else
         add(text, "a fiber");
 }
@@ -247,12 +280,19 @@ void skuai_waits_of_task(struct skuai_waits *waits, skua_task *task)
     uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* nothing runs */
     if (word & SKUAI_TASK_ENDED) /* it is there for its handle's sake */
         return;
-    begin_task(waits, &text, task);
-    if (word & SKUAI_TASK_RUNNING) {
-        add(&text, ", is ready");
-        say(waits, &text);
+    if (!(word & SKUAI_TASK_RUNNING)) {
+        skuai_waits_of_waiting(waits, task);
         return;
     }
+    begin_task(waits, &text, task);
+    add(&text, ", is ready");
+    say(waits, &text);
+}
+
+void skuai_waits_of_waiting(struct skuai_waits *waits, skua_task *task)
+{
+    struct text text = { .length = 0 };
+    begin_task(waits, &text, task);
     add(&text, ", waits in ");
     skua_frame *root = skuai_task_root(task);
     const struct skuai_fiber *fiber = root == NULL ? SKUAI_TASK_BODY(task) : NULL;
@@ -263,11 +303,28 @@ void skuai_waits_of_task(struct skuai_waits *waits, skua_task *task)
         return;
     }
     if (awaits != 0)
-        add_op(waits, &text, (const skua_op *)awaits);
+        add_op(waits, &text, (skua_op *)awaits);
     else
         add_other_wait(&text, fiber);
     add_place(&text, place);
     say(waits, &text);
+}
+
+size_t skuai_waits_futures(skua_task *task, struct skuai_in_future *futures, size_t max)
+{
+    const skua_frame *root = skuai_task_root(task);
+    uintptr_t awaits = skuai_task_awaits(task);
+    const skua_frame *frame = awaits & 1u ? (const skua_frame *)(awaits & ~(uintptr_t)1) : NULL;
+    size_t count = 0;
+    for (; frame != NULL && count < max; frame = frame != root ? frame->parent : NULL) {
+        const struct skuai_future_info *info = info_of(frame);
+        if (frame->poll == skuai_set_poll || frame->poll == skuai_select_poll)
+            continue;
+        futures[count++] = (struct skuai_in_future){ .poll = frame->poll, .line = frame->resume,
+                                                     .name = info != NULL ? info->name : NULL,
+                                                     .file = info != NULL ? info->file : NULL };
+    }
+    return count;
 }
 
 void skuai_waits_of_thread(struct skuai_waits *waits, const struct skuai_rest *rest)
@@ -279,7 +336,7 @@ void skuai_waits_of_thread(struct skuai_waits *waits, const struct skuai_rest *r
         return;
     }
     if (rest->op != NULL)
-        add_op(waits, &text, rest->op);
+        add_op(waits, &text, (skua_op *)(uintptr_t)rest->op); /* whose owner waits for this report */
     else
         add(&text, "skua_runtime_shutdown");
     add_place(&text, rest->place);

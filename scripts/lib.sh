@@ -48,6 +48,7 @@ test_needs=(
     'command -v nginx' nginx-light
     'command -v chromium || command -v chromium-browser' chromium
     'command -v nc' netcat-openbsd
+    'command -v gdb' gdb
     'has_header gcc uthash.h' uthash-dev
     'pkg-config --exists libsodium' libsodium-dev
     'has_sanitizer address' gcc

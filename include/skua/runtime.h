@@ -50,6 +50,8 @@ typedef struct skua_config {
     bool bind;                 /* bind each worker to a processor (also SKUA_BIND=1) */
     bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
     bool ignore_environment;   /* read no SKUA_* variable */
+    bool dump_on_sigquit;      /* print a dump (skua/dump.h) to stderr at SIGQUIT, and go on; also
+                                  SKUA_DUMP_ON_SIGQUIT=1. Takes a thread. Not in simulations */
     uint64_t sim_seed;         /* what a simulation's decisions are made from */
     const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
                                   `simulate`. Also by SKUA_SIM_MACHINE */
@@ -99,7 +101,8 @@ SKUA_API int skua_config_print(const skua_config *config, FILE *to);
 
 /* Creates a runtime and starts its workers (a simulation starts none). `config` may be NULL.
  * Threads: any. Returns: 0; -ENOMEM; -EAGAIN (a thread could not be started); -EINVAL (a value out of range, in the
- * config or the environment: logged by name). On error nothing is left over and *runtime is NULL. */
+ * config or the environment: logged by name); for dump_on_sigquit also -EMFILE, -ENFILE, -ENOSPC (64 watches of signals
+ * are open in the process), logged. On error nothing is left over and *runtime is NULL. */
 SKUA_API SKUA_NODISCARD int skua_runtime_create(skua_runtime **runtime, const skua_config *config);
 
 /* Runs a function as a fiber of the runtime and waits for it.

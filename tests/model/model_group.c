@@ -84,7 +84,7 @@ static int spawn(int i, bool has_place)
     entry.has_place = has_place;
     slot->task.member = &slot->member.record;
     SKUAI_WRITE(slot->member.record.owner, entry.joining.owner);
-    skuai_task_word_begin_member(&slot->task.word, GENERATION, entry.joining.keeps);
+    skuai_task_word_begin_member(&slot->task.word, GENERATION, 0, entry.joining.keeps);
     int rc = entry.joining.admit(&entry.joining, &slot->task);
     slot->was_admitted = rc == 0;
     if (rc < 0)
@@ -766,7 +766,7 @@ static void asks_for_wrong(void *arg)
     worker.task = &slots[2].task;
     skua_group_idle_prepare(&ops[0], &group);
     mc_assert(!is_refused(&ops[0], 0), "it is nobody's member");
-    skuai_task_word_begin_member(&slots[2].task.word, GENERATION, false);
+    skuai_task_word_begin_member(&slots[2].task.word, GENERATION, 0, false);
     SKUAI_WRITE(slots[2].member.record.owner, (struct skuai_member_owner *)(void *)&other);
     skua_group_idle_prepare(&ops[0], &group);
     mc_assert(!is_refused(&ops[0], 0), "it is another's member");

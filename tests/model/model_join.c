@@ -71,7 +71,7 @@ static void ends_and_next(void *arg)
     ends(arg);
     if (frees != 1)
         return;
-    skuai_task_word_begin(&task.word, GENERATION + 1, true);
+    skuai_task_word_begin(&task.word, GENERATION + 1, 0, true);
     skuai_task_word_run(&task.word);
     skuai_store_32(&handle, 1, SKUAI_RELEASE);
     mc_futex_wake(&handle, 1);

@@ -1,6 +1,6 @@
-/* The task's state word (sched/task_word.h): wakers, runners, cancellers, the end, the handle, and the next task in the
- * same slot. The task is in at most one queue; a wake is never lost: a run follows that sees what the waker did before;
- * a task is freed exactly once; an exact waker never meets the slot's next task.
+/* The task's state word (sched/task_word.h): wakers, runners, cancellers, who looks at one that waits, the end, the
+ * handle, and the next task in the same slot. The task is in at most one queue; a wake is never lost: a run follows
+ * that sees what the waker did before; a task is freed exactly once; an exact waker never meets the slot's next task.
  */
 #include <string.h>
 
@@ -193,7 +193,7 @@ MC_TEST(cancel, .setup = cancel_setup, .finish = cancel_finish, .bound = 3);
 static void spawned_setup(void)
 {
     reset(0);
-    skuai_task_word_begin(&slot.word, GENERATION, false);
+    skuai_task_word_begin(&slot.word, GENERATION, 0, false);
     queued.raw = 1;
     workers(2);
     mc_thread(exact_waker, NULL);
@@ -207,6 +207,51 @@ static void spawned_finish(void)
     mc_assert(runs >= 1 && runs <= 3, "more runs than wakes");
 }
 MC_TEST(spawned, .setup = spawned_setup, .finish = spawned_finish, .stale = 2);
+
+/* ---- looks ---- */
+
+/* Reads what a task that waits has left. */
+static void looker(void *arg)
+{
+    uint64_t before;
+    (void)arg;
+    if (!skuai_task_word_hold(&slot.word, &before))
+        return;
+    mc_assert((before & (SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING | SKUAI_TASK_ENDED)) == SKUAI_TASK_ALIVE,
+              "who holds a task that does not wait");
+    (void)SKUAI_READ(slot.body);
+    obey(skuai_task_word_pause(&slot.word));
+}
+
+static void looked_at_setup(void)
+{
+    reset(SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING);
+    workers(2);
+    mc_thread(waker_0, NULL);
+    mc_thread(looker, NULL);
+}
+static void looked_at_finish(void)
+{
+    waits_again();
+    mc_assert(seen[0] == 1, "a wake was lost: no run saw what the waker had done");
+    mc_assert(runs >= 1 && runs <= 2, "more runs than wakes");
+}
+MC_TEST(looked_at, .setup = looked_at_setup, .finish = looked_at_finish, .bound = 3);
+
+static void two_lookers_setup(void)
+{
+    reset(SKUAI_TASK_ALIVE);
+    workers(1);
+    mc_thread(exact_waker, NULL);
+    mc_thread(looker, NULL);
+    mc_thread(looker, NULL);
+}
+static void two_lookers_finish(void)
+{
+    waits_again();
+    mc_assert(seen[1] == 1 && runs == 1, "a wake is one run");
+}
+MC_TEST(two_lookers, .setup = two_lookers_setup, .finish = two_lookers_finish, .bound = 3);
 
 /* ---- runs that do not simply pause ---- */
 
@@ -298,6 +343,16 @@ static void detached_setup(void)
 }
 MC_TEST(detached, .setup = detached_setup, .finish = freed_once, .bound = MC_UNBOUNDED);
 
+/* It is looked at when it is woken to its end. */
+static void looked_at_to_the_end_setup(void)
+{
+    reset(SKUAI_TASK_ALIVE);
+    mc_thread(ends, NULL);
+    mc_thread(waker_0, NULL);
+    mc_thread(looker, NULL);
+}
+MC_TEST(looked_at_to_the_end, .setup = looked_at_to_the_end_setup, .finish = freed_once, .bound = MC_UNBOUNDED);
+
 /* ---- the next task in the slot ---- */
 
 static void ends_and_passes_on(void *arg)
@@ -317,7 +372,7 @@ static void reuses(void *arg)
     mc_assert(generation == GENERATION + 1, "the slot's next generation");
     runs = 0;
     SKUAI_WRITE(slot.body, 0);
-    skuai_task_word_begin(&slot.word, generation, false);
+    skuai_task_word_begin(&slot.word, generation, 0, false);
     enqueue();
     skuai_store_32(&memory, 2, SKUAI_RELEASE);
     mc_futex_wake(&memory, 2);

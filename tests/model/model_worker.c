@@ -82,7 +82,7 @@ static enum skuai_run run_in_steps(struct skuai_worker *worker, skua_task *task)
 static void begin(unsigned i, skuai_run_fn *run)
 {
     tasks[i].run = run;
-    skuai_task_word_begin(&tasks[i].word, 1, false);
+    skuai_task_word_begin(&tasks[i].word, 1, 0, false);
     skuai_schedule_spawned(&sched, skuai_worker_self(), &tasks[i]);
 }
 /* Its spawn counts before its end does. */

@@ -9,7 +9,8 @@
 
 static const char *const variables[] = { "SKUA_WORKERS",  "SKUA_BIND",        "SKUA_STACK_SIZE",
                                          "SKUA_SIM_SEED", "SKUA_SIM_MACHINE", "SKUA_WORKERS_PER_POLLER",
-                                         "SKUA_STUCK_MS", "SKUA_SPARE_WORKERS", "SKUA_TRACE" };
+                                         "SKUA_STUCK_MS", "SKUA_SPARE_WORKERS", "SKUA_TRACE",
+                                         "SKUA_DUMP_ON_SIGQUIT" };
 
 static void forget_environment(void)
 {
@@ -55,6 +56,7 @@ TEST(defaults)
     check_line(text, "workers", workers, "default"); /* as many as there are then */
     check_line(text, "bind", "no", "default");
     check_line(text, "workers_per_poller", "all", "default");
+    check_line(text, "dump_on_sigquit", "no", "default");
     check_line(text, "simulate", "no", "default");
     check_line(text, "stuck_ns", "10000000 ns", "default");
     check_line(text, "spare_workers", "as many as workers, up to 16", "default");
@@ -72,12 +74,14 @@ TEST(the_environment)
     setenv("SKUA_STACK_SIZE", "128K", 1);
     setenv("SKUA_BIND", "1", 1);
     setenv("SKUA_WORKERS_PER_POLLER", "numa", 1);
+    setenv("SKUA_DUMP_ON_SIGQUIT", "1", 1);
     setenv("SKUA_SIM_SEED", "7", 1);
     char *text = print(NULL, 0);
     check_line(text, "workers", "3", "SKUA_WORKERS");
     check_line(text, "stack_size", "131072", "SKUA_STACK_SIZE");
     check_line(text, "bind", "yes", "SKUA_BIND");
     check_line(text, "workers_per_poller", "those of a NUMA node", "SKUA_WORKERS_PER_POLLER");
+    check_line(text, "dump_on_sigquit", "yes", "SKUA_DUMP_ON_SIGQUIT");
     check_line(text, "simulate", "seed 7", "SKUA_SIM_SEED");
     check_line(text, "sim_machine", "one processor", "default");
     free(text);

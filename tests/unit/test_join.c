@@ -18,7 +18,7 @@ static const struct skuai_op_kind join_kind = { .name = "join" };
 static void begin(skua_task *task, uint32_t generation, bool with_handle)
 {
     *task = (skua_task){ .run = NULL };
-    skuai_task_word_begin(&task->word, generation, with_handle);
+    skuai_task_word_begin(&task->word, generation, 0, with_handle);
     skuai_task_word_run(&task->word);
 }
 

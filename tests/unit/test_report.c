@@ -103,6 +103,7 @@ TEST(wrong_variables_of_the_environment_are_named)
                                                 { "SKUA_BIND", "2" },      { "SKUA_SIM_SEED", "-1" },
                                                 { "SKUA_SIM_SEED", "7x" }, { "SKUA_STACK_SIZE", "17179869184G" },
                                                 { "SKUA_WORKERS_PER_POLLER", "1025" },
+                                                { "SKUA_DUMP_ON_SIGQUIT", "yes" },
                                                 { "SKUA_WORKERS_PER_POLLER", "node" } };
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         struct lines lines = { .count = 0 };

@@ -46,7 +46,7 @@ static uint32_t begin(void *slot)
     uint32_t generation = skuai_task_generation(skuai_load_64(word_of(slot), SKUAI_RELAXED));
     if (generation == 0)
         generation = skuai_slab_fresh_generation(slot);
-    skuai_task_word_begin(word_of(slot), generation, false);
+    skuai_task_word_begin(word_of(slot), generation, 0, false);
     return generation;
 }
 

@@ -12,6 +12,7 @@
 #include "skua/combine.h"
 #include "skua/cond.h"
 #include "skua/copy.h"
+#include "skua/embed.h"
 #include "skua/event.h"
 #include "skua/fd.h"
 #include "skua/fd_passing.h"

@@ -99,6 +99,7 @@ int skua_config_print(const skua_config *config, FILE *to)
         rc = print_workers(to, &resolved, source(given->workers != 0, variable_in_use(given, "SKUA_WORKERS")));
     if (rc < 0)
         return rc;
+    print_line(to, "embed", resolved.embed ? "yes" : "no", source(given->embed, NULL));
     print_line(to, "bind", resolved.bind ? "yes" : "no", source(given->bind, variable_in_use(given, "SKUA_BIND")));
     snprintf(value, sizeof value, "%zu", resolved.stack_size);
     print_line(to, "stack_size", value, source(given->stack_size != 0, variable_in_use(given, "SKUA_STACK_SIZE")));

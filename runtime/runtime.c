@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/embed.h"
 #include "runtime/workers.h"
 #include "sched/overflow.h"
 #include "sched/sim.h"
@@ -62,15 +63,15 @@ static int load_described(skua_runtime *rt)
     return topology->why_flat == -ENOTSUP ? -ENOTSUP : -EINVAL;
 }
 
-/* What is simulated does not depend on this machine. */
+/* What is simulated does not depend on this machine; and for an embedded worker it is all one where it runs. */
 static int load_topology(skua_runtime *rt)
 {
     struct skuai_topology *topology = &rt->sched.topology;
-    if (!rt->config.simulate)
+    if (!rt->config.simulate && !rt->config.embed)
         return skuai_machine_load(topology);
     if (rt->config.sim_machine != NULL)
         return load_described(rt);
-    *topology = (struct skuai_topology){ .ncpus = 1, .usable = SKUAI_SIM_WORKERS };
+    *topology = (struct skuai_topology){ .ncpus = 1, .usable = rt->config.embed ? 1 : SKUAI_SIM_WORKERS };
     topology->cpus = calloc(1, sizeof *topology->cpus);
     return topology->cpus != NULL ? 0 : -ENOMEM;
 }
@@ -129,6 +130,7 @@ static void free_parts(skua_runtime *rt)
     if (poller != NULL)
         poller->hooks->destroy(poller);
     skuai_memory_put_lines(&sched->memory, sched->polls.of, sched->polls.count * sizeof *sched->polls.of);
+    skuai_embed_free(rt);
     if (rt->overflow_installed)
         skuai_overflow_uninstall();
     if (sched->env.sim != NULL)
@@ -158,7 +160,7 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     connect_config(rt);
     rc = make_parts(rt);
     if (rc == 0)
-        rc = skuai_workers_start(&rt->sched);
+        rc = config.embed ? skuai_embed_start(rt) : skuai_workers_start(&rt->sched);
     if (rc < 0) {
         free_parts(rt);
         return rc;

@@ -26,9 +26,11 @@ uint64_t skuai_entropy(void)
     return seed;
 }
 
+/* pthread_cancel() of such a thread has no effect: it would end amid somebody's task, or the scheduler's work. */
 static void *thread_main(void *arg)
 {
     struct skuai_thread *thread = arg;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), thread->name);
 #endif

@@ -376,7 +376,7 @@ static void park(struct skuai_worker *worker)
 }
 
 /* Enters the sleepers, looks once more. False: there is work. */
-SKUAI_INLINE bool settle(struct skuai_worker *worker, bool searching)
+SKUAI_INLINE bool settle_down(struct skuai_worker *worker, bool searching)
 {
     struct skuai_scheduler *sched = worker->sched;
     worker->had_jobs = false;
@@ -392,7 +392,7 @@ static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool
 {
     struct skuai_scheduler *sched = worker->sched;
     skuai_store_32(&worker->asleep, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: it counts no time. */
-    if (settle(worker, searching))
+    if (settle_down(worker, searching))
         park(worker); /* a stopper leaves a token */
     /* P4. Whether we were picked is decided by the set, not by the token: a token may be left over from a pick that a
      * second look had made needless, or come after we are gone; it then costs one look around, no more. */
@@ -584,7 +584,7 @@ bool skuai_worker_has_work(const struct skuai_worker *worker)
     return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL || work_is_visible(worker); /* its own slot */
 }
 
-bool skuai_worker_settle(struct skuai_worker *worker, bool searching) { return settle(worker, searching); }
+bool skuai_worker_settle(struct skuai_worker *worker, bool searching) { return settle_down(worker, searching); }
 
 /* ---- on a thread of its own ---------------------------------------------------------------------------------- */
 

@@ -191,6 +191,7 @@ static void reset(uint64_t budget)
     turns_left = TURNS_MAX;
     world_workers[0].victims.table.nrings = 0;
     world_pointers[0]->turn_until_ns = 1; /* embedded */
+    world_pointers[0]->until_check = world_pointers[0]->check_interval = 1;
     (void)skuai_poll_begin(&sched.polls, &poller);
     mc_name(&kernel, "kernel");
     mc_name(&world_polls[0].owner, "owner");

@@ -292,5 +292,7 @@ void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd)
 
 void skuai_driver_close_fd(int fd)
 {
+    int cancellable = skuai_cancel_hold_off(); /* nobody else would close it */
     (void)close(fd); /* EINTR: Linux has closed it */
+    skuai_cancel_allow(cancellable);
 }

@@ -119,8 +119,10 @@ SKUAI_HOT void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, stru
 void skuai_kernel_poller_kick(struct skuai_kernel_poller *poller)
 {
     const uint64_t one = 1;
+    int cancellable = skuai_cancel_hold_off(); /* the kick is owed: who gave a token has said so already */
     while (write(poller->kick_fd, &one, sizeof one) < 0 && skua_errno() == EINTR)
         ; /* EAGAIN: it is full of kicks, and one is enough */
+    skuai_cancel_allow(cancellable);
 }
 
 int skuai_kernel_poller_add_deadlines(struct skuai_kernel_poller *poller)

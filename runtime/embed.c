@@ -8,11 +8,9 @@
  * (pthread_cancel): it would unwind what lies on a fiber's stack, or leave the scheduler as it is. Both are afterwards
  * as they were. Its signal mask stays as it is: what the loop handles it handles, also in the middle of a task.
  */
-#define _GNU_SOURCE
 #include "runtime/embed.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #include "io/driver.h"
 #include "sched/scope.h"
@@ -49,8 +47,7 @@ void skuai_embed_leave(skua_runtime *rt)
 static bool turn(skua_runtime *rt, uint64_t budget_ns, uint64_t wait_until_ns)
 {
     struct skuai_worker *worker = rt->sched.workers[0];
-    int cancellable;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
+    int cancellable = skuai_cancel_hold_off();
     skuai_overflow_thread_enter(&rt->embedding.signal_stack);
     skuai_context_init_thread(&worker->base);
     worker->flow = &worker->base;
@@ -59,7 +56,7 @@ static bool turn(skua_runtime *rt, uint64_t budget_ns, uint64_t wait_until_ns)
     skuai_worker_set_self(NULL);
     skuai_context_fini(&worker->base);
     skuai_overflow_thread_leave(&rt->embedding.signal_stack);
-    pthread_setcancelstate(cancellable, NULL);
+    skuai_cancel_allow(cancellable);
     return has_more;
 }
 

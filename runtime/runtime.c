@@ -143,7 +143,7 @@ static void free_parts(skua_runtime *rt)
     skuai_memory_put_lines(&memory, rt, sizeof *rt);
 }
 
-int skua_runtime_create(skua_runtime **out, const skua_config *given)
+static int create(skua_runtime **out, const skua_config *given)
 {
     skua_config config;
     struct skuai_scheduler reporter = { .reporting = { .log = given != NULL ? given->log : NULL,
@@ -169,6 +169,14 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     return 0;
 }
 
+int skua_runtime_create(skua_runtime **out, const skua_config *given)
+{
+    int cancellable = skuai_cancel_hold_off(); /* or half a runtime would be left over */
+    int rc = create(out, given);
+    skuai_cancel_allow(cancellable);
+    return rc;
+}
+
 /* Does the caller run on a stack that goes with the runtime? */
 static bool stands_on_its_stack(const struct skuai_scheduler *sched)
 {
@@ -190,7 +198,9 @@ int skua_runtime_destroy(skua_runtime *rt)
         if (rc == -EBUSY || rc == -EDEADLK || rc == -EPERM)
             return rc;
     }
+    int cancellable = skuai_cancel_hold_off();
     free_parts(rt);
+    skuai_cancel_allow(cancellable);
     return 0;
 }
 

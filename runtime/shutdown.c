@@ -212,12 +212,14 @@ int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_n
         return rc;
     if (rt->was_shut_down)
         return rt->shutdown_result;
-    if (rt->sched.embed == NULL)
-        return shut_down(rt, drain_ns, cancel_ns);
-    rc = skuai_embed_enter(rt); /* its tasks run in here */
-    if (rc == 0) {
-        rc = shut_down(rt, drain_ns, cancel_ns);
+    bool is_embedded = rt->sched.embed != NULL;
+    rc = is_embedded ? skuai_embed_enter(rt) : 0; /* its tasks run in here */
+    if (rc < 0)
+        return rc;
+    int cancellable = skuai_cancel_hold_off(); /* amid the stages nobody could go on */
+    rc = shut_down(rt, drain_ns, cancel_ns);
+    skuai_cancel_allow(cancellable);
+    if (is_embedded)
         skuai_embed_leave(rt);
-    }
     return rc;
 }

@@ -63,6 +63,15 @@ int skuai_thread_start_real(struct skuai_thread *thread)
     return 0;
 }
 
+int skuai_cancel_hold_off(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void skuai_cancel_allow(int before) { pthread_setcancelstate(before, NULL); }
+
 void skuai_thread_restore_signals(const struct skuai_thread *thread)
 {
     pthread_sigmask(SIG_SETMASK, &thread->signals, NULL);

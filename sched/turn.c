@@ -69,6 +69,7 @@ bool skuai_turn(struct skuai_worker *worker, uint64_t budget_ns, uint64_t wait_u
     skuai_worker_begin_turn(worker, now, !was_away);
     for (;;) {
         worked |= run_ready(worker);
+        /* No model test needs the second check: it spares a turn in vain. */
         if (!worker->stopping || !skuai_worker_has_work(worker)) {
             if (go_away(worker, worked))
                 return false;

@@ -10,7 +10,7 @@
 
 enum { EVENT = 1, KICK = 0x100, TURNS_MAX = 40 };
 
-/* ---- a kernel: the poller's descriptor is readable as long as the word is not 0, or when its deadline has come ---- */
+/* ---- a kernel: its descriptor is readable as long as the word is not 0, or when its deadline has come ---- */
 
 static struct skuai_poller poller;
 static skua_word32 kernel;
@@ -296,7 +296,7 @@ static void events_setup(void)
 }
 MC_TEST(events_wake, .setup = events_setup, .finish = two_finish, .bound = 4, .max_executions = 100000);
 
-/* ---- U4: turns that end by their budget --------------------------------------------------------------------------- */
+/* ---- U4: turns that end by their budget -------------------------------------------------------------------------- */
 
 static void begin_steps(void)
 {
@@ -335,7 +335,7 @@ static void deaf_setup(void)
 }
 MC_TEST_MUST_FAIL(work_left_without_a_kick, "the loop waits", .setup = deaf_setup, .finish = budget_finish, SEARCH);
 
-/* ---- timers and memory -------------------------------------------------------------------------------------------- */
+/* ---- timers and memory ------------------------------------------------------------------------------------------- */
 
 static void timer_setup(void)
 {
@@ -385,7 +385,7 @@ static void memory_finish(void)
 }
 MC_TEST(memory, .setup = memory_setup, .finish = memory_finish, .bound = MC_UNBOUNDED);
 
-/* ---- one thread after another -------------------------------------------------------------------------------------- */
+/* ---- one thread after another ------------------------------------------------------------------------------------ */
 
 static void threads_setup(void)
 {

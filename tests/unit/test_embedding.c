@@ -82,7 +82,7 @@ static void busy(uint64_t ns)
 /* ---- turns ------------------------------------------------------------------------------------------------------ */
 
 struct work {
-    pthread_t thread; /* on which alone it may run */
+    pid_t thread; /* on which alone it may run */
     int rounds, runs, done;
     uint64_t busy_ns;
 };
@@ -90,13 +90,13 @@ struct work {
 static int works(void *arg)
 {
     struct work *work = arg;
-    CHECK(pthread_equal(work->thread, pthread_self()));
+    CHECK(work->thread == gettid());
     for (int i = 0; i < work->rounds; i++) {
         if (work->busy_ns != 0)
             busy(work->busy_ns);
         work->runs++; /* no lock, no atomic: there is one thread */
         skua_yield();
-        CHECK(pthread_equal(work->thread, pthread_self()));
+        CHECK(work->thread == gettid());
     }
     work->done = 1;
     return work->runs;
@@ -107,7 +107,7 @@ TEST(tasks_run_in_turns_on_the_thread_that_calls)
     int before = threads_of_process();
     skua_runtime *rt = create((skua_config){ .workers = 0 });
     skua_spawn_attr attr = { .runtime = rt };
-    struct work work = { .thread = pthread_self(), .rounds = 100 };
+    struct work work = { .thread = gettid(), .rounds = 100 };
     skua_task *task;
     int64_t result;
     CHECK(is_readable(rt, 0)); /* a new one wants a turn */
@@ -129,7 +129,7 @@ TEST(tasks_run_in_turns_on_the_thread_that_calls)
 TEST(a_turn_without_a_budget_runs_a_few)
 {
     skua_runtime *rt = create((skua_config){ .workers = 1 });
-    struct work work = { .thread = pthread_self(), .rounds = 100 };
+    struct work work = { .thread = gettid(), .rounds = 100 };
     CHECK_OK(skua_spawn_with(NULL, &(skua_spawn_attr){ .runtime = rt }, works, &work));
     for (int before = 0; !work.done; before = work.runs) {
         int rc = skua_turn(rt, 0);
@@ -148,7 +148,7 @@ TEST(a_turn_ends_in_time)
     skua_spawn_attr attr = { .runtime = rt };
     struct work work[8];
     for (int i = 0; i < 8; i++) {
-        work[i] = (struct work){ .thread = pthread_self(), .rounds = 20, .busy_ns = 100 * SKUA_US };
+        work[i] = (struct work){ .thread = gettid(), .rounds = 20, .busy_ns = 100 * SKUA_US };
         CHECK_OK(skua_spawn_with(NULL, &attr, works, &work[i]));
     }
     for (int last = 0, rc = 1; rc == 1;) {
@@ -398,7 +398,7 @@ TEST(an_idle_one_wants_nothing)
     skua_stats before, after;
     static struct work work[1000];
     for (int i = 0; i < 1000; i++) {
-        work[i] = (struct work){ .thread = pthread_self(), .rounds = 3 };
+        work[i] = (struct work){ .thread = gettid(), .rounds = 3 };
         CHECK_OK(skua_spawn_with(NULL, &(skua_spawn_attr){ .runtime = rt }, works, &work[i]));
     }
     int turns = 0;
@@ -418,7 +418,7 @@ TEST(an_idle_one_wants_nothing)
 TEST(the_embedding_thread_may_wait_for_tasks)
 {
     skua_runtime *rt = create((skua_config){ .workers = 0 });
-    struct work work = { .thread = pthread_self(), .rounds = 10 };
+    struct work work = { .thread = gettid(), .rounds = 10 };
     struct sleep sleep = { .ns = 5 * SKUA_MS }, late = { .ns = SKUA_NEVER };
     skua_task *task;
     int64_t result;
@@ -431,7 +431,7 @@ TEST(the_embedding_thread_may_wait_for_tasks)
     }
     skua_cancel(task);
     CHECK_OK(skua_join(task, &result));
-    CHECK_EQ(skua_block_on(rt, works, &(struct work){ .thread = pthread_self(), .rounds = 1 }), 1);
+    CHECK_EQ(skua_block_on(rt, works, &(struct work){ .thread = gettid(), .rounds = 1 }), 1);
     settle(rt);
     destroy(rt);
 }
@@ -459,7 +459,7 @@ TEST(another_thread_waits_for_the_loop)
 static int computes(void *arg)
 {
     struct work *work = arg;
-    CHECK(!pthread_equal(work->thread, pthread_self()));
+    CHECK(work->thread != gettid());
     CHECK_OK(skua_sleep(SKUA_MS));
     return 42;
 }
@@ -473,9 +473,9 @@ struct two {
 static int delegates(void *arg)
 {
     struct two *two = arg;
-    CHECK(pthread_equal(two->work.thread, pthread_self()));
+    CHECK(two->work.thread == gettid());
     CHECK_EQ(skua_block_on(two->others, computes, &two->work), 42); /* an await: the loop goes on */
-    CHECK(pthread_equal(two->work.thread, pthread_self()));
+    CHECK(two->work.thread == gettid());
     two->done = 1;
     return 0;
 }
@@ -483,7 +483,7 @@ static int delegates(void *arg)
 TEST(tasks_of_an_ordinary_runtime)
 {
     skua_runtime *rt = create((skua_config){ .workers = 0 });
-    struct two two = { .work = { .thread = pthread_self() } };
+    struct two two = { .work = { .thread = gettid() } };
     CHECK_OK(skua_runtime_create(&two.others, &(skua_config){ .workers = 2, .ignore_environment = true }));
     for (int i = 0; i < 100; i++) {
         two.done = 0;
@@ -691,7 +691,7 @@ TEST(many_come_and_go)
 {
     for (int i = 0; i < 100; i++) {
         skua_runtime *rt = create((skua_config){ .workers = 0 });
-        struct work work = { .thread = pthread_self(), .rounds = 2 };
+        struct work work = { .thread = gettid(), .rounds = 2 };
         if (i % 3 != 0)
             CHECK_EQ(skua_block_on(rt, works, &work), 2);
         if (i % 3 == 2)

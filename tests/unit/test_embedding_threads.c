@@ -62,7 +62,7 @@ TEST(workers_cannot_be_cancelled)
     CHECK_OK(skua_runtime_destroy(rt));
 }
 
-/* ---- pthread_cancel of others, which wait in a call of Skua's ----------------------------------------------------- */
+/* ---- pthread_cancel of others, which wait in a call of Skua's --------------------------------------------------- */
 
 struct waiting {
     skua_runtime *rt;

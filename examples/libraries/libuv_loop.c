@@ -7,8 +7,8 @@
  *
  * The service is an embedded runtime: a fiber for each connection, all on the loop's thread, in turns of two
  * milliseconds at most that are taken when the runtime's descriptor is readable. So fibers and libuv's callbacks share
- * `app` without locks. Counting primes would hold the loop up, and is done by an ordinary runtime with a worker for each
- * processor: the fiber waits for it as for anything else. A second one, which nobody waits for, tells the loop by
+ * `app` without locks. Counting primes would hold the loop up, and is done by an ordinary runtime with a worker for
+ * each processor: the fiber waits for it as for anything else. A second one, which nobody waits for, tells the loop by
  * skua_on_done() when it is through.
  *
  * SIGTERM comes as a callback of libuv's, too: it cancels the service, and when that has ended, which is told by

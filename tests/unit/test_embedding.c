@@ -275,7 +275,7 @@ TEST(messages_of_other_threads)
     skua_runtime *rt = create((skua_config){ .workers = 0 });
     struct mail mail = { .count = (int)test_scaled(20000) };
     pthread_t thread;
-    CHECK_OK(skua_channel_create(&mail.to, 2, sizeof(int)));
+    CHECK_OK(skua_channel_create(&mail.to, sizeof(int), 2));
     CHECK_OK(skua_spawn_with(NULL, &(skua_spawn_attr){ .runtime = rt }, receives, &mail));
     CHECK_EQ(pthread_create(&thread, NULL, sends, &mail), 0);
     loop_until(rt, &mail.done, 50 * SKUA_US);

@@ -26,6 +26,12 @@ static const char *variable_in_use(const skua_config *given, const char *variabl
     return !given->ignore_environment && text != NULL && *text != '\0' ? variable : NULL;
 }
 
+/* Of what an embedded runtime has no choice in. */
+static const char *variable_if_free(const skua_config *given, const char *variable)
+{
+    return given->embed ? NULL : variable_in_use(given, variable);
+}
+
 static int print_workers(FILE *to, const skua_config *resolved, const char *from)
 {
     char value[VALUE_MAX];
@@ -96,11 +102,11 @@ int skua_config_print(const skua_config *config, FILE *to)
     char value[VALUE_MAX];
     int rc = skuai_config_resolve(&resolved, given, &reporter);
     if (rc == 0)
-        rc = print_workers(to, &resolved, source(given->workers != 0, variable_in_use(given, "SKUA_WORKERS")));
+        rc = print_workers(to, &resolved, source(given->workers != 0 || given->embed, variable_if_free(given, "SKUA_WORKERS")));
     if (rc < 0)
         return rc;
     print_line(to, "embed", resolved.embed ? "yes" : "no", source(given->embed, NULL));
-    print_line(to, "bind", resolved.bind ? "yes" : "no", source(given->bind, variable_in_use(given, "SKUA_BIND")));
+    print_line(to, "bind", resolved.bind ? "yes" : "no", source(given->bind, variable_if_free(given, "SKUA_BIND")));
     snprintf(value, sizeof value, "%zu", resolved.stack_size);
     print_line(to, "stack_size", value, source(given->stack_size != 0, variable_in_use(given, "SKUA_STACK_SIZE")));
     print_sharing(to, &resolved,

@@ -102,7 +102,8 @@ int skua_config_print(const skua_config *config, FILE *to)
     char value[VALUE_MAX];
     int rc = skuai_config_resolve(&resolved, given, &reporter);
     if (rc == 0)
-        rc = print_workers(to, &resolved, source(given->workers != 0 || given->embed, variable_if_free(given, "SKUA_WORKERS")));
+        rc = print_workers(to, &resolved, source(given->workers != 0 || given->embed,
+                                                 variable_if_free(given, "SKUA_WORKERS")));
     if (rc < 0)
         return rc;
     print_line(to, "embed", resolved.embed ? "yes" : "no", source(given->embed, NULL));

@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -386,6 +388,100 @@ TEST(blocking_calls)
     skua_runtime *rt = create((skua_config){ .workers = 0 });
     int done = 0;
     CHECK_OK(skua_spawn_with(NULL, &(skua_spawn_attr){ .runtime = rt }, asks_threads, &done));
+    loop_until(rt, &done, SKUA_MS);
+    settle(rt);
+    destroy(rt);
+}
+
+/* ---- and the rest of Skua ---------------------------------------------------------------------------------------- */
+
+SKUA_PARALLEL(long, fib, int, n)
+{
+    if (n < 2)
+        return n;
+    SKUA_FORK(left, fib, n - 1);
+    long right = SKUA_CALL(fib, n - 2);
+    return SKUA_JOIN(fib, left) + right;
+}
+
+struct ticker {
+    SKUA_FRAME;
+    struct { int rounds; } in;
+    skua_sleep_op nap;
+    int round;
+};
+SKUA_ASYNC(ticker)
+{
+    SKUA_BEGIN(self);
+    for (self->round = 0; self->round < self->in.rounds; self->round++)
+        SKUA_AWAIT(skua_sleep_start(&self->nap, 100 * SKUA_US));
+    SKUA_END(self->round);
+}
+
+static void runs_a_process(void)
+{
+    const char *const argv[] = { "sh", "-c", "exit 7", NULL };
+    skua_process *process;
+    skua_process_status status;
+    CHECK_OK(skua_process_spawn(&process, &(skua_process_attr){ .argv = argv }));
+    CHECK_OK(skua_process_wait(process, &status));
+    CHECK_EQ(status.code, 7);
+    skua_process_destroy(process);
+}
+
+static void reads_a_file(void)
+{
+    char text[64];
+    int fd = skua_file_open("/proc/self/comm", O_RDONLY, 0);
+    CHECK(fd >= 0);
+    CHECK(skua_file_read(fd, text, sizeof text) > 0);
+    CHECK_OK(skua_file_close(fd));
+}
+
+static void waits_for_a_signal(void)
+{
+    skua_signals *signals;
+    CHECK_OK(skua_signals_open(&signals, NULL, (const int[]){ SIGUSR1 }, 1));
+    CHECK_EQ(raise(SIGUSR1), 0);
+    CHECK_EQ(skua_signal_wait(signals), SIGUSR1);
+    skua_signals_close(signals);
+}
+
+static void misses_a_deadline(void)
+{
+    SKUA_DEADLINE(2 * SKUA_MS);
+    CHECK_EQ(skua_sleep(SKUA_NEVER), -ETIMEDOUT);
+}
+
+static int64_t selects(void)
+{
+    skua_sleep_op soon, late;
+    skua_op *arms[] = { skua_sleep_prepare(&late, SKUA_S), skua_sleep_prepare(&soon, SKUA_MS) };
+    return skua_select(arms, 2);
+}
+
+static int does_everything(void *done)
+{
+    skua_task *task;
+    int64_t ticks;
+    CHECK_EQ(SKUA_RUN(fib, 20), 6765);
+    CHECK_OK(SKUA_SPAWN(&task, ticker, .rounds = 5));
+    runs_a_process();
+    reads_a_file();
+    waits_for_a_signal();
+    misses_a_deadline();
+    CHECK_EQ(selects(), 1);
+    CHECK_OK(skua_join(task, &ticks));
+    CHECK_EQ(ticks, 5);
+    *(int *)done = 1;
+    return 0;
+}
+
+TEST(everything_works)
+{
+    skua_runtime *rt = create((skua_config){ .workers = 0 });
+    int done = 0;
+    CHECK_OK(skua_spawn_with(NULL, &(skua_spawn_attr){ .runtime = rt }, does_everything, &done));
     loop_until(rt, &done, SKUA_MS);
     settle(rt);
     destroy(rt);

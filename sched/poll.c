@@ -140,7 +140,7 @@ bool skuai_poll_go_away(struct skuai_polls *polls, struct skuai_parker *parker, 
 {
     struct skuai_poll *poll = polls->of;
     struct skuai_poller *poller = skuai_poll_poller(poll);
-    (void)poll_block(poll); /* nobody else sleeps there, ever. No model test needs the step: nor looks */
+    (void)poll_block(poll); /* nobody else sleeps or looks there, ever */
     be_kicked(parker, polls);
     if (skuai_parker_begin(parker, SKUAI_PARKER_POLLING)) {
         poll_leave(polls, poll);

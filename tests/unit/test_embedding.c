@@ -190,7 +190,7 @@ TEST(short_turns_starve_nobody)
     for (int i = 0; i < 5; i++)
         CHECK_EQ(skua_turn(rt, 0), 1);
     CHECK_OK(skua_spawn_with(NULL, &attr, sets, &stop));
-    for (; !stop; turns++)
+    for (; !__atomic_load_n(&stop, __ATOMIC_RELAXED); turns++)
         CHECK_EQ(skua_turn(rt, 0), 1);
     CHECK(turns <= 4);
     settle(rt);

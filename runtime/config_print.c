@@ -72,13 +72,13 @@ static void print_spares(FILE *to, const skua_config *given, const skua_config *
     bool are_used = !resolved->simulate && resolved->stuck_ns != SKUA_NEVER;
     snprintf(value, sizeof value, "%" PRIu64 " ns", resolved->stuck_ns);
     print_line(to, "stuck_ns", are_used ? value : "never",
-               source(given->stuck_ns != 0, variable_in_use(given, "SKUA_STUCK_MS")));
+               source(given->stuck_ns != 0, variable_if_free(given, "SKUA_STUCK_MS")));
     snprintf(value, sizeof value, "%" PRIu32, resolved->spare_workers);
     print_line(to, "spare_workers",
                !are_used                      ? "none"
                : resolved->spare_workers == 0 ? "as many as workers, up to 16"
                                               : value,
-               source(given->spare_workers != 0, variable_in_use(given, "SKUA_SPARE_WORKERS")));
+               source(given->spare_workers != 0, variable_if_free(given, "SKUA_SPARE_WORKERS")));
 }
 
 static void print_simulation(FILE *to, const skua_config *given, const skua_config *resolved)

@@ -545,7 +545,8 @@ SKUAI_INLINE void run_task(struct skuai_worker *worker, skua_task *task)
 
 /* ---- embedded (turn.c) --------------------------------------------------------------------------------------- */
 
-/* The injection queue, too, is looked at in each turn, or short ones would never come to it. */
+/* All that is looked at between tasks is looked at in each turn, or short ones would never come to it. No model test
+ * needs the checks or the steps: they bound how long others wait behind tasks that are always ready. */
 void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool looks)
 {
     worker->stopping = false;

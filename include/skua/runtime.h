@@ -51,7 +51,7 @@ typedef struct skua_config {
     bool simulate;             /* virtual workers under sim_seed; also by SKUA_SIM_SEED */
     bool ignore_environment;   /* read no SKUA_* variable */
     bool embed;                /* it has no thread, and runs in somebody else's loop: embed.h. Then `workers` is 0 or 1,
-                                  and neither `bind` nor a simulation is possible (-EINVAL) */
+                                  and there are no spare workers, no `bind` and no simulation (-EINVAL) */
     uint64_t sim_seed;         /* what a simulation's decisions are made from */
     const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
                                   `simulate`. Also by SKUA_SIM_MACHINE */

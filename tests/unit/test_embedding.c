@@ -685,9 +685,11 @@ TEST(what_cannot_be_embedded)
     const skua_config wrong[] = { { .embed = true, .workers = 2, .log = count_log },
                                   { .embed = true, .bind = true, .log = count_log },
                                   { .embed = true, .simulate = true, .log = count_log },
-                                  { .embed = true, .sim_machine = "core:2 pu:1", .log = count_log } };
+                                  { .embed = true, .sim_machine = "core:2 pu:1", .log = count_log },
+                                  { .embed = true, .spare_workers = 1, .log = count_log },
+                                  { .embed = true, .stuck_ns = SKUA_MS, .log = count_log } };
     count_errors = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         CHECK_EQ(skua_runtime_create(&rt, &wrong[i]), -EINVAL);
         CHECK(rt == NULL);
         CHECK_EQ(count_errors, i + 1);
@@ -698,9 +700,13 @@ TEST(what_cannot_be_embedded)
     unsetenv("SKUA_SIM_SEED");
     setenv("SKUA_WORKERS", "8", 1); /* what is for ordinary ones */
     setenv("SKUA_BIND", "1", 1);
+    setenv("SKUA_SPARE_WORKERS", "4", 1);
+    setenv("SKUA_STUCK_MS", "5", 1);
     rt = create((skua_config){ .embed = true });
     unsetenv("SKUA_WORKERS");
     unsetenv("SKUA_BIND");
+    unsetenv("SKUA_SPARE_WORKERS");
+    unsetenv("SKUA_STUCK_MS");
     skua_stats stats;
     skua_runtime_stats(rt, &stats);
     CHECK_EQ(stats.workers, 1);

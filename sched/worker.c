@@ -564,7 +564,8 @@ void skuai_worker_deliver_slept(struct skuai_worker *worker)
     (void)deliver_polled(worker, &worker->counters.events_slept);
 }
 
-/* Timers first, which a turn may have made due. */
+/* Timers first, which may have become due in the turn. No model test needs the checks or the step: what is due when the
+ * worker goes away makes the descriptor readable at once. */
 skua_task *skuai_worker_find_here(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;

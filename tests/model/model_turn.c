@@ -327,6 +327,32 @@ static void budget_event_setup(void)
 MC_TEST(budget_and_an_event, .setup = budget_event_setup, .finish = budget_finish, .stale = 1, .max_executions = 60000,
         .random = 10000);
 
+/* What is left when the time is over lies in the next-slot alone: each wakes the other. */
+static enum skuai_run run_wakes_other(struct skuai_worker *worker, skua_task *task)
+{
+    (void)worker;
+    if (steps-- == 0) {
+        steps = 0;
+        return run_plain(worker, task);
+    }
+    skuai_schedule_woken(&tasks[task == &tasks[1] ? 2 : 1]);
+    return SKUAI_RUN_SETTLED;
+}
+static void slot_setup(void)
+{
+    reset(0);
+    steps = 8;
+    tasks[1].run = tasks[2].run = run_wakes_other;
+    skuai_schedule_spawned(&sched, NULL, &tasks[1]);
+    start_loop(); /* and nobody wakes it */
+}
+static void slot_finish(void)
+{
+    mc_assert(runs[1] + runs[2] == 1, "the loop waits, and a task was left lying");
+    check_away();
+}
+MC_TEST(budget_and_the_slot, .setup = slot_setup, .finish = slot_finish, .bound = MC_UNBOUNDED);
+
 /* If the worker did not kick itself the loop would wait for ever. */
 static void deaf_setup(void)
 {

@@ -581,6 +581,7 @@ skua_task *skuai_worker_find_here(struct skuai_worker *worker)
 
 void skuai_worker_run(struct skuai_worker *worker, skua_task *task) { run_task(worker, task); }
 
+/* No model test needs the second check: who goes away asks once more. */
 bool skuai_worker_has_work(const struct skuai_worker *worker)
 {
     return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL || work_is_visible(worker); /* its own slot */

@@ -1,5 +1,5 @@
-# What Skua is built on. Sets SKUA_CK_FOUND, SKUA_HIREDIS_FOUND, SKUA_HTTP_PARSER_FOUND and SKUA_KV_FOUND beside the
-# imported targets.
+# What Skua is built on. Sets SKUA_CK_FOUND, SKUA_HIREDIS_FOUND, SKUA_LIBUV_FOUND, SKUA_HTTP_PARSER_FOUND and
+# SKUA_KV_FOUND beside the imported targets.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(PkgConfig)
@@ -33,6 +33,15 @@ if(PKG_CONFIG_FOUND AND SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING)
     pkg_check_modules(HIREDIS IMPORTED_TARGET hiredis)
     if(HIREDIS_FOUND)
         set(SKUA_HIREDIS_FOUND TRUE)
+    endif()
+endif()
+
+# libuv: for the example of a runtime in a loop of others.
+set(SKUA_LIBUV_FOUND FALSE)
+if(PKG_CONFIG_FOUND AND SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING)
+    pkg_check_modules(LIBUV IMPORTED_TARGET libuv)
+    if(LIBUV_FOUND)
+        set(SKUA_LIBUV_FOUND TRUE)
     endif()
 endif()
 

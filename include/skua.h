@@ -13,6 +13,7 @@
 #include "skua/cond.h"
 #include "skua/copy.h"
 #include "skua/dump.h"
+#include "skua/embed.h"
 #include "skua/event.h"
 #include "skua/fd.h"
 #include "skua/fd_passing.h"

@@ -91,9 +91,16 @@ static void destroy_driver(struct skuai_poller *first)
     free_driver(driver);
 }
 
-static const struct skuai_poll_hooks hooks = {
-    .wait = wait_for_events, .deliver = deliver_events, .kick = kick, .destroy = destroy_driver
-};
+static void set_deadline(struct skuai_poller *poller, uint64_t until_ns)
+{
+    skuai_kernel_poller_deadline(&shard_of(poller)->poller, until_ns);
+}
+
+static const struct skuai_poll_hooks hooks = { .wait = wait_for_events,
+                                               .deliver = deliver_events,
+                                               .kick = kick,
+                                               .destroy = destroy_driver,
+                                               .deadline = set_deadline };
 
 /* ---- making it ------------------------------------------------------------------------------------------------- */
 
@@ -133,6 +140,18 @@ static int make_driver(struct skuai_scheduler *sched, struct skuai_driver **out)
         skuai_schedule_wake_all(sched);
     *out = driver;
     return 0;
+}
+
+int skuai_driver_embed(struct skuai_scheduler *sched)
+{
+    struct skuai_driver *driver;
+    int rc = make_driver(sched, &driver);
+    return rc < 0 ? rc : skuai_kernel_poller_add_deadlines(&driver->shards[0].poller);
+}
+
+int skuai_driver_fd(struct skuai_scheduler *sched)
+{
+    return driver_of_first(skuai_poll_poller(sched->polls.of))->shards[0].poller.fd;
 }
 
 static int get_driver(skua_runtime *rt, struct skuai_driver **out)
@@ -273,5 +292,7 @@ void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd)
 
 void skuai_driver_close_fd(int fd)
 {
+    int cancellable = skuai_cancel_hold_off(); /* nobody else would close it */
     (void)close(fd); /* EINTR: Linux has closed it */
+    skuai_cancel_allow(cancellable);
 }

@@ -14,6 +14,14 @@ int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_sour
 /* The same for a stream of this kind (stream.h). */
 int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **source);
 
+struct skuai_scheduler;
+
+/* Of an embedded runtime (sched/turn.h) that is being made: its poller, with deadlines. Returns 0; -ENOMEM, -EMFILE,
+ * -ENFILE; then skuai_poll_poller() says whether there is one to be destroyed. */
+int skuai_driver_embed(struct skuai_scheduler *sched);
+/* What its loop waits for. */
+int skuai_driver_fd(struct skuai_scheduler *sched);
+
 /* How many are open. Any thread. */
 uint64_t skuai_driver_open_sources(struct skuai_driver *driver);
 

@@ -21,6 +21,8 @@ enum skuai_ready {
 struct skuai_kernel_poller {
     int fd;
     int kick_fd; /* what a kick writes to; -1 where the poller itself takes it */
+    int timer_fd; /* for deadlines; -1: there are none, or the poller itself takes them */
+    uint64_t deadline_ns; /* the waiter's: that is set and has not been seen; SKUA_NEVER: none */
     bool coarse; /* the waiter's: the kernel refuses time-outs of nanoseconds */
 };
 
@@ -35,5 +37,12 @@ void skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd);
 /* Until an event, a kick or an instant, never earlier; 0: looks and does not wait. May come back for no reason. */
 void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_poll_batch *batch, uint64_t until_ns);
 void skuai_kernel_poller_kick(struct skuai_kernel_poller *poller);
+
+/* For who waits for poller->fd to be readable, and not in here. It is as long as a wait would find something. Deadlines
+ * make it readable at an instant, until a wait has seen that; each replaces the one before. 0 or a negative errno
+ * value. */
+int skuai_kernel_poller_add_deadlines(struct skuai_kernel_poller *poller);
+/* By the waiter. */
+void skuai_kernel_poller_deadline(struct skuai_kernel_poller *poller, uint64_t until_ns);
 
 #endif

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KICK_IDENT = 0 };
+enum { KICK_IDENT = 0, TIMER_IDENT = 0 };
 
 static void *udata_of(uint64_t token) { return (void *)(uintptr_t)token; }
 _Static_assert(sizeof(void *) >= sizeof(uint64_t), "a token fits where kqueue keeps a pointer");
@@ -20,7 +20,8 @@ int skuai_kernel_poller_init(struct skuai_kernel_poller *poller)
 {
     struct kevent kick;
     poller->coarse = false;
-    poller->kick_fd = -1;
+    poller->kick_fd = poller->timer_fd = -1;
+    poller->deadline_ns = SKUA_NEVER;
     poller->fd = kqueue();
     if (poller->fd < 0)
         return -skua_errno();
@@ -97,7 +98,9 @@ void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_p
     int count = kevent(poller->fd, NULL, 0, events, SKUAI_POLL_EVENTS, until_ns == SKUA_NEVER ? NULL : &timeout);
     batch->count = 0;
     for (int i = 0; i < count; i++)
-        if (events[i].filter != EVFILT_USER)
+        if (events[i].filter == EVFILT_TIMER)
+            poller->deadline_ns = SKUA_NEVER;
+        else if (events[i].filter != EVFILT_USER)
             batch->events[batch->count++] =
                 (struct skuai_poll_event){ (uint64_t)(uintptr_t)events[i].udata, ready_of(&events[i]) };
 }
@@ -107,4 +110,26 @@ void skuai_kernel_poller_kick(struct skuai_kernel_poller *poller)
     struct kevent kick;
     EV_SET(&kick, KICK_IDENT, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
     (void)kevent(poller->fd, &kick, 1, NULL, 0, NULL);
+}
+
+int skuai_kernel_poller_add_deadlines(struct skuai_kernel_poller *poller)
+{
+    (void)poller; /* they are made when they are set */
+    return 0;
+}
+
+void skuai_kernel_poller_deadline(struct skuai_kernel_poller *poller, uint64_t until_ns)
+{
+    struct kevent timer;
+    if (until_ns == poller->deadline_ns)
+        return;
+    if (until_ns == SKUA_NEVER) {
+        EV_SET(&timer, TIMER_IDENT, EVFILT_TIMER, EV_DELETE, 0, 0, NULL);
+    } else {
+        uint64_t now = skuai_clock_now(), left = until_ns > now ? until_ns - now : 1; /* 0 is refused by some */
+        int64_t data = left < INT64_MAX ? (int64_t)left : INT64_MAX;
+        EV_SET(&timer, TIMER_IDENT, EVFILT_TIMER, EV_ADD | EV_ONESHOT, NOTE_NSECONDS, data, NULL);
+    }
+    (void)kevent(poller->fd, &timer, 1, NULL, 0, NULL);
+    poller->deadline_ns = until_ns;
 }

@@ -72,7 +72,7 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
 {
     uint64_t value;
     int found;
-    if (config->workers == 0) {
+    if (config->workers == 0 && !config->embed) {
         if ((found = from_environment("SKUA_WORKERS", 1, SKUAI_WORKERS_MAX, &value, reporter)) < 0)
             return found;
         if (found)
@@ -84,7 +84,7 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
         if (found)
             config->stack_size = (size_t)value;
     }
-    if (!config->bind) {
+    if (!config->bind && !config->embed) {
         if ((found = from_environment("SKUA_BIND", 0, 1, &value, reporter)) < 0)
             return found;
         config->bind = found && value == 1;
@@ -104,13 +104,13 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
     }
     if (config->workers_per_poller == 0 && (found = sharing_from_environment(config, reporter)) < 0)
         return found;
-    if (config->spare_workers == 0) {
+    if (config->spare_workers == 0 && !config->embed) {
         if ((found = from_environment("SKUA_SPARE_WORKERS", 1, SKUAI_WORKERS_MAX, &value, reporter)) < 0)
             return found;
         if (found)
             config->spare_workers = (uint32_t)value;
     }
-    if (config->stuck_ns == 0) {
+    if (config->stuck_ns == 0 && !config->embed) {
         if ((found = from_environment("SKUA_STUCK_MS", 0, STUCK_MS_MAX, &value, reporter)) < 0)
             return found;
         if (found)
@@ -136,6 +136,26 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
 #define STACK_SIZE_DEFAULT ((size_t)64 * 1024)
 #endif
 
+static int check_embedding(skua_config *config, struct skuai_scheduler *reporter)
+{
+    const char *why = config->simulate      ? "is not for simulations (simulate, sim_machine, SKUA_SIM_SEED, "
+                                              "SKUA_SIM_MACHINE): what runs in others' loops cannot be simulated"
+                      : config->workers > 1 ? "has one worker, the thread that turns it: leave `workers` 0"
+                      : config->bind        ? "leaves its thread where it is: leave `bind` false"
+                      : config->spare_workers != 0 || (config->stuck_ns != 0 && config->stuck_ns != SKUA_NEVER)
+                          ? "has no spare workers: leave `spare_workers` and `stuck_ns` 0"
+                          : NULL;
+    if (config->embed && why != NULL) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.embed %s", why);
+        return -EINVAL;
+    }
+    if (config->embed) {
+        config->workers = 1;
+        config->stuck_ns = SKUA_NEVER; /* there is no guard to see it */
+    }
+    return 0;
+}
+
 int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct skuai_scheduler *reporter)
 {
     *resolved = given != NULL ? *given : (skua_config){ .workers = 0 };
@@ -150,6 +170,9 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
     }
     if (resolved->sim_machine != NULL)
         resolved->simulate = true;
+    int rc = check_embedding(resolved, reporter);
+    if (rc < 0)
+        return rc;
     if (resolved->stack_size == 0)
         resolved->stack_size = STACK_SIZE_DEFAULT;
     if (resolved->stack_size < STACK_SIZE_MIN || resolved->stack_size > STACK_SIZE_MAX) {

@@ -26,6 +26,12 @@ static const char *variable_in_use(const skua_config *given, const char *variabl
     return !given->ignore_environment && text != NULL && *text != '\0' ? variable : NULL;
 }
 
+/* Of what an embedded runtime has no choice in. */
+static const char *variable_if_free(const skua_config *given, const char *variable)
+{
+    return given->embed ? NULL : variable_in_use(given, variable);
+}
+
 static int print_workers(FILE *to, const skua_config *resolved, const char *from)
 {
     char value[VALUE_MAX];
@@ -66,13 +72,13 @@ static void print_spares(FILE *to, const skua_config *given, const skua_config *
     bool are_used = !resolved->simulate && resolved->stuck_ns != SKUA_NEVER;
     snprintf(value, sizeof value, "%" PRIu64 " ns", resolved->stuck_ns);
     print_line(to, "stuck_ns", are_used ? value : "never",
-               source(given->stuck_ns != 0, variable_in_use(given, "SKUA_STUCK_MS")));
+               source(given->stuck_ns != 0, variable_if_free(given, "SKUA_STUCK_MS")));
     snprintf(value, sizeof value, "%" PRIu32, resolved->spare_workers);
     print_line(to, "spare_workers",
                !are_used                      ? "none"
                : resolved->spare_workers == 0 ? "as many as workers, up to 16"
                                               : value,
-               source(given->spare_workers != 0, variable_in_use(given, "SKUA_SPARE_WORKERS")));
+               source(given->spare_workers != 0, variable_if_free(given, "SKUA_SPARE_WORKERS")));
 }
 
 static void print_simulation(FILE *to, const skua_config *given, const skua_config *resolved)
@@ -96,10 +102,12 @@ int skua_config_print(const skua_config *config, FILE *to)
     char value[VALUE_MAX];
     int rc = skuai_config_resolve(&resolved, given, &reporter);
     if (rc == 0)
-        rc = print_workers(to, &resolved, source(given->workers != 0, variable_in_use(given, "SKUA_WORKERS")));
+        rc = print_workers(to, &resolved, source(given->workers != 0 || given->embed,
+                                                 variable_if_free(given, "SKUA_WORKERS")));
     if (rc < 0)
         return rc;
-    print_line(to, "bind", resolved.bind ? "yes" : "no", source(given->bind, variable_in_use(given, "SKUA_BIND")));
+    print_line(to, "embed", resolved.embed ? "yes" : "no", source(given->embed, NULL));
+    print_line(to, "bind", resolved.bind ? "yes" : "no", source(given->bind, variable_if_free(given, "SKUA_BIND")));
     snprintf(value, sizeof value, "%zu", resolved.stack_size);
     print_line(to, "stack_size", value, source(given->stack_size != 0, variable_in_use(given, "SKUA_STACK_SIZE")));
     print_sharing(to, &resolved,

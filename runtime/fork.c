@@ -69,7 +69,7 @@ static void in_child(void)
     skuai_worker_set_self(NULL);
     worker->forked = worker->stopping = true; /* its loop ends at its next turn */
     worker->until_check = 1;
-    if (worker->sched->env.sim != NULL)
+    if (worker->sched->env.sim != NULL || worker->sched->embed != NULL) /* the thread is its maker's own */
         return;
     skuai_thread_restore_signals(&worker->thread);
     if (worker->sched->bind)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/embed.h"
 #include "runtime/sigquit.h"
 #include "runtime/workers.h"
 #include "sched/overflow.h"
@@ -64,15 +65,15 @@ static int load_described(skua_runtime *rt)
     return topology->why_flat == -ENOTSUP ? -ENOTSUP : -EINVAL;
 }
 
-/* What is simulated does not depend on this machine. */
+/* What is simulated does not depend on this machine; and for an embedded worker it is all one where it runs. */
 static int load_topology(skua_runtime *rt)
 {
     struct skuai_topology *topology = &rt->sched.topology;
-    if (!rt->config.simulate)
+    if (!rt->config.simulate && !rt->config.embed)
         return skuai_machine_load(topology);
     if (rt->config.sim_machine != NULL)
         return load_described(rt);
-    *topology = (struct skuai_topology){ .ncpus = 1, .usable = SKUAI_SIM_WORKERS };
+    *topology = (struct skuai_topology){ .ncpus = 1, .usable = rt->config.embed ? 1 : SKUAI_SIM_WORKERS };
     topology->cpus = calloc(1, sizeof *topology->cpus);
     return topology->cpus != NULL ? 0 : -ENOMEM;
 }
@@ -134,6 +135,7 @@ static void free_parts(skua_runtime *rt)
     if (poller != NULL)
         poller->hooks->destroy(poller);
     skuai_memory_put_lines(&sched->memory, sched->polls.of, sched->polls.count * sizeof *sched->polls.of);
+    skuai_embed_free(rt);
     if (rt->overflow_installed)
         skuai_overflow_uninstall();
     if (sched->env.sim != NULL)
@@ -164,7 +166,7 @@ static void end_trace(skua_runtime *rt)
                   skua_strerror(rc));
 }
 
-int skua_runtime_create(skua_runtime **out, const skua_config *given)
+static int create(skua_runtime **out, const skua_config *given)
 {
     skua_config config;
     struct skuai_scheduler reporter = { .reporting = { .log = given != NULL ? given->log : NULL,
@@ -185,13 +187,21 @@ int skua_runtime_create(skua_runtime **out, const skua_config *given)
     if (rc == 0 && rt->config.dump_on_sigquit && !rt->config.simulate)
         rc = skuai_sigquit_start(rt);
     if (rc == 0)
-        rc = skuai_workers_start(&rt->sched);
+        rc = config.embed ? skuai_embed_start(rt) : skuai_workers_start(&rt->sched);
     if (rc < 0) {
         free_parts(rt);
         return rc;
     }
     *out = rt;
     return 0;
+}
+
+int skua_runtime_create(skua_runtime **out, const skua_config *given)
+{
+    int cancellable = skuai_cancel_hold_off(); /* or half a runtime would be left over */
+    int rc = create(out, given);
+    skuai_cancel_allow(cancellable);
+    return rc;
 }
 
 /* Does the caller run on a stack that goes with the runtime? */
@@ -216,7 +226,9 @@ int skua_runtime_destroy(skua_runtime *rt)
             return rc;
     }
     end_trace(rt);
+    int cancellable = skuai_cancel_hold_off();
     free_parts(rt);
+    skuai_cancel_allow(cancellable);
     return 0;
 }
 

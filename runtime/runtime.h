@@ -2,6 +2,7 @@
 #ifndef SKUAI_RUNTIME_H
 #define SKUAI_RUNTIME_H
 
+#include "sched/overflow.h"
 #include "sched/scheduler.h"
 #include "skua/runtime.h"
 
@@ -11,11 +12,18 @@ enum {
 };
 
 struct skuai_sigquit;
+/* Of an embedded runtime: embed.c. */
+struct skuai_embedding {
+    skua_word32 turning;  /* 1: a thread has entered */
+    skua_word64 embedder; /* the thread that has entered last */
+    struct skuai_overflow_stack signal_stack; /* who has entered */
+};
 
 struct skua_runtime {
     struct skuai_scheduler sched; /* first: a runtime's address is its scheduler's (sched/spawn.c) */
     skua_config config;           /* with defaults and environment filled in */
     struct skuai_sigquit *sigquit; /* or NULL */
+    struct skuai_embedding embedding;
     bool overflow_installed;
     bool was_shut_down;
     char *trace_path;             /* written at the end, or NULL */

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 
+#include "runtime/embed.h"
 #include "runtime/workers.h"
 #include "sched/awaited.h"
 #include "sched/deadlock.h"
@@ -44,6 +45,8 @@ static bool wait_for_word(struct skuai_scheduler *sched, skua_word32 *word, uint
             skuai_deadlock_report(sched);
         return rc == 0;
     }
+    if (sched->embed != NULL)
+        return skuai_embed_run_until((skua_runtime *)(void *)sched, word, value, until_ns) == 0;
     for (;;) {
         /* Acquire: pairs with the release of who sets it. No model test runs this: what waits in model_worker.c and
          * model_idle.c does it likewise. */
@@ -141,6 +144,8 @@ static bool all_have_run(struct skuai_scheduler *sched)
 static bool stop(struct skuai_scheduler *sched, uint64_t grace_ns)
 {
     enter_stage(sched, SKUAI_STAGE_STOP);
+    if (sched->embed != NULL) /* nobody is in a turn but the caller, who is between two */
+        return true;
     if (sched->spares.max != 0)
         skuai_guard_stop(sched); /* no more spares */
     for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
@@ -172,14 +177,9 @@ static bool may_shut_down(struct skuai_scheduler *sched, int *error)
     return false;
 }
 
-int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_ns)
+static int shut_down(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_ns)
 {
     struct skuai_scheduler *sched = &rt->sched;
-    int error;
-    if (!may_shut_down(sched, &error))
-        return error;
-    if (rt->was_shut_down)
-        return rt->shutdown_result;
     bool clean = false, again = skuai_load_32(&sched->stage, SKUAI_RELAXED) == SKUAI_STAGE_STOP; /* a worker was busy */
     if (!again) {
         enter_stage(sched, SKUAI_STAGE_REFUSE);
@@ -203,4 +203,23 @@ int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_n
         skuai_scheduler_each_task(sched, abort_joiner, NULL); /* J5 (join.c): nobody outside waits for ever */
     }
     return rt->shutdown_result;
+}
+
+int skua_runtime_shutdown(skua_runtime *rt, uint64_t drain_ns, uint64_t cancel_ns)
+{
+    int rc;
+    if (!may_shut_down(&rt->sched, &rc))
+        return rc;
+    if (rt->was_shut_down)
+        return rt->shutdown_result;
+    bool is_embedded = rt->sched.embed != NULL;
+    rc = is_embedded ? skuai_embed_enter(rt) : 0; /* its tasks run in here */
+    if (rc < 0)
+        return rc;
+    int cancellable = skuai_cancel_hold_off(); /* amid the stages nobody could go on */
+    rc = shut_down(rt, drain_ns, cancel_ns);
+    skuai_cancel_allow(cancellable);
+    if (is_embedded)
+        skuai_embed_leave(rt);
+    return rc;
 }

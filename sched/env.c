@@ -26,9 +26,11 @@ uint64_t skuai_entropy(void)
     return seed;
 }
 
+/* pthread_cancel() of such a thread has no effect: it would end amid somebody's task, or the scheduler's work. */
 static void *thread_main(void *arg)
 {
     struct skuai_thread *thread = arg;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), thread->name);
 #endif
@@ -60,6 +62,15 @@ int skuai_thread_start_real(struct skuai_thread *thread)
     thread->handle = (uintptr_t)handle;
     return 0;
 }
+
+int skuai_cancel_hold_off(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void skuai_cancel_allow(int before) { pthread_setcancelstate(before, NULL); }
 
 void skuai_thread_restore_signals(const struct skuai_thread *thread)
 {

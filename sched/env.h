@@ -68,6 +68,9 @@ void skuai_word_wait_real(skua_word32 *word, uint32_t value, uint64_t deadline_n
 void skuai_word_wake_real(skua_word32 *word);
 int skuai_thread_start_real(struct skuai_thread *thread);
 void skuai_thread_join_real(struct skuai_thread *thread);
+/* Around system calls of Skua's own on threads of others: pthread_cancel() waits. */
+int skuai_cancel_hold_off(void);
+void skuai_cancel_allow(int before);
 /* For a thread that is no longer Skua's: unblocks what its starter had open. */
 void skuai_thread_restore_signals(const struct skuai_thread *thread);
 /* Processor time that a real thread has had; UNKNOWN if it has exited and was not joined. 0: it has not run yet. */

@@ -165,6 +165,12 @@ static uint64_t give_back(struct skuai_scheduler *sched, uint64_t now)
     return guard->keeps ? guard->decay_ns : SKUA_NEVER;
 }
 
+uint64_t skuai_guard_give_back_alone(struct skuai_scheduler *sched, bool worked)
+{
+    sched->guard.keeps |= worked;
+    return give_back(sched, skuai_env_now(&sched->env));
+}
+
 /* True: it was woken. */
 static bool park(struct skuai_scheduler *sched, uint64_t until_ns, bool looks)
 {

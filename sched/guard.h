@@ -30,6 +30,10 @@ int skuai_guard_start(struct skuai_scheduler *sched);
 /* The stage must be STOP. */
 void skuai_guard_stop(struct skuai_scheduler *sched);
 
+/* What the guard does about memory, by the worker of a runtime that has no guard (turn.c), before it sleeps. Returns
+ * when to come again. */
+uint64_t skuai_guard_give_back_alone(struct skuai_scheduler *sched, bool worked);
+
 /* A worker that slept has work: the guard must watch again. */
 void skuai_guard_work_begins(struct skuai_scheduler *sched);
 

@@ -1,6 +1,7 @@
 /* The join as an operation: skua_join and its kin. What happens between joiner and task is join.c's. */
 #include <errno.h>
 
+#include "sched/scope.h"
 #include "sched/sim.h"
 #include "sched/spawn.h"
 #include "sched/wait.h"
@@ -116,6 +117,23 @@ static int join_simulated(struct skuai_worker *worker, struct skuai_scheduler *s
     return rc < 0 && withdraw_join(&op->op) ? rc : (int)skua_await(&op->op);
 }
 
+/* On the thread that turns an embedded runtime, where nobody else would run the task. */
+static int join_embedded(struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
+{
+    skua_join_prepare(op, task);
+    attach_from_outside(NULL, sched, op, task);
+    int rc = sched->embed->drive(sched, &op->op.state, SKUAI_OP_DONE, skuai_thread_deadline_ns());
+    return rc == -ETIMEDOUT && withdraw_join(&op->op) ? rc : (int)skua_await(&op->op); /* -EBUSY: somebody else does */
+}
+
+static bool is_driven(const struct skuai_worker *worker, const struct skuai_scheduler *sched)
+{
+    if (SKUAI_UNLIKELY(sched->embed != NULL))
+        return worker == NULL && skuai_load_32(sched->alive_here, SKUAI_RELAXED) != 0 && /* no fork's child */
+               sched->embed->is_embedder(sched);
+    return sched->env.sim != NULL;
+}
+
 int skua_join(skua_task *task, int64_t *result)
 {
     skua_join_op op;
@@ -123,8 +141,8 @@ int skua_join(skua_task *task, int64_t *result)
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     bool can_wait = worker == NULL || (worker->task != NULL && worker->polling == 0);
     int rc;
-    if (SKUAI_UNLIKELY(sched->env.sim != NULL && can_wait && (worker == NULL || worker->sched != sched)))
-        rc = join_simulated(worker, sched, &op, task);
+    if (SKUAI_UNLIKELY((worker == NULL || worker->sched != sched) && can_wait && is_driven(worker, sched)))
+        rc = sched->embed != NULL ? join_embedded(sched, &op, task) : join_simulated(worker, sched, &op, task);
     else
         rc = (int)skuai_call(skua_join_prepare(&op, task));
     if (rc == 0 && result != NULL)

@@ -198,6 +198,39 @@ void skuai_overflow_thread_fini(struct skuai_overflow_thread *thread)
     thread->mapping = NULL;
 }
 
+int skuai_overflow_stack_create(struct skuai_overflow_stack *stack)
+{
+    size_t size = alt_stack_bytes();
+    void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *stack = (struct skuai_overflow_stack){ .mapping = NULL };
+    if (mapping == MAP_FAILED)
+        return -ENOMEM;
+    stack->mapping = mapping;
+    stack->size = size;
+    return 0;
+}
+
+void skuai_overflow_stack_destroy(struct skuai_overflow_stack *stack)
+{
+    if (stack->mapping != NULL)
+        munmap(stack->mapping, stack->size);
+    stack->mapping = NULL;
+}
+
+/* A thread that is on its own signal stack keeps it. */
+void skuai_overflow_thread_enter(struct skuai_overflow_stack *stack)
+{
+    stack_t ours = { .ss_sp = stack->mapping, .ss_size = stack->size };
+    stack->entered = stack->mapping != NULL && sigaltstack(&ours, &stack->before) == 0;
+}
+
+void skuai_overflow_thread_leave(struct skuai_overflow_stack *stack)
+{
+    if (stack->entered)
+        sigaltstack(&stack->before, NULL);
+    stack->entered = false;
+}
+
 /* ---- the message, without printf, which may allocate ------------------------------------------------------------ */
 
 static size_t append(char *text, size_t size, size_t at, const char *more)

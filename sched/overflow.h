@@ -11,6 +11,7 @@
 #ifndef SKUAI_OVERFLOW_H
 #define SKUAI_OVERFLOW_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -30,6 +31,20 @@ struct skuai_overflow_thread {
 
 __attribute__((warn_unused_result)) int skuai_overflow_thread_init(struct skuai_overflow_thread *thread);
 void skuai_overflow_thread_fini(struct skuai_overflow_thread *thread); /* on the same thread */
+
+/* One that a thread has for a while only, in place of what it has else: memory (0 or a negative errno value), and a
+ * while on the calling thread. Without memory nothing changes. */
+struct skuai_overflow_stack {
+    void *mapping; /* NULL: none */
+    size_t size;
+    bool entered;
+    stack_t before; /* the thread's own, while it has ours */
+};
+
+__attribute__((warn_unused_result)) int skuai_overflow_stack_create(struct skuai_overflow_stack *stack);
+void skuai_overflow_stack_destroy(struct skuai_overflow_stack *stack);
+void skuai_overflow_thread_enter(struct skuai_overflow_stack *stack);
+void skuai_overflow_thread_leave(struct skuai_overflow_stack *stack);
 
 /* For describe: the usual message. Async-signal-safe. `name` may be NULL or empty. Returns its length. */
 int skuai_overflow_message(char *text, size_t size, const char *name, size_t stack_bytes);

@@ -119,7 +119,7 @@ static void poll_leave(struct skuai_polls *polls, struct skuai_poll *poll)
 }
 
 SKUAI_HOT bool skuai_poll_sleep(struct skuai_polls *polls, struct skuai_poll *home, struct skuai_poll_batch *batch,
-                      struct skuai_parker *parker, uint64_t until_ns, bool *token)
+                                struct skuai_parker *parker, uint64_t until_ns, bool *token)
 {
     batch->count = 0;
     struct skuai_poll *poll = poll_block_one(polls, home);
@@ -134,4 +134,27 @@ SKUAI_HOT bool skuai_poll_sleep(struct skuai_polls *polls, struct skuai_poll *ho
     }
     poll_leave(polls, poll);
     return true;
+}
+
+bool skuai_poll_go_away(struct skuai_polls *polls, struct skuai_parker *parker, uint64_t until_ns)
+{
+    struct skuai_poll *poll = polls->of;
+    struct skuai_poller *poller = skuai_poll_poller(poll);
+    (void)poll_block(poll); /* nobody else sleeps or looks there, ever */
+    be_kicked(parker, polls);
+    if (skuai_parker_begin(parker, SKUAI_PARKER_POLLING)) {
+        poll_leave(polls, poll);
+        return false;
+    }
+    poller->hooks->deadline(poller, until_ns);
+    return true;
+}
+
+void skuai_poll_return(struct skuai_polls *polls, struct skuai_poll_batch *batch, struct skuai_parker *parker,
+                       uint64_t until_ns)
+{
+    struct skuai_poller *poller = skuai_poll_poller(polls->of);
+    poller->hooks->wait(poller, batch, until_ns);
+    (void)skuai_parker_end(parker); /* whether there was a token is nothing to an owner that looks anyhow */
+    poll_leave(polls, polls->of);
 }

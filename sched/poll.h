@@ -33,6 +33,9 @@
  *              pollers; so if nobody is awake all pollers are slept in. It is one word that decides, so old values of
  *              it do no harm: who gives a seat back does not read one from before that. A poller that is alone needs no
  *              seat: its owner's word is one.
+ *   K7 away    the worker of an embedded runtime (turn.h) sleeps in its poller while somebody else waits for the
+ *              poller's descriptor: all as in K2, but that between taking the poller and leaving it the thread does
+ *              other things, and that the wait at its end waits for nothing more.
  * An event thus costs one kernel wake-up if a worker sleeps in its poller, and none if one looks.
  * Model: tests/model/model_poll.c.
  */
@@ -65,6 +68,9 @@ struct skuai_poll_hooks {
     void (*kick)(struct skuai_poller *poller);
     /* Of all pollers of a runtime, by its first. */
     void (*destroy)(struct skuai_poller *poller);
+    /* Of one whose descriptor somebody else waits for (K7): from this instant on a wait finds something, at least once;
+     * not the instant that was set before. By its waiter. */
+    void (*deadline)(struct skuai_poller *poller, uint64_t until_ns);
 };
 
 /* What io/ makes begins with this. */
@@ -113,6 +119,13 @@ bool skuai_poll_look(struct skuai_poll *poll, struct skuai_poll_batch *batch, ui
  * here; *token says whether it was unparked, and the batch is to be delivered. */
 bool skuai_poll_sleep(struct skuai_polls *polls, struct skuai_poll *home, struct skuai_poll_batch *batch,
                       struct skuai_parker *parker, uint64_t until_ns, bool *token);
+
+/* K7, of a poller that is alone. False: there was a token, now taken, and nothing to sleep for. True: the worker counts
+ * as sleeping in the poller, which has something to say at the instant at the latest, until it returns. */
+bool skuai_poll_go_away(struct skuai_polls *polls, struct skuai_parker *parker, uint64_t until_ns);
+/* And is back; it may wait there until an instant (0: not at all). The batch is to be delivered. */
+void skuai_poll_return(struct skuai_polls *polls, struct skuai_poll_batch *batch, struct skuai_parker *parker,
+                       uint64_t until_ns);
 
 /* Of whichever poller: it is one io/ that has made them all. */
 SKUAI_INLINE void skuai_poll_deliver(const struct skuai_polls *polls, const struct skuai_poll_batch *batch)

@@ -25,9 +25,14 @@ void skuai_log(struct skuai_scheduler *sched, enum skua_log_level level, const c
 
 int skuai_misuse(const char *call, const char *what, const char *instead)
 {
+    struct skuai_worker *worker = skuai_worker_self();
+    return skuai_misuse_of(worker != NULL ? worker->sched : NULL, call, what, instead);
+}
+
+int skuai_misuse_of(struct skuai_scheduler *sched, const char *call, const char *what, const char *instead)
+{
     char line[LINE_MAX_BYTES];
     struct skuai_worker *worker = skuai_worker_self();
-    struct skuai_scheduler *sched = worker != NULL ? worker->sched : NULL;
     const skua_task *task = worker != NULL ? worker->task : NULL;
     const char *name = task != NULL ? skuai_task_name(task) : "";
     int length = snprintf(line, sizeof line, "misuse: %s %s", call, what);

@@ -63,6 +63,7 @@ struct skuai_worker {
     uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
     uint32_t check_interval;
     uint64_t checked_ns;
+    uint64_t turn_until_ns;      /* of an embedded runtime: when the turn is over; else 0 */
     uint64_t token_polls;        /* which run was the last of a token (parallel.c) */
     uint64_t tokens_in_a_row;
     uint64_t tokens_only;        /* the deque's bottom when there was nothing else in it */
@@ -70,7 +71,8 @@ struct skuai_worker {
     bool looks_first;            /* into the poller, before it sleeps */
     bool slept_for_events;       /* the last sleep was ended by some; until its length has been looked at */
     bool had_events;             /* since it last slept the poller has given it some, or ended its sleep by them */
-    bool stopping;               /* it has seen SKUAI_STAGE_STOP */
+    bool stopping;               /* it has seen SKUAI_STAGE_STOP; or its turn is over (turn.h) */
+    bool away;                   /* of an embedded runtime: it sleeps in its poller (turn.h, U2) */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     bool is_spare;               /* fixed */
     uint64_t random;
@@ -129,6 +131,16 @@ enum skuai_stage {
     SKUAI_STAGE_LEFT  /* they have, and tasks were left */
 };
 
+struct skuai_scheduler;
+
+/* How an embedded runtime's tasks are run by who waits for them; given by runtime/embed.c. */
+struct skuai_embed_hooks {
+    /* The calling thread is the one that turns it, so that it would wait in vain. */
+    bool (*is_embedder)(const struct skuai_scheduler *sched);
+    /* It turns it until the word has the value, or the time has come (-ETIMEDOUT). Another error: it may not now. */
+    int (*drive)(struct skuai_scheduler *sched, skua_word32 *word, uint32_t value, uint64_t until_ns);
+};
+
 struct skuai_scheduler {
     /* fixed once started */
     struct skuai_env env;
@@ -146,6 +158,7 @@ struct skuai_scheduler {
     uint32_t *home_of_worker;             /* numbers of pollers */
     uint32_t *idle_stack;
     bool slabs_made, stacks_made;
+    const struct skuai_embed_hooks *embed; /* of an embedded runtime (turn.h); else NULL */
     /* shared, each with its own discipline */
     struct skuai_slab_set slabs;
     skua_word64 spawned_outside;          /* any thread that is none of the workers */
@@ -207,6 +220,13 @@ SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t n
 
 /* worker.c */
 void skuai_worker_main(void *worker);
+/* turn.c's: what skuai_worker_main() is made of. */
+void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool looks); /* looks: into the poller */
+void skuai_worker_deliver_slept(struct skuai_worker *worker);
+skua_task *skuai_worker_find_here(struct skuai_worker *worker); /* when its own queues are empty */
+void skuai_worker_run(struct skuai_worker *worker, skua_task *task);
+bool skuai_worker_has_work(const struct skuai_worker *worker); /* in its queues, or in the injection queue */
+bool skuai_worker_settle(struct skuai_worker *worker, bool searching); /* P2; false: there is work */
 void skuai_worker_settle_post(struct skuai_worker *worker);
 skua_task *skuai_worker_next_local(struct skuai_worker *worker);
 void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task);
@@ -291,6 +311,8 @@ void skuai_log(struct skuai_scheduler *sched, enum skua_log_level level, const c
     __attribute__((format(printf, 3, 4)));
 /* Returns -EPERM if the application's handler returns. */
 int skuai_misuse(const char *call, const char *what, const char *instead);
+/* Of this runtime, by whatever thread. */
+int skuai_misuse_of(struct skuai_scheduler *sched, const char *call, const char *what, const char *instead);
 /* A fork's child was about to go on as a worker. */
 _Noreturn void skuai_die_forked(void);
 

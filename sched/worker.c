@@ -25,7 +25,8 @@ enum {
     SEARCH_PAUSES = 8,       /* between two rounds over all victims */
     SHORT_SLEEP_NS = 4000,   /* too short to have been one: twice what sleeping and waking take */
     LEFT_LOOKS = 2,          /* at other workers' deques before a look into the poller: untuned */
-    HUNGRY_TURNS = 8         /* to ask for more than that costs those who have no more to give */
+    HUNGRY_TURNS = 8,        /* to ask for more than that costs those who have no more to give */
+    TURN_CHECK = 4           /* runs of an embedded worker between two looks at the clock: 5 ns of each run */
 };
 
 /* ---- taking -------------------------------------------------------------------------------------------------- */
@@ -156,6 +157,14 @@ static bool may_leave_poller(const struct skuai_worker *worker, uint64_t now_ns)
            !skuai_poll_is_neglected(worker->home, now_ns, POLL_LATE_NS);
 }
 
+/* Of an embedded worker (turn.h), which looks at the clock more often than around. False: at nothing else this time. */
+static __attribute__((noinline)) bool turn_goes_on(struct skuai_worker *worker, uint64_t now_ns)
+{
+    worker->stopping |= now_ns >= worker->turn_until_ns;
+    worker->check_interval = worker->until_check = worker->stopping ? 1 : TURN_CHECK;
+    return !worker->stopping && now_ns - worker->checked_ns >= CHECK_SOON_NS;
+}
+
 /* Timers, the poller and the injection queue, at intervals that follow how long the tasks run. False: the worker is to
  * come to its base. */
 SKUAI_HOT static bool look_around(struct skuai_worker *worker)
@@ -171,7 +180,10 @@ SKUAI_HOT static bool look_around(struct skuai_worker *worker)
     }
     uint64_t now = skuai_env_now(&worker->sched->env);
     uint64_t since = now - worker->checked_ns;
-    if (since > CHECK_LATE_NS) /* at once, and not by halves: tasks may have become a thousand times as long */
+    if (SKUAI_UNLIKELY(worker->turn_until_ns != 0)) {
+        if (!turn_goes_on(worker, now))
+            return !worker->stopping;
+    } else if (since > CHECK_LATE_NS) /* at once, and not by halves: tasks may have become a thousand times as long */
         worker->check_interval = (uint32_t)(worker->check_interval * CHECK_LATE_NS / since);
     else if (since < CHECK_SOON_NS && worker->check_interval < CHECK_INTERVAL_MAX)
         worker->check_interval *= 2;
@@ -319,7 +331,7 @@ static skua_task *search(struct skuai_worker *worker)
 }
 
 /* P2's second look (idle.h). All deques: a push that saw us searching relied on it. */
-static bool work_is_visible(struct skuai_worker *worker)
+static bool work_is_visible(const struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
     if (!skuai_inject_is_empty(&sched->inject))
@@ -369,17 +381,24 @@ static void park(struct skuai_worker *worker)
     }
 }
 
-/* Enters the sleepers, looks once more, sleeps. Returns whether the worker counts as searching now. */
-static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool *woke)
+/* Enters the sleepers, looks once more. False: there is work. */
+SKUAI_INLINE bool settle_down(struct skuai_worker *worker, bool searching)
 {
     struct skuai_scheduler *sched = worker->sched;
     worker->had_jobs = false;
-    skuai_store_32(&worker->asleep, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: it counts no time. */
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
     skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
-    if (!work_is_visible(worker)) {
+    return !work_is_visible(worker);
+}
+
+/* Enters the sleepers, looks once more, sleeps. Returns whether the worker counts as searching now. */
+static bool sleep_until_needed(struct skuai_worker *worker, bool searching, bool *woke)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    skuai_store_32(&worker->asleep, 1, SKUAI_RELAXED); /* a hint. No model test needs the step: it counts no time. */
+    if (settle_down(worker, searching)) {
         skuai_trace(sched, &worker->trace, SKUAI_TRACE_SLEEP, 0, 0);
         SKUAI_PROBE1(sleep, worker->index);
         park(worker); /* a stopper leaves a token */
@@ -519,7 +538,7 @@ bool skuai_worker_hand_over(struct skuai_worker *worker, skua_task *task)
     return true;
 }
 
-static void run_task(struct skuai_worker *worker, skua_task *task)
+SKUAI_INLINE void run_task(struct skuai_worker *worker, skua_task *task)
 {
     skuai_env_run_point(&worker->sched->env, &task->word);
     skuai_count(&worker->counters.polls, 1);
@@ -540,6 +559,54 @@ static void run_task(struct skuai_worker *worker, skua_task *task)
         break;
     }
 }
+
+/* ---- embedded (turn.c) --------------------------------------------------------------------------------------- */
+
+/* All that is looked at between tasks is looked at in each turn, or short ones would never come to it. No model test
+ * needs the checks or the steps: they bound how long others wait behind tasks that are always ready. */
+void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool looks)
+{
+    worker->stopping = false;
+    worker->checked_ns = now_ns;
+    worker->check_interval = worker->until_check = TURN_CHECK;
+    if (now_ns >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* as in look_around() */
+        skuai_timers_run(worker->sched, now_ns);
+    if (looks)
+        (void)look_into_home(worker, now_ns);
+    fill_inbox(worker);
+}
+
+void skuai_worker_deliver_slept(struct skuai_worker *worker)
+{
+    (void)deliver_polled(worker, &worker->counters.events_slept);
+}
+
+/* Timers first, which may have become due in the turn. No model test needs the checks or the step: what is due when the
+ * worker goes away makes the descriptor readable at once. */
+skua_task *skuai_worker_find_here(struct skuai_worker *worker)
+{
+    struct skuai_scheduler *sched = worker->sched;
+    uint64_t next = skuai_load_64(&sched->timer_next, SKUAI_RELAXED), now; /* as in look_around() */
+    if (next != SKUA_NEVER && (now = skuai_env_now(&sched->env)) >= next) {
+        skuai_timers_run(sched, now);
+        skua_task *task = take_next_slot(worker);
+        if (task != NULL || (task = take_own(worker)) != NULL)
+            return task;
+    }
+    return take_injected(worker);
+}
+
+void skuai_worker_run(struct skuai_worker *worker, skua_task *task) { run_task(worker, task); }
+
+/* No model test needs the second check: who goes away asks once more. */
+bool skuai_worker_has_work(const struct skuai_worker *worker)
+{
+    return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL || work_is_visible(worker); /* its own slot */
+}
+
+bool skuai_worker_settle(struct skuai_worker *worker, bool searching) { return settle_down(worker, searching); }
+
+/* ---- on a thread of its own ---------------------------------------------------------------------------------- */
 
 SKUAI_HOT void skuai_worker_main(void *arg)
 {

@@ -37,6 +37,7 @@ test_needs=(
     'pkg-config --exists ck' libck-dev
     'pkg-config --exists hiredis' libhiredis-dev
     'command -v redis-server' redis-server
+    'pkg-config --exists libuv' libuv1-dev
     'has_header gcc http_parser.h' libhttp-parser-dev
     'command -v curl' curl
     'command -v wrk' wrk

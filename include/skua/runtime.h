@@ -52,6 +52,8 @@ typedef struct skua_config {
     bool ignore_environment;   /* read no SKUA_* variable */
     bool dump_on_sigquit;      /* print a dump (skua/dump.h) to stderr at SIGQUIT, and go on; also
                                   SKUA_DUMP_ON_SIGQUIT=1. Takes a thread. Not in simulations */
+    bool embed;                /* it has no thread, and runs in somebody else's loop: embed.h. Then `workers` is 0 or 1,
+                                  and there are no spare workers, no `bind` and no simulation (-EINVAL) */
     uint64_t sim_seed;         /* what a simulation's decisions are made from */
     const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
                                   `simulate`. Also by SKUA_SIM_MACHINE */
@@ -102,12 +104,13 @@ SKUA_API int skua_config_print(const skua_config *config, FILE *to);
 /* Creates a runtime and starts its workers (a simulation starts none). `config` may be NULL.
  * Threads: any. Returns: 0; -ENOMEM; -EAGAIN (a thread could not be started); -EINVAL (a value out of range, in the
  * config or the environment: logged by name); for dump_on_sigquit also -EMFILE, -ENFILE, -ENOSPC (64 watches of signals
- * are open in the process), logged. On error nothing is left over and *runtime is NULL. */
+ * are open in the process), logged; -EMFILE, -ENFILE (of an embedded one: no descriptor is left). On error nothing is
+ * left over and *runtime is NULL. */
 SKUA_API SKUA_NODISCARD int skua_runtime_create(skua_runtime **runtime, const skua_config *config);
 
 /* Runs a function as a fiber of the runtime and waits for it.
- * Threads: any outside the runtime (blocked; in a simulation it runs the workers); in a fiber of any runtime
- *   (suspended). Inside a future's body: misuse.
+ * Threads: any outside the runtime (blocked; in a simulation it runs the workers, and of an embedded runtime the
+ *   embedding thread runs the tasks); in a fiber of any runtime (suspended). Inside a future's body: misuse.
  * Cancel: if the caller is a task and is cancelled, or a deadline around the call passes, the function's task is
  *   cancelled too, and still waited for; the result is what the function makes of that.
  * Returns: fn's result, or -ENOMEM, -ESHUTDOWN, -EINVAL as of skua_spawn(); in a simulation -EDEADLK if every task
@@ -124,7 +127,9 @@ SKUA_API int64_t skua_block_on(skua_runtime *runtime, skua_fiber_fn *fn, void *a
  * Times: 0 skips the wait of its stage; SKUA_NEVER waits for ever.
  * Threads: one, outside the runtime's workers (-EDEADLK in one of its tasks). Again: returns as before. A task of
  *   another runtime blocks its worker by it: if a task of this one needs that worker, neither comes to an end; a plain
- *   thread is the safe place. A simulation is ended by the thread that created it (-EPERM).
+ *   thread is the safe place. A simulation is ended by the thread that created it (-EPERM). An embedded
+ *   runtime is ended by a plain thread (-EPERM), while no other thread turns it (-EBUSY): its tasks run in here, and
+ *   one that neither waits nor returns keeps the caller.
  * Returns: 0; -ETIMEDOUT: tasks were left, and their memory stays until skua_runtime_destroy(); who joins one of them,
  * or waits in skua_block_on(), gets -ESHUTDOWN. A task that never
  * waits and never returns cannot be stopped: then stage 5 is not done, -EBUSY is returned, and it may be called

@@ -81,6 +81,24 @@ SKUA_API SKUA_NODISCARD int skua_try_join(skua_task *task, int64_t *result);
  * Threads: any, but not while somebody joins the task. Blocks: never. */
 SKUA_API void skua_detach(skua_task *task);
 
+/* A callback of skua_on_done(): what the task returned; -ESHUTDOWN if a runtime was shut down and has left it over. */
+typedef void skua_done_fn(void *context, int64_t result);
+
+/* Has fn(context, result) called when a task has ended, whether by itself, cancelled or long ago: exactly once, and
+ * never before this has returned on the thread that calls it. It uses the handle up, as a join does; who wants to
+ * cancel the task still takes its waker before (skua_task_waker(), skua_waker_cancel()). It costs what spawning a
+ * future costs.
+ *
+ * `where` is the runtime that calls it, NULL: the task's own. It is called there by a future of its own: on any worker,
+ * at the same time as other tasks, and of an embedded runtime (embed.h) in skua_turn(), on the embedding thread. So a
+ * loop of somebody else's is told of what other threads compute. The callback may spawn and wake, and may not wait, as
+ * in a future's body. Shutting a runtime down waits for its callbacks as for its tasks; if its time is over before
+ * their tasks have ended they are called with -ESHUTDOWN, by the thread that shuts it down.
+ * Threads: any, with the handle. Blocks: never. Cancel: not an await; that its caller is cancelled does not matter.
+ * Returns: 0; on errors the handle is kept: -EINVAL (fn is NULL); -ENOMEM; -ESHUTDOWN (`where` is past its drain
+ *   stage); -EPERM (one of two runtimes is a simulation, or another thread's); -ENOTSUP (a fork's child). */
+SKUA_API SKUA_NODISCARD int skua_on_done(skua_task *task, skua_runtime *where, skua_done_fn *fn, void *context);
+
 /* Asks a task to end: from now on each of its awaits returns -ECANCELED at once, except inside a shield. A task
  * that waits is woken for it; one that has not begun still begins, and meets it at its first await (but a fiber for
  * whose stack there is no memory ends with -ECANCELED). What was done before the call is seen by the task that meets

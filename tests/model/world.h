@@ -244,7 +244,7 @@ static void world_reset(uint32_t nworkers)
 }
 
 /* Workers that may sleep for ever when all else has ended. */
-static void world_start_workers(void)
+static __attribute__((unused)) void world_start_workers(void)
 {
     for (uint32_t i = 0; i < sched.nworkers; i++) {
         world_threads[i] = mc_thread_named("worker", skuai_worker_main, world_pointers[i]);
@@ -253,7 +253,7 @@ static void world_start_workers(void)
 }
 
 /* At the end, all workers asleep. */
-static void world_check_asleep(void)
+static __attribute__((unused)) void world_check_asleep(void)
 {
     uint64_t counts = skuai_load_64(&sched.idle.counts, SKUAI_RELAXED);
     for (uint32_t i = 0; i < sched.nworkers; i++)

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -285,6 +286,12 @@ INSTEAD(int, eventfd, (unsigned count, int flags))
     if (fd >= 0 && fd < WATCHED_MAX)
         watched[fd].is_eventfd = true;
     return fd;
+}
+
+INSTEAD(int, timerfd_create, (int clock, int flags))
+{
+    int way = faults_way(FAULT_timerfd_create);
+    return way >= 0 ? error_of((int[]){ EMFILE, ENODEV, ENOMEM }, way) : opened(timerfd_create(clock, flags));
 }
 
 /* What is taken out is taken out: whoever asks for it can do nothing else. */

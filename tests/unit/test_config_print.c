@@ -85,7 +85,15 @@ TEST(the_environment)
     check_line(text, "simulate", "seed 7", "SKUA_SIM_SEED");
     check_line(text, "sim_machine", "one processor", "default");
     free(text);
+    unsetenv("SKUA_SIM_SEED");
+    text = print(&(skua_config){ .embed = true }, 0); /* has one worker, wherever it is */
+    check_line(text, "embed", "yes", "skua_config");
+    check_line(text, "workers", "1", "skua_config");
+    check_line(text, "bind", "no", "default");
+    free(text);
+    setenv("SKUA_SIM_SEED", "7", 1);
     text = print(&(skua_config){ .ignore_environment = true }, 0);
+    check_line(text, "embed", "no", "default");
     check_line(text, "stack_size", strstr(text, "262144") != NULL ? "262144" : "65536", "default");
     check_line(text, "bind", "no", "default");
     check_line(text, "simulate", "no", "default");

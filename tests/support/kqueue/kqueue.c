@@ -1,5 +1,6 @@
-/* kqueue(2) over epoll(7): EVFILT_READ and EVFILT_WRITE with EV_CLEAR, EVFILT_USER with NOTE_TRIGGER, errors by the
- * return value (no room in the event list). What else there is, it refuses loudly.
+/* kqueue(2) over epoll(7): EVFILT_READ and EVFILT_WRITE with EV_CLEAR, EVFILT_USER with NOTE_TRIGGER, one EVFILT_TIMER
+ * of nanoseconds with EV_ONESHOT, errors by the return value (no room in the event list). What else there is, it
+ * refuses loudly.
  *
  * As there, and unlike epoll: the two directions of a descriptor are two events, each with a pointer of its own; the
  * end of a stream is a flag on either; a trigger stays until a wait has seen it; and writing cannot be watched where
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum { QUEUES = 128, WATCHED_AT_FIRST = 64 };
@@ -30,13 +32,15 @@ struct watched {
 
 static struct queue {
     int epoll, trigger; /* 0: free */
+    int timer;          /* 0: none yet */
+    bool timer_is_set;
     void *trigger_udata;
     struct watched *watched; /* by descriptor */
     size_t nwatched;
 } queues[QUEUES]; /* guarded by lock, but for the descriptors of one that is open */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static const uint64_t TRIGGER = UINT64_MAX;
+static const uint64_t TRIGGER = UINT64_MAX, TIMER = UINT64_MAX - 1;
 
 static void unsupported(const char *what)
 {
@@ -78,6 +82,8 @@ int test_kqueue_close(int fd)
     if (queue == NULL)
         unsupported("closing something else");
     close(queue->trigger);
+    if (queue->timer != 0)
+        close(queue->timer);
     free(queue->watched);
     *queue = (struct queue){ .epoll = 0 };
     pthread_mutex_unlock(&lock);
@@ -159,13 +165,40 @@ static int change_user_locked(struct queue *queue, const struct kevent *change)
     return 0;
 }
 
+static int change_timer_locked(struct queue *queue, const struct kevent *change)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data = { .u64 = TIMER } };
+    struct itimerspec time = { .it_value = { .tv_sec = 0 } };
+    bool adds = change->flags & EV_ADD;
+    if (change->ident != 0 || (adds && (!(change->flags & EV_ONESHOT) || change->fflags != NOTE_NSECONDS)))
+        unsupported("another timer");
+    if (!adds && !queue->timer_is_set) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (queue->timer == 0) {
+        queue->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (queue->timer < 0 || epoll_ctl(queue->epoll, EPOLL_CTL_ADD, queue->timer, &event) != 0)
+            unsupported("running out of descriptors");
+    }
+    if (adds) {
+        time.it_value.tv_sec = (time_t)(change->data / 1000000000);
+        time.it_value.tv_nsec = (long)(change->data % 1000000000);
+    }
+    queue->timer_is_set = adds;
+    return timerfd_settime(queue->timer, 0, &time, NULL);
+}
+
 static int change_locked(struct queue *queue, const struct kevent *changes, int nchanges)
 {
     for (int i = 0; i < nchanges; i++) {
         bool is_filter = changes[i].filter == EVFILT_READ || changes[i].filter == EVFILT_WRITE;
-        if (!is_filter && changes[i].filter != EVFILT_USER)
+        bool is_timer = changes[i].filter == EVFILT_TIMER;
+        if (!is_filter && !is_timer && changes[i].filter != EVFILT_USER)
             unsupported("another filter");
-        if ((is_filter ? change_filter_locked : change_user_locked)(queue, &changes[i]) < 0)
+        if ((is_filter  ? change_filter_locked
+             : is_timer ? change_timer_locked
+                        : change_user_locked)(queue, &changes[i]) < 0)
             return -1;
     }
     return 0;
@@ -179,6 +212,13 @@ static int translate_locked(struct queue *queue, const struct epoll_event *from,
         if (read(queue->trigger, &seen, sizeof seen) < 0)
             return 0;
         *to = (struct kevent){ .filter = EVFILT_USER, .flags = EV_CLEAR, .udata = queue->trigger_udata };
+        return 1;
+    }
+    if (data == TIMER) {
+        if (read(queue->timer, &seen, sizeof seen) < 0)
+            return 0;
+        queue->timer_is_set = false;
+        *to = (struct kevent){ .filter = EVFILT_TIMER, .flags = EV_ONESHOT, .data = 1 };
         return 1;
     }
     size_t fd = (uint32_t)data;

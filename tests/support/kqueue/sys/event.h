@@ -12,21 +12,24 @@ struct kevent {
     int16_t filter;
     uint16_t flags;
     uint32_t fflags;
-    int64_t data; /* always 0 here */
+    int64_t data; /* of a timer; else always 0 here */
     void *udata;
 };
 
 #define EVFILT_READ (-1)
 #define EVFILT_WRITE (-2)
+#define EVFILT_TIMER (-7)
 #define EVFILT_USER (-11)
 
 #define EV_ADD 0x0001
 #define EV_DELETE 0x0002
+#define EV_ONESHOT 0x0010
 #define EV_CLEAR 0x0020
 #define EV_OOBAND 0x2000
 #define EV_ERROR 0x4000
 #define EV_EOF 0x8000
 
+#define NOTE_NSECONDS 0x00000004
 #define NOTE_TRIGGER 0x01000000
 
 #define EV_SET(kev, a, b, c, d, e, f)                                                                                  \

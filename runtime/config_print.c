@@ -76,7 +76,7 @@ static void print_spares(FILE *to, const skua_config *given, const skua_config *
     snprintf(value, sizeof value, "%" PRIu32, resolved->spare_workers);
     print_line(to, "spare_workers",
                !are_used                      ? "none"
-               : resolved->spare_workers == 0 ? "as many as workers, up to 16"
+               : resolved->spare_workers == 0 ? "as workers, to 16; of one: 0"
                                               : value,
                source(given->spare_workers != 0, variable_if_free(given, "SKUA_SPARE_WORKERS")));
 }

@@ -107,6 +107,7 @@ static int make_parts(skua_runtime *rt)
     sched->spares.stuck_ns = rt->config.stuck_ns;
     if (!rt->config.simulate && rt->config.stuck_ns != SKUA_NEVER)
         sched->spares.max = rt->config.spare_workers != 0      ? rt->config.spare_workers
+                            : sched->nworkers == 1             ? 0
                             : sched->nworkers < SPARES_DEFAULT ? sched->nworkers
                                                                : SPARES_DEFAULT;
     sched->bind = rt->config.bind && sched->topology.is_this_machine;

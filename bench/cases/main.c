@@ -171,6 +171,8 @@ int main(int argc, char **argv)
     }
     skua_runtime *runtime;
     skua_config config = { .workers = (uint32_t)workers, .ignore_environment = true };
+    if (strcmp(name, "hogs_latency") == 0)
+        config.spare_workers = (uint32_t)workers; /* also for one */
     work_must(skua_runtime_create(&runtime, &config));
     if (strcmp(name, "idle") == 0)
         idle(runtime, seconds);

@@ -82,13 +82,14 @@ typedef struct skua_config {
     /* A task that holds its worker for long, computing or blocked in a system call, keeps those behind it waiting. If
        it has for stuck_ns (0: SKUA_STUCK_MS, in which 0 means never, else 10 ms; SKUA_NEVER: never) and others wait, a
        spare worker runs them until it returns: a thread that is made when it is first needed and sleeps otherwise. So
-       many at most at a time (0: SKUA_SPARE_WORKERS, else as many as workers, up to 16; at most 1,024). With more
-       workers than processors stuck_ns counts as often as they share one. Simulations have none. */
+       many at most at a time (0: SKUA_SPARE_WORKERS, else as many as workers, up to 16, and for one worker none, so
+       that no two of its tasks ever run at once; at most 1,024). With more workers than processors stuck_ns counts as
+       often as they share one. Simulations have none. */
     uint32_t spare_workers;
     uint64_t stuck_ns;
     const char *trace; /* a file's path, copied: traced from the beginning (skua/trace.h), written when the runtime is
                           destroyed. NULL: SKUA_TRACE, else none */
-    void *reserved[4];
+    void *reserved[3];
 } skua_config;
 
 /* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */

@@ -59,7 +59,7 @@ TEST(defaults)
     check_line(text, "dump_on_sigquit", "no", "default");
     check_line(text, "simulate", "no", "default");
     check_line(text, "stuck_ns", "10000000 ns", "default");
-    check_line(text, "spare_workers", "as many as workers, up to 16", "default");
+    check_line(text, "spare_workers", "as workers, to 16; of one: 0", "default");
     check_line(text, "trace", "none", "default");
     check_line(text, "alloc, free", "malloc's", "default");
     check_line(text, "on_misuse", "logs and aborts", "default");

@@ -156,7 +156,7 @@ static void go_on_beside(uint32_t workers)
 {
     struct counted_memory memory;
     struct hogs hogs;
-    skua_runtime *rt = create(workers, 0, &memory);
+    skua_runtime *rt = create(workers, workers, &memory);
     for (int round = 0; round < 3; round++) {
         start_hogs(rt, &hogs, (int)workers);
         CHECK_EQ(skua_block_on(rt, all_sorts, NULL), 0);
@@ -194,7 +194,7 @@ TEST(the_own_queues_of_who_is_held)
 {
     struct counted_memory memory;
     static const int counts[] = { 1, 2, 50, 2000 };
-    skua_runtime *rt = create(1, 0, &memory);
+    skua_runtime *rt = create(1, 1, &memory);
     for (int i = 0; i < 4; i++)
         CHECK_EQ(skua_block_on(rt, waits_for_its_own, (int *)(uintptr_t)&counts[i]), 0);
     end(rt, &memory);
@@ -321,11 +321,13 @@ TEST(a_spare_that_is_never_idle_retires)
     end(rt, &memory);
 }
 
-TEST(no_spares)
+/* None if they are not wanted, and of one worker none by itself. */
+static void hold_without(bool never)
 {
     struct counted_memory memory = { 0, 0 };
-    skua_config config = { .workers = 1, .ignore_environment = true, .stuck_ns = SKUA_NEVER, .alloc = counted_alloc,
-                           .free = counted_free, .memory_context = &memory };
+    skua_config config = { .workers = 1, .ignore_environment = true, .stuck_ns = never ? SKUA_NEVER : SKUA_MS,
+                           .spare_workers = never ? 1 : 0, .alloc = counted_alloc, .free = counted_free,
+                           .memory_context = &memory };
     skua_runtime *rt;
     struct hogs hogs;
     skua_task *task;
@@ -341,6 +343,9 @@ TEST(no_spares)
     CHECK_OK(skua_join(task, NULL));
     end(rt, &memory);
 }
+
+TEST(no_spares) { hold_without(true); }
+TEST(no_spares_of_one_worker) { hold_without(false); }
 
 /* A shutdown that finds a spare held: as with a worker. */
 TEST(shutdown_while_a_spare_is_held)

@@ -63,7 +63,6 @@ struct skuai_worker {
     uint32_t until_check;        /* tasks to run until the next look at timers and the injection queue */
     uint32_t check_interval;
     uint64_t checked_ns;
-    uint64_t turn_until_ns;      /* of an embedded runtime: when the turn is over; else 0 */
     uint64_t token_polls;        /* which run was the last of a token (parallel.c) */
     uint64_t tokens_in_a_row;
     uint64_t tokens_only;        /* the deque's bottom when there was nothing else in it */
@@ -72,7 +71,6 @@ struct skuai_worker {
     bool slept_for_events;       /* the last sleep was ended by some; until its length has been looked at */
     bool had_events;             /* since it last slept the poller has given it some, or ended its sleep by them */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP; or its turn is over (turn.h) */
-    bool away;                   /* of an embedded runtime: it sleeps in its poller (turn.h, U2) */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     bool is_spare;               /* fixed */
     uint64_t random;
@@ -90,6 +88,8 @@ struct skuai_worker {
     struct skuai_thread thread;
     uint64_t stop_cpu_ns;        /* whoever stops it: its processor time when it was told */
     bool caches_made;
+    bool away;                   /* of an embedded runtime: it sleeps in its poller (turn.h, U2) */
+    uint64_t turn_until_ns;      /* likewise: when the turn is over; else 0 */
     struct skuai_poll_batch polled; /* events that it has found */
     struct skuai_counters counters __attribute__((aligned(SKUAI_CACHE_LINE)));
     /* shared */

@@ -562,9 +562,12 @@ SKUAI_INLINE void run_task(struct skuai_worker *worker, skua_task *task)
 
 /* ---- embedded (turn.c) --------------------------------------------------------------------------------------- */
 
+/* Cold, so that what runs tasks elsewhere is compiled as if there were none of this: gcc inlines by how many callers a
+ * function has, and a round trip of two fibers took an instruction in a hundred more. */
+
 /* All that is looked at between tasks is looked at in each turn, or short ones would never come to it. No model test
  * needs the checks or the steps: they bound how long others wait behind tasks that are always ready. */
-void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool looks)
+__attribute__((cold)) void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool looks)
 {
     worker->stopping = false;
     worker->checked_ns = now_ns;
@@ -576,14 +579,14 @@ void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool 
     fill_inbox(worker);
 }
 
-void skuai_worker_deliver_slept(struct skuai_worker *worker)
+__attribute__((cold)) void skuai_worker_deliver_slept(struct skuai_worker *worker)
 {
     (void)deliver_polled(worker, &worker->counters.events_slept);
 }
 
 /* Timers first, which may have become due in the turn. No model test needs the checks or the step: what is due when the
  * worker goes away makes the descriptor readable at once. */
-skua_task *skuai_worker_find_here(struct skuai_worker *worker)
+__attribute__((cold)) skua_task *skuai_worker_find_here(struct skuai_worker *worker)
 {
     struct skuai_scheduler *sched = worker->sched;
     uint64_t next = skuai_load_64(&sched->timer_next, SKUAI_RELAXED), now; /* as in look_around() */
@@ -596,15 +599,18 @@ skua_task *skuai_worker_find_here(struct skuai_worker *worker)
     return take_injected(worker);
 }
 
-void skuai_worker_run(struct skuai_worker *worker, skua_task *task) { run_task(worker, task); }
+__attribute__((cold)) void skuai_worker_run(struct skuai_worker *worker, skua_task *task) { run_task(worker, task); }
 
 /* No model test needs the second check: who goes away asks once more. */
-bool skuai_worker_has_work(const struct skuai_worker *worker)
+__attribute__((cold)) bool skuai_worker_has_work(const struct skuai_worker *worker)
 {
     return skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL || work_is_visible(worker); /* its own slot */
 }
 
-bool skuai_worker_settle(struct skuai_worker *worker, bool searching) { return settle_down(worker, searching); }
+__attribute__((cold)) bool skuai_worker_settle(struct skuai_worker *worker, bool searching)
+{
+    return settle_down(worker, searching);
+}
 
 /* ---- on a thread of its own ---------------------------------------------------------------------------------- */
 

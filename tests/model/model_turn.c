@@ -302,7 +302,7 @@ static void begin_steps(void)
 {
     steps = 6;
     tasks[2].run = run_in_steps;
-    skuai_task_word_begin(&tasks[2].word, 1, false);
+    skuai_task_word_begin(&tasks[2].word, 1, 0, false);
     skuai_schedule_spawned(&sched, NULL, &tasks[2]);
 }
 static void budget_setup(void)

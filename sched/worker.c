@@ -568,6 +568,7 @@ void skuai_worker_begin_turn(struct skuai_worker *worker, uint64_t now_ns, bool 
 {
     worker->stopping = false;
     worker->checked_ns = now_ns;
+    skuai_worker_note_time(worker, now_ns); /* no model test needs the step: for reports */
     worker->check_interval = worker->until_check = TURN_CHECK;
     if (now_ns >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* as in look_around() */
         skuai_timers_run(worker->sched, now_ns);

@@ -4,6 +4,9 @@
  * where it is called; so it is called "under" the flow (context.h). A stack that something has overwritten may mislead
  * it.
  *
+ * libgcc from 12 on, with glibc from 2.35 on, finds a function's information without a lock. Older ones take the
+ * loader's for it: then who looks at a task holds it as long as another thread is in dlopen() or dlclose().
+ *
  * Names are those of the dynamic symbol table: of shared libraries what they export, of programs what was linked with
  * -rdynamic. Static functions are in none; the second part of the text names them, by addr2line.
  */

@@ -248,7 +248,7 @@ static void say_details(struct look *look, const skua_task *task, uint64_t word,
     if (owner != 0)
         at += (size_t)snprintf(line + at, sizeof line - at, ", a member of object %u", owner);
     else if (word & SKUAI_TASK_MEMBER)
-        at += (size_t)snprintf(line + at, sizeof line - at, ", a member of a group");
+        at += (size_t)snprintf(line + at, sizeof line - at, ", a member");
     if (relation != NULL)
         at += (size_t)snprintf(line + at, sizeof line - at, ", joined by task %" PRIu64, relation->parent);
     else if (word & SKUAI_TASK_JOINER)
@@ -275,8 +275,10 @@ static void note_stack(struct look *look, skua_task *task)
 static void say_waiting(struct look *look, skua_task *task, uint64_t word)
 {
     uint32_t owner = 0;
-    if (word & SKUAI_TASK_MEMBER)
+    if ((word & SKUAI_TASK_MEMBER) && task->member->owner->kind->is_group)
         owner = skuai_waits_number(&look->waits, task->member->owner);
+    else
+        word &= ~(uint64_t)SKUAI_TASK_MEMBER;
     skuai_waits_of_waiting(&look->waits, task);
     say_details(look, task, word, owner);
     look->futures = skuai_waits_futures(task, look->in, FUTURES_MAX);

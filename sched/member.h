@@ -19,6 +19,7 @@
 struct skuai_member_kind {
     void (*ended)(skua_task *task, int64_t result);     /* M2 */
     void (*abandoned)(skua_task *task, int64_t result); /* M3 */
+    bool is_group; /* for reports: the owner is one that others know */
 };
 
 /* What an owner begins with. */

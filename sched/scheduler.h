@@ -198,6 +198,7 @@ SKUAI_INLINE uint32_t skuai_workers_all(const struct skuai_scheduler *sched)
 /* Relaxed: a report wants to know who runs what, and touches the task otherwise (dump.c). */
 SKUAI_INLINE void skuai_worker_set_task(struct skuai_worker *worker, skua_task *task)
 {
+    /* No model test runs this: for reports. */
     skuai_store_ptr(&worker->shown_task, task, SKUAI_RELAXED);
 }
 
@@ -212,6 +213,7 @@ SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t n
 #else
 SKUAI_INLINE void skuai_worker_note_time(struct skuai_worker *worker, uint64_t now_ns)
 {
+    /* No model test runs this: as above. */
     uint32_t born = skuai_task_born_at(now_ns);
     if (SKUAI_UNLIKELY(skuai_load_32(&worker->born, SKUAI_RELAXED) != born)) /* once a second */
         skuai_store_32(&worker->born, born, SKUAI_RELAXED);                  /* no data behind it */

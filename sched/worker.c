@@ -190,7 +190,7 @@ SKUAI_HOT static bool look_around(struct skuai_worker *worker)
     if (worker->check_interval == 0)
         worker->check_interval = 1;
     worker->checked_ns = now;
-    skuai_worker_note_time(worker, now);
+    skuai_worker_note_time(worker, now); /* no model test needs the step: for reports */
     worker->until_check = worker->check_interval;
     if (skuai_load_32(&worker->sched->hurry, SKUAI_RELAXED) != 0)
         skuai_store_32(&worker->sched->hurry, 0, SKUAI_RELAXED); /* a hint */
@@ -438,7 +438,7 @@ static skua_task *find(struct skuai_worker *worker)
         skua_task *task = NULL;
         uint64_t slept_at_ns = worker->checked_ns;
         worker->checked_ns = skuai_env_now(&sched->env);
-        skuai_worker_note_time(worker, worker->checked_ns);
+        skuai_worker_note_time(worker, worker->checked_ns); /* no model test needs the step: likewise */
         bool looks = looks_first(worker, slept_at_ns);
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
@@ -487,7 +487,7 @@ static skua_task *seek_as_spare(struct skuai_worker *spare)
     skua_task *task;
     skuai_trace(sched, &spare->trace, SKUAI_TRACE_SEEK, 0, 0);
     spare->checked_ns = skuai_env_now(&sched->env);
-    skuai_worker_note_time(spare, spare->checked_ns);
+    skuai_worker_note_time(spare, spare->checked_ns); /* no model test needs the step: for reports */
     if (spare->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) /* as in look_around */
         skuai_timers_run(sched, spare->checked_ns);
     (void)look_into_others(spare, spare->checked_ns);
@@ -571,6 +571,7 @@ __attribute__((cold)) void skuai_worker_begin_turn(struct skuai_worker *worker, 
 {
     worker->stopping = false;
     worker->checked_ns = now_ns;
+    skuai_worker_note_time(worker, now_ns); /* no model test needs the step: for reports */
     worker->check_interval = worker->until_check = TURN_CHECK;
     if (now_ns >= skuai_load_64(&worker->sched->timer_next, SKUAI_RELAXED)) /* as in look_around() */
         skuai_timers_run(worker->sched, now_ns);

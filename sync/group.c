@@ -317,7 +317,8 @@ static void member_abandoned(skua_task *task, int64_t result)
     drop_chain(kept);
 }
 
-static const struct skuai_member_kind member_kind = { .ended = member_ended, .abandoned = member_abandoned };
+static const struct skuai_member_kind member_kind = { .ended = member_ended, .abandoned = member_abandoned,
+                                                      .is_group = true };
 
 static bool is_own_member(struct skuai_worker *worker, const skua_group *group)
 {

@@ -40,7 +40,7 @@
  *                is; in whose set of children it is, at that one. Who has spawned a task is not kept, as it would cost
  *                each task memory
  *   group        the group that it is a member of, by the number of objects; of members that do not wait only that
- *                there is one, as their record goes with their end
+ *                they are some, as their record goes with their end
  *   stack        of fibers and jobs that wait: the functions that it is in, innermost first, as the compiler's unwinder
  *                finds them (no frame pointers are needed). Of programs names need the linker's -rdynamic; those of
  *                static functions stand in no table that is loaded, and what is in brackets is for addr2line

@@ -223,6 +223,23 @@ static void looker(void *arg)
     obey(skuai_task_word_pause(&slot.word));
 }
 
+/* What waits, and nobody else knows, can be held; and what does not cannot. */
+static void looks_alone(void *arg)
+{
+    uint64_t before = 0;
+    (void)arg;
+    mc_assert(skuai_task_word_hold(&slot.word, &before), "a task that waits is not held");
+    mc_assert(before == word_now() - SKUAI_TASK_RUNNING, "what its word was");
+    mc_assert(!skuai_task_word_hold(&slot.word, &before) && before == word_now(), "a task that is held is held again");
+    obey(skuai_task_word_pause(&slot.word));
+}
+static void looks_alone_setup(void)
+{
+    reset(SKUAI_TASK_ALIVE);
+    mc_thread(looks_alone, NULL);
+}
+MC_TEST(looks_alone, .setup = looks_alone_setup, .finish = waits_again, .bound = MC_UNBOUNDED);
+
 static void looked_at_setup(void)
 {
     reset(SKUAI_TASK_ALIVE | SKUAI_TASK_RUNNING);

@@ -418,6 +418,30 @@ static int ages(void *arg)
 
 TEST(how_old_tasks_are) { CHECK_EQ(run_seeded(test_seed(), 2, ages, NULL), 0); }
 
+static int spawns_young(void *arg)
+{
+    skua_task *task;
+    struct page *page = new_page();
+    (void)arg;
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .name = "young" }, ends, NULL));
+    dump_to(page, NULL);
+    int at = find(page, " (young)");
+    CHECK(says(page, at, "  age 0 s") || says(page, at, "  age 1 s"));
+    CHECK_OK(skua_join(task, NULL));
+    free(page);
+    return 0;
+}
+
+/* Which has no guard, and has not looked at a clock since it was made. */
+TEST(how_old_tasks_of_an_embedded_runtime_are)
+{
+    skua_runtime *rt;
+    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .embed = true, .ignore_environment = true }));
+    poll(NULL, 0, 3000); /* real time, which is what it is about */
+    CHECK_EQ(skua_block_on(rt, spawns_young, NULL), 0);
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+
 #if !defined(SKUAI_NO_HWLOC)
 /* What one spawns that has not looked at a clock for long: the guard has. */
 static int young_of_a_hog(void *arg)

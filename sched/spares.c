@@ -92,7 +92,7 @@ static void park(struct skuai_worker *spare, uint64_t until_ns)
     skuai_trace(spare->sched, &spare->trace, SKUAI_TRACE_AWAKE, 0, 0);
 }
 
-/* S4. */
+/* S4. No model test needs the sequence of its second and third step: whoever parks has done both. */
 static void retire(struct skuai_worker *spare)
 {
     struct skuai_scheduler *sched = spare->sched;

@@ -27,6 +27,7 @@ void skuai_trace_test_write(struct skuai_trace_ring *ring, const uint64_t record
     write_record(ring, record);
 }
 #else
+/* No model test runs this, or the next: what they write is write_record()'s. */
 void skuai_trace_note(struct skuai_scheduler *sched, struct skuai_trace_ring *ring, enum skuai_trace_kind kind,
                       uint64_t what, uint64_t more)
 {
@@ -44,6 +45,7 @@ static uint64_t code_of(const skua_task *task)
     return (uintptr_t)root->poll;
 }
 
+/* No model test runs this: as above. */
 void skuai_trace_note_run(struct skuai_worker *worker, struct skuai_trace_ring *ring, skua_task *task)
 {
     uint64_t record[SKUAI_TRACE_WORDS] = { skuai_env_now(&worker->sched->env) };
@@ -93,7 +95,7 @@ static size_t size_of(uint64_t records)
     return sizeof(struct skuai_trace_ring) + (size_t)records * SKUAI_TRACE_WORDS * sizeof(skua_word64);
 }
 
-/* One that has been is kept: a ring's owner may be about to write. */
+/* One that has been is kept: a ring's owner may be about to write. No model test runs this: as below. */
 static int turn_on(struct skuai_scheduler *sched, skua_wordptr *at, skua_wordptr *kept)
 {
     struct skuai_trace_ring *ring = skuai_load_ptr(kept, SKUAI_RELAXED); /* under the lock */
@@ -108,6 +110,7 @@ static int turn_on(struct skuai_scheduler *sched, skua_wordptr *at, skua_wordptr
     return 0;
 }
 
+/* No model test runs this, nor what follows: tests/unit/test_trace.c does. */
 static void turn_off_locked(struct skuai_scheduler *sched)
 {
     for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
@@ -116,6 +119,7 @@ static void turn_off_locked(struct skuai_scheduler *sched)
     sched->trace.is_on = false;
 }
 
+/* No model test runs this: as above. */
 int skuai_trace_begin(struct skuai_scheduler *sched, uint64_t records)
 {
     struct skuai_trace *trace = &sched->trace;
@@ -134,6 +138,7 @@ int skuai_trace_begin(struct skuai_scheduler *sched, uint64_t records)
     return rc;
 }
 
+/* No model test runs this: as above. */
 void skuai_trace_end(struct skuai_scheduler *sched)
 {
     skuai_lock_acquire(&sched->trace.lock);
@@ -141,6 +146,7 @@ void skuai_trace_end(struct skuai_scheduler *sched)
     skuai_lock_release(&sched->trace.lock);
 }
 
+/* No model test runs this: as above. */
 void skuai_trace_join(struct skuai_scheduler *sched, struct skuai_worker *worker)
 {
     skuai_lock_acquire(&sched->trace.lock);
@@ -149,6 +155,7 @@ void skuai_trace_join(struct skuai_scheduler *sched, struct skuai_worker *worker
     skuai_lock_release(&sched->trace.lock);
 }
 
+/* No model test runs this: as above. */
 void skuai_trace_free(struct skuai_scheduler *sched, skua_wordptr *kept)
 {
     struct skuai_trace_ring *ring = skuai_load_ptr(kept, SKUAI_RELAXED); /* nothing runs any more */

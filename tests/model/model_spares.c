@@ -333,6 +333,19 @@ static enum skuai_run run_leaver_in_deque(struct skuai_worker *worker, skua_task
 static void deque_setup(void) { on_spare(run_leaver_in_deque); }
 MC_TEST(leaves_deque, .setup = deque_setup, .finish = two_finish, SEARCH);
 
+/* Likewise, without a guard that would see it. */
+static void called_setup(void)
+{
+    reset(1);
+    begin_spare();
+    skuai_store_32(&world_pointers[SPARE]->spare_state, SKUAI_SPARE_RETIRING, SKUAI_RELAXED);
+    world_pointers[SPARE]->until_check = 2; /* behind the first task */
+    tasks[0].run = run_leaver_in_deque;
+    skuai_deque_push(&world_pointers[SPARE]->deque, &tasks[0], SKUAI_RELEASE);
+    start_all();
+}
+MC_TEST(called, .setup = called_setup, .finish = two_finish, SEARCH);
+
 /* S6. */
 static void pusher_setup(void) { on_spare(run_pusher); }
 MC_TEST(pushes, .setup = pusher_setup, .finish = three_finish, SEARCH);

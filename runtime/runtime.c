@@ -238,34 +238,3 @@ skua_runtime *skua_runtime_self(void)
     struct skuai_worker *worker = skuai_worker_self();
     return worker != NULL && worker->task != NULL ? (skua_runtime *)(void *)worker->sched : NULL;
 }
-
-void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
-{
-    struct skuai_scheduler *sched = &rt->sched;
-    *stats = (skua_stats){ .workers = sched->nworkers, .pollers = sched->polls.count };
-    for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
-        const struct skuai_counters *from = &sched->workers[i]->counters;
-        /* Relaxed: counters. */
-        stats->spawned += skuai_load_64(&from->spawned, SKUAI_RELAXED);
-        stats->polls += skuai_load_64(&from->polls, SKUAI_RELAXED);
-        stats->steals += skuai_load_64(&from->steals, SKUAI_RELAXED);
-        stats->steal_attempts += skuai_load_64(&from->steal_attempts, SKUAI_RELAXED);
-        stats->stolen += skuai_load_64(&from->stolen, SKUAI_RELAXED);
-        stats->overflows += skuai_load_64(&from->overflows, SKUAI_RELAXED);
-        stats->injected += skuai_load_64(&from->injected, SKUAI_RELAXED);
-        stats->parks += skuai_load_64(&from->parks, SKUAI_RELAXED);
-        stats->wakes += skuai_load_64(&from->wakes, SKUAI_RELAXED);
-        stats->timers += skuai_load_64(&from->timers, SKUAI_RELAXED);
-        stats->events_looked += skuai_load_64(&from->events_looked, SKUAI_RELAXED);
-        stats->events_slept += skuai_load_64(&from->events_slept, SKUAI_RELAXED);
-    }
-    stats->events_guard = skuai_load_64(&sched->guard.events, SKUAI_RELAXED);
-    stats->timers_guard = skuai_load_64(&sched->guard.timers, SKUAI_RELAXED);
-    stats->timers += stats->timers_guard;
-    stats->stuck = skuai_load_64(&sched->spares.stuck, SKUAI_RELAXED);
-    stats->spares_begun = skuai_load_64(&sched->spares.begun, SKUAI_RELAXED);
-    stats->spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
-    stats->wakes += skuai_load_64(&sched->wakes_outside, SKUAI_RELAXED);
-    stats->live = skuai_scheduler_live(sched);
-    skuai_workers_memory(sched, &stats->task_bytes, &stats->stacks);
-}

@@ -1,75 +1,58 @@
 /* Counters as text that monitoring reads. */
-#include "runtime/runtime.h"
+#include "runtime/stats_text.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <string.h>
 
-enum metric_kind { COUNTER, GAUGE };
+#include "runtime/text.h"
 
-struct metric {
-    const char *name; /* without the prefix and, of a counter, without _total */
-    const char *help;
-    enum metric_kind kind;
-    uint64_t value;
-};
-
-/* Appends like snprintf: what does not fit is counted all the same. */
-struct text {
-    char *at;
-    size_t size, length;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+static void add_metric(struct skuai_text *text, const struct skuai_metric *metric, const char *labels)
 {
-    va_list arguments;
-    size_t room = text->length < text->size ? text->size - text->length : 0;
-    va_start(arguments, format);
-    int length = vsnprintf(room > 0 ? text->at + text->length : NULL, room, format, arguments);
-    va_end(arguments);
-    text->length += length > 0 ? (size_t)length : 0;
+    const char *suffix = metric->kind == SKUAI_COUNTER ? "_total" : "";
+    bool has_labels = labels != NULL && *labels != '\0';
+    skuai_text_add(text, "# HELP skua_%s%s %s\n# TYPE skua_%s%s %s\n", metric->name, suffix, metric->help, metric->name,
+                   suffix, metric->kind == SKUAI_COUNTER ? "counter" : "gauge");
+    skuai_text_add(text, "skua_%s%s%s%s%s %" PRIu64 "\n", metric->name, suffix, has_labels ? "{" : "",
+                   has_labels ? labels : "", has_labels ? "}" : "", metric->value);
 }
 
-static void add_metric(struct text *text, const struct metric *metric, const char *labels)
+void skuai_stats_list(const skua_stats *stats, struct skuai_metric list[SKUAI_METRICS])
 {
-    const char *suffix = metric->kind == COUNTER ? "_total" : "";
-    bool has_labels = labels != NULL && *labels != '\0';
-    add(text, "# HELP skua_%s%s %s\n# TYPE skua_%s%s %s\n", metric->name, suffix, metric->help, metric->name, suffix,
-        metric->kind == COUNTER ? "counter" : "gauge");
-    add(text, "skua_%s%s%s%s%s %" PRIu64 "\n", metric->name, suffix, has_labels ? "{" : "", has_labels ? labels : "",
-        has_labels ? "}" : "", metric->value);
+    const struct skuai_metric metrics[SKUAI_METRICS] = {
+        { "workers", "Workers.", SKUAI_GAUGE, stats->workers },
+        { "pollers", "Pollers that the workers share.", SKUAI_GAUGE, stats->pollers },
+        { "tasks_live", "Tasks that have not ended.", SKUAI_GAUGE, stats->live },
+        { "tasks_spawned", "Tasks spawned.", SKUAI_COUNTER, stats->spawned },
+        { "task_runs", "Runs of a task, each until it waits, yields or ends.", SKUAI_COUNTER, stats->polls },
+        { "steals", "Successful steals.", SKUAI_COUNTER, stats->steals },
+        { "tasks_stolen", "Tasks moved by steals.", SKUAI_COUNTER, stats->stolen },
+        { "steal_attempts", "Looks into another worker's queues.", SKUAI_COUNTER, stats->steal_attempts },
+        { "overflows", "Batches moved from a full deque to the injection queue.", SKUAI_COUNTER, stats->overflows },
+        { "tasks_injected", "Tasks taken from the injection queue.", SKUAI_COUNTER, stats->injected },
+        { "parks", "Times a worker slept.", SKUAI_COUNTER, stats->parks },
+        { "wakes", "Kernel wake-ups sent to workers.", SKUAI_COUNTER, stats->wakes },
+        { "timers_expired", "Timers expired.", SKUAI_COUNTER, stats->timers },
+        { "timers_expired_by_guard", "Timers expired by the guard, as no worker had in time.", SKUAI_COUNTER,
+          stats->timers_guard },
+        { "events_looked", "Events noticed by a worker between two tasks.", SKUAI_COUNTER, stats->events_looked },
+        { "events_slept", "Events that woke a worker.", SKUAI_COUNTER, stats->events_slept },
+        { "events_guard", "Events noticed by the guard, as no worker had looked.", SKUAI_COUNTER, stats->events_guard },
+        { "tasks_stuck", "Runs of a task that held a worker for long.", SKUAI_COUNTER, stats->stuck },
+        { "spares_begun", "Times that a spare worker began to stand in.", SKUAI_COUNTER, stats->spares_begun },
+        { "task_memory_bytes", "Task memory mapped.", SKUAI_GAUGE, stats->task_bytes },
+        { "stacks", "Stacks of fibers in use or kept warm.", SKUAI_GAUGE, stats->stacks },
+    };
+    memcpy(list, metrics, sizeof metrics);
 }
 
 int skua_stats_prometheus(const skua_stats *stats, const char *labels, char *text, size_t size)
 {
-    const struct metric metrics[] = {
-        { "workers", "Workers.", GAUGE, stats->workers },
-        { "pollers", "Pollers that the workers share.", GAUGE, stats->pollers },
-        { "tasks_live", "Tasks that have not ended.", GAUGE, stats->live },
-        { "tasks_spawned", "Tasks spawned.", COUNTER, stats->spawned },
-        { "task_runs", "Runs of a task, each until it waits, yields or ends.", COUNTER, stats->polls },
-        { "steals", "Successful steals.", COUNTER, stats->steals },
-        { "tasks_stolen", "Tasks moved by steals.", COUNTER, stats->stolen },
-        { "steal_attempts", "Looks into another worker's queues.", COUNTER, stats->steal_attempts },
-        { "overflows", "Batches moved from a full deque to the injection queue.", COUNTER, stats->overflows },
-        { "tasks_injected", "Tasks taken from the injection queue.", COUNTER, stats->injected },
-        { "parks", "Times a worker slept.", COUNTER, stats->parks },
-        { "wakes", "Kernel wake-ups sent to workers.", COUNTER, stats->wakes },
-        { "timers_expired", "Timers expired.", COUNTER, stats->timers },
-        { "timers_expired_by_guard", "Timers expired by the guard, as no worker had in time.", COUNTER,
-          stats->timers_guard },
-        { "events_looked", "Events noticed by a worker between two tasks.", COUNTER, stats->events_looked },
-        { "events_slept", "Events that woke a worker.", COUNTER, stats->events_slept },
-        { "events_guard", "Events noticed by the guard, as no worker had looked.", COUNTER, stats->events_guard },
-        { "tasks_stuck", "Runs of a task that held a worker for long.", COUNTER, stats->stuck },
-        { "spares_begun", "Times that a spare worker began to stand in.", COUNTER, stats->spares_begun },
-        { "task_memory_bytes", "Task memory mapped.", GAUGE, stats->task_bytes },
-        { "stacks", "Stacks of fibers in use or kept warm.", GAUGE, stats->stacks },
-    };
-    struct text out = { .at = text, .size = size };
+    struct skuai_metric metrics[SKUAI_METRICS];
+    struct skuai_text out = { .at = text, .size = size };
     if (size > 0)
         *text = '\0';
-    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+    skuai_stats_list(stats, metrics);
+    for (size_t i = 0; i < SKUAI_METRICS; i++)
         add_metric(&out, &metrics[i], labels);
     return (int)out.length;
 }

@@ -34,7 +34,11 @@ static void *thread_main(void *arg)
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), thread->name);
 #endif
+    clockid_t clock;
+    if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
+        skuai_store_32(&thread->clock, (uint32_t)clock, SKUAI_RELAXED); /* a name; nothing comes with it */
     thread->entry(thread->arg);
+    skuai_store_32(&thread->clock, 0, SKUAI_RELAXED); /* likewise */
     return NULL;
 }
 
@@ -83,6 +87,16 @@ uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread)
     struct timespec used;
     if (pthread_getcpuclockid((pthread_t)thread->handle, &clock) != 0 || clock_gettime(clock, &used) != 0)
         return SKUAI_CPU_UNKNOWN;
+    return (uint64_t)used.tv_sec * SKUA_S + (uint64_t)used.tv_nsec;
+}
+
+/* A clock's name is good for nothing, but does no harm, once its thread has ended; it may be another's by then. */
+uint64_t skuai_thread_clock_ns(const struct skuai_thread *thread)
+{
+    struct timespec used;
+    uint32_t clock = skuai_load_32(&thread->clock, SKUAI_RELAXED); /* as above */
+    if (clock == 0 || clock_gettime((clockid_t)clock, &used) != 0)
+        return 0;
     return (uint64_t)used.tv_sec * SKUA_S + (uint64_t)used.tv_nsec;
 }
 

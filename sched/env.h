@@ -53,6 +53,7 @@ struct skuai_thread {
     void (*entry)(void *arg);
     void *arg;
     char name[16];               /* as `top -H` shows it */
+    skua_word32 clock;           /* the thread's own while it runs: its processor time's clockid_t; else 0 */
     sigset_t signals;            /* blocked in who started it */
     struct skuai_worker *worker; /* what skuai_worker_self() is in it */
     struct skuai_context *base;  /* its own flow of control */
@@ -76,6 +77,8 @@ void skuai_thread_restore_signals(const struct skuai_thread *thread);
 /* Processor time that a real thread has had; UNKNOWN if it has exited and was not joined. 0: it has not run yet. */
 #define SKUAI_CPU_UNKNOWN UINT64_MAX
 uint64_t skuai_thread_cpu_ns(const struct skuai_thread *thread);
+/* Likewise for who does not know whether it has been joined: 0 if it does not run, or is none of the OS's. */
+uint64_t skuai_thread_clock_ns(const struct skuai_thread *thread);
 
 /* The simulated ones. */
 uint64_t skuai_sim_now(struct skuai_sim *sim);

@@ -182,6 +182,41 @@ typedef struct skua_stats {
 /* Reads the counters. Threads: any. Blocks: never. */
 SKUA_API void skua_runtime_stats(skua_runtime *runtime, skua_stats *stats);
 
+/* What a worker does at the moment. */
+enum skua_worker_state {
+    SKUA_WORKER_ASLEEP, /* it waits for work, an event or a timer; or it is a spare that is not needed */
+    SKUA_WORKER_AWAKE   /* it runs a task, or looks for one */
+};
+
+/* One worker's counters since the start. skua_stats has their sums, and what is nobody's in particular. */
+typedef struct skua_worker_stats {
+    uint32_t index;       /* as given */
+    bool is_spare;        /* it stands in for workers that a task holds (skua_config.stuck_ns) */
+    uint8_t state;        /* enum skua_worker_state */
+    uint16_t reserved16;
+    uint64_t cpu_ns;      /* processor time of its thread; 0 if there is none any more, and in a simulation */
+    uint64_t queued;      /* tasks that are ready in its queues, about */
+    uint64_t spawned;     /* tasks, by the tasks that it ran */
+    uint64_t polls;       /* runs of a task */
+    uint64_t steals;      /* successful ones */
+    uint64_t stolen;      /* tasks that they moved */
+    uint64_t steal_attempts; /* looks into another worker's queues */
+    uint64_t overflows;   /* batches moved from its full deque to the injection queue */
+    uint64_t injected;    /* tasks taken from the injection queue */
+    uint64_t parks;       /* times it slept */
+    uint64_t wakes;       /* kernel wake-ups that it sent to others */
+    uint64_t timers;      /* timers that it has expired */
+    uint64_t events_looked; /* events that it noticed between two tasks, or before it searched for work */
+    uint64_t events_slept;  /* events that woke it */
+    uint64_t reserved[8]; /* 0; later counters take their place */
+} skua_worker_stats;
+
+/* Reads a worker's counters. The regular workers are 0 to skua_stats.workers - 1; behind them are the spare ones, as
+ * they are made, so a loop goes on until there is none:
+ *     for (uint32_t i = 0; skua_runtime_worker_stats(rt, i, &worker) == 0; i++)
+ * Threads: any. Blocks: never. Returns: 0; -EINVAL: there is no such worker. */
+SKUA_API int skua_runtime_worker_stats(skua_runtime *runtime, uint32_t index, skua_worker_stats *stats);
+
 /* The counters in Prometheus' text format, for a page that a server of yours answers (Content-Type: text/plain;
  * version=0.0.4): `# HELP`, `# TYPE` and `skua_NAME{labels} VALUE` for each. `labels`: `runtime="io"`, or NULL. Cut to
  * size - 1 bytes and terminated; 4 KiB and the labels 21 times are enough.

@@ -1,0 +1,138 @@
+/* Counters of single workers: their sums are the runtime's, and what each is and does is said. */
+#include <errno.h>
+#include <string.h>
+
+#include "support/with_runtime.h"
+
+static int yields(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        skua_yield();
+    return 0;
+}
+
+static int spawns(void *arg)
+{
+    skua_task *tasks[50];
+    (void)arg;
+    for (int i = 0; i < 50; i++)
+        CHECK_OK(skua_spawn(&tasks[i], yields, NULL));
+    for (int i = 0; i < 50; i++)
+        CHECK_OK(skua_join(tasks[i], NULL));
+    return skua_sleep(SKUA_MS);
+}
+
+static bool all_sleep(skua_runtime *rt, uint32_t workers)
+{
+    skua_worker_stats worker;
+    for (uint32_t i = 0; i < workers; i++) {
+        CHECK_OK(skua_runtime_worker_stats(rt, i, &worker));
+        if (worker.state != SKUA_WORKER_ASLEEP)
+            return false;
+    }
+    return true;
+}
+
+static void compare_sums(skua_runtime *rt, uint32_t workers, uint64_t spawned_outside)
+{
+    skua_stats total;
+    skua_worker_stats sum = { .index = 0 }, one;
+    skua_runtime_stats(rt, &total);
+    CHECK_EQ(total.workers, workers);
+    for (uint32_t i = 0; skua_runtime_worker_stats(rt, i, &one) == 0; i++) {
+        CHECK_EQ(one.index, i);
+        CHECK_EQ(one.is_spare, i >= workers);
+        CHECK_EQ(one.queued, 0);
+        for (size_t j = 0; j < sizeof one.reserved / sizeof one.reserved[0]; j++)
+            CHECK_EQ(one.reserved[j], 0);
+        sum.spawned += one.spawned;
+        sum.polls += one.polls;
+        sum.steals += one.steals;
+        sum.stolen += one.stolen;
+        sum.steal_attempts += one.steal_attempts;
+        sum.overflows += one.overflows;
+        sum.injected += one.injected;
+        sum.timers += one.timers;
+    }
+    CHECK_EQ(sum.spawned + spawned_outside, total.spawned);
+    CHECK_EQ(sum.polls, total.polls);
+    CHECK(sum.polls >= 51 + 50 * 3);
+    CHECK_EQ(sum.steals, total.steals);
+    CHECK_EQ(sum.stolen, total.stolen);
+    CHECK_EQ(sum.overflows, total.overflows);
+    CHECK_EQ(sum.injected, total.injected);
+    CHECK_EQ(sum.timers + total.timers_guard, total.timers);
+}
+
+TEST(the_sums_are_the_runtimes)
+{
+    skua_runtime *rt;
+    skua_worker_stats worker;
+    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 3, .ignore_environment = true }));
+    CHECK_EQ(skua_block_on(rt, spawns, NULL), 0);
+    while (!all_sleep(rt, 3))
+        skua_yield();
+    compare_sums(rt, 3, 1);
+    uint64_t cpu_ns = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_OK(skua_runtime_worker_stats(rt, i, &worker));
+        CHECK(worker.parks > 0);
+        cpu_ns += worker.cpu_ns;
+    }
+    CHECK(cpu_ns > 0);
+    CHECK_EQ(skua_runtime_worker_stats(rt, 3, &worker), -EINVAL); /* there was no need of a spare one */
+    CHECK_EQ(skua_runtime_worker_stats(rt, UINT32_MAX, &worker), -EINVAL);
+    CHECK_OK(skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER));
+    CHECK_OK(skua_runtime_worker_stats(rt, 0, &worker)); /* its thread has ended, and the counters stay */
+    CHECK_EQ(worker.cpu_ns, 0);
+    compare_sums(rt, 3, 1);
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+
+static int holds(void *arg)
+{
+    while (__atomic_load_n((int *)arg, __ATOMIC_ACQUIRE) == 0)
+        ;
+    return 0;
+}
+
+static int releases(void *arg)
+{
+    skua_worker_stats spare;
+    CHECK_OK(skua_runtime_worker_stats(skua_runtime_self(), 1, &spare)); /* which runs this */
+    CHECK_EQ(spare.is_spare, true);
+    CHECK_EQ(spare.state, SKUA_WORKER_AWAKE);
+    CHECK(spare.polls > 0);
+    CHECK_OK(skua_runtime_worker_stats(skua_runtime_self(), 0, &spare));
+    CHECK_EQ(spare.is_spare, false);
+    CHECK_EQ(spare.state, SKUA_WORKER_AWAKE);
+    __atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+TEST(spare_workers_are_behind_the_others)
+{
+    skua_runtime *rt;
+    skua_task *hog;
+    int stop = 0;
+    skua_config config = { .workers = 1, .spare_workers = 1, .stuck_ns = SKUA_MS, .ignore_environment = true };
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_OK(skua_spawn_with(&hog, &(skua_spawn_attr){ .runtime = rt }, holds, &stop));
+    for (skua_stats stats = { .polls = 0 }; stats.polls == 0;)
+        skua_runtime_stats(rt, &stats);
+    CHECK_EQ(skua_block_on(rt, releases, &stop), 0);
+    CHECK_OK(skua_join(hog, NULL));
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+
+static int looks(void *arg)
+{
+    skua_worker_stats worker;
+    (void)arg;
+    CHECK_EQ(spawns(NULL), 0);
+    CHECK_OK(skua_runtime_worker_stats(skua_runtime_self(), 0, &worker));
+    CHECK_EQ(worker.cpu_ns, 0);
+    return 0;
+}
+TEST(in_a_simulation) { CHECK_EQ(run_seeded(1, 2, looks, NULL), 0); }

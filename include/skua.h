@@ -24,6 +24,7 @@
 #include "skua/guarded.h"
 #include "skua/interval.h"
 #include "skua/lock_debug.h"
+#include "skua/monitor.h"
 #include "skua/mutex.h"
 #include "skua/notify.h"
 #include "skua/once.h"

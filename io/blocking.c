@@ -319,3 +319,16 @@ int skuai_blocking_detach(struct skuai_scheduler *sched, skua_blocking_op *op, s
     op->arg = arg;
     return enqueue(pool, skuai_op_prepare(&op->op, &detached_kind, pool));
 }
+
+void skuai_blocking_stats(struct skuai_scheduler *sched, struct skuai_blocking_stats *stats)
+{
+    struct pool *pool = skuai_load_ptr(&sched->blocking.pool, SKUAI_ACQUIRE); /* as in get_pool() */
+    *stats = (struct skuai_blocking_stats){ .threads = 0 };
+    if (pool == NULL)
+        return;
+    skuai_lock_acquire(&pool->lock);
+    stats->threads = pool->threads;
+    for (const struct pool_thread *thread = pool->idle; thread != NULL; thread = thread->next)
+        stats->idle++;
+    skuai_lock_release(&pool->lock);
+}

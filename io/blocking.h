@@ -17,4 +17,10 @@ bool skuai_blocking_withdraw(skua_op *op);
  * Returns: 0; errors as of skua_blocking(): then fn is not called. */
 int skuai_blocking_detach(struct skuai_scheduler *sched, skua_blocking_op *op, skua_blocking_fn *fn, void *arg);
 
+/* How many threads there are, and wait for a call. Any thread. */
+struct skuai_blocking_stats {
+    uint32_t threads, idle;
+};
+void skuai_blocking_stats(struct skuai_scheduler *sched, struct skuai_blocking_stats *stats);
+
 #endif

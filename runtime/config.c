@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/monitor.h"
+
 #define STACK_SIZE_MIN ((size_t)16 * 1024)
 #define STACK_SIZE_MAX ((size_t)8 * 1024 * 1024)
 enum {
@@ -49,6 +51,15 @@ static int from_environment(const char *name, uint64_t low, uint64_t high, uint6
     return -EINVAL;
 }
 
+static int check_monitor(const char *text, const char *name, struct skuai_scheduler *reporter)
+{
+    int rc = strcmp(text, "1") != 0 ? skuai_monitor_check_path(text) : 0;
+    if (rc < 0)
+        skuai_log(reporter, SKUA_LOG_ERROR, "%s is \"%.128s\": give 1, or an absolute path of at most %d bytes", name,
+                  text, (int)SKUAI_MONITOR_PATH_MAX);
+    return rc < 0 ? -EINVAL : 0;
+}
+
 static int sharing_from_environment(skua_config *config, struct skuai_scheduler *reporter)
 {
     static const char name[] = "SKUA_WORKERS_PER_POLLER";
@@ -66,6 +77,15 @@ static int sharing_from_environment(skua_config *config, struct skuai_scheduler 
         return -EINVAL;
     }
     return 0;
+}
+
+static int monitor_from_environment(skua_config *config, struct skuai_scheduler *reporter)
+{
+    const char *text = getenv("SKUA_MONITOR");
+    if (text == NULL || *text == '\0' || strcmp(text, "0") == 0)
+        return 0;
+    config->monitor = text;
+    return check_monitor(text, "SKUA_MONITOR", reporter);
 }
 
 static int read_environment(skua_config *config, struct skuai_scheduler *reporter)
@@ -119,6 +139,8 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
     const char *trace = getenv("SKUA_TRACE");
     if (config->trace == NULL && trace != NULL && *trace != '\0')
         config->trace = trace;
+    if (config->monitor == NULL && (found = monitor_from_environment(config, reporter)) < 0)
+        return found;
     const char *machine = getenv("SKUA_SIM_MACHINE");
     if (config->sim_machine == NULL && machine != NULL && *machine != '\0')
         config->sim_machine = machine;
@@ -198,5 +220,5 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
                   resolved->workers_per_poller, SKUAI_WORKERS_MAX);
         return -EINVAL;
     }
-    return 0;
+    return given != NULL && given->monitor != NULL ? check_monitor(given->monitor, "skua_config.monitor", reporter) : 0;
 }

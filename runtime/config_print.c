@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "runtime/monitor.h"
 
 enum { VALUE_MAX = 96 };
 
@@ -81,6 +84,16 @@ static void print_spares(FILE *to, const skua_config *given, const skua_config *
                source(given->spare_workers != 0, variable_if_free(given, "SKUA_SPARE_WORKERS")));
 }
 
+static void print_monitor(FILE *to, const skua_config *given, const skua_config *resolved)
+{
+    char path[SKUAI_MONITOR_PATH_MAX + 1];
+    const char *value = resolved->simulate ? NULL : resolved->monitor;
+    if (value != NULL && strcmp(value, "1") == 0)
+        value = skuai_monitor_default(path, 0, 0) || skuai_monitor_default(path, 1, 0) ? path : "by its number";
+    print_line(to, "monitor", value != NULL ? value : "no",
+               source(given->monitor != NULL, variable_in_use(given, "SKUA_MONITOR")));
+}
+
 static void print_simulation(FILE *to, const skua_config *given, const skua_config *resolved)
 {
     char value[VALUE_MAX];
@@ -118,6 +131,7 @@ int skua_config_print(const skua_config *config, FILE *to)
                source(given->trace != NULL, variable_in_use(given, "SKUA_TRACE")));
     print_line(to, "dump_on_sigquit", resolved.dump_on_sigquit ? "yes" : "no",
                source(given->dump_on_sigquit, variable_in_use(given, "SKUA_DUMP_ON_SIGQUIT")));
+    print_monitor(to, given, &resolved);
     print_line(to, "ignore_environment", resolved.ignore_environment ? "yes" : "no",
                source(given->ignore_environment, NULL));
     print_line(to, "alloc, free", resolved.alloc != NULL ? "the program's" : "malloc's",

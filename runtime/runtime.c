@@ -9,6 +9,7 @@
 
 #include "runtime/embed.h"
 #include "runtime/sigquit.h"
+#include "runtime/monitor.h"
 #include "runtime/workers.h"
 #include "sched/overflow.h"
 #include "sched/sim.h"
@@ -125,7 +126,8 @@ static int make_parts(skua_runtime *rt)
 static void free_parts(skua_runtime *rt)
 {
     struct skuai_scheduler *sched = &rt->sched;
-    skuai_sigquit_stop(rt->sigquit, skuai_fork_is_child(sched)); /* it looks at all that follows */
+    skuai_sigquit_stop(rt->sigquit, skuai_fork_is_child(sched)); /* both look at all that follows */
+    skua_monitor_stop(rt);
     void *blocking = skuai_load_ptr(&sched->blocking.pool, SKUAI_ACQUIRE); /* its threads end before what they wake */
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
@@ -190,6 +192,11 @@ static int create(skua_runtime **out, const skua_config *given)
     if (rc == 0)
         rc = config.embed ? skuai_embed_start(rt) : skuai_workers_start(&rt->sched);
     if (rc < 0) {
+        free_parts(rt);
+        return rc;
+    }
+    if ((rc = skuai_monitor_begin(rt, given)) < 0) {
+        (void)skua_runtime_shutdown(rt, 0, 0); /* there is no task yet */
         free_parts(rt);
         return rc;
     }

@@ -12,6 +12,8 @@ enum {
 };
 
 struct skuai_sigquit;
+struct skuai_monitor;
+
 /* Of an embedded runtime: embed.c. */
 struct skuai_embedding {
     skua_word32 turning;  /* 1: a thread has entered */
@@ -24,6 +26,7 @@ struct skua_runtime {
     skua_config config;           /* with defaults and environment filled in */
     struct skuai_sigquit *sigquit; /* or NULL */
     struct skuai_embedding embedding;
+    struct skuai_monitor *monitor; /* or NULL; of who may start and stop it */
     bool overflow_installed;
     bool was_shut_down;
     char *trace_path;             /* written at the end, or NULL */

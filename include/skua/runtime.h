@@ -89,7 +89,11 @@ typedef struct skua_config {
     uint64_t stuck_ns;
     const char *trace; /* a file's path, copied: traced from the beginning (skua/trace.h), written when the runtime is
                           destroyed. NULL: SKUA_TRACE, else none */
-    void *reserved[3];
+    /* Lets the runtime be looked into over a unix socket (skua/monitor.h): its absolute path, or "1" for one that
+       skua-top finds by the process's number. NULL: SKUA_MONITOR (likewise, and 0 for none; what cannot be had then is
+       logged and done without), else nobody listens. Simulations have none. */
+    const char *monitor;
+    void *reserved[2];
 } skua_config;
 
 /* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */

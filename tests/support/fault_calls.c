@@ -523,6 +523,12 @@ INSTEAD(int, lstat, (const char *path, struct stat *info))
     return way >= 0 ? error_of((int[]){ EACCES }, way) : lstat(path, info);
 }
 
+INSTEAD(int, chmod, (const char *path, mode_t mode))
+{
+    int way = faults_way(FAULT_chmod);
+    return way >= 0 ? error_of((int[]){ EPERM }, way) : chmod(path, mode);
+}
+
 INSTEAD(int, unlink, (const char *path))
 {
     int way = faults_way(FAULT_unlink);

@@ -4,13 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/with_runtime.h"
 
 static const char *const variables[] = { "SKUA_WORKERS",  "SKUA_BIND",        "SKUA_STACK_SIZE",
                                          "SKUA_SIM_SEED", "SKUA_SIM_MACHINE", "SKUA_WORKERS_PER_POLLER",
                                          "SKUA_STUCK_MS", "SKUA_SPARE_WORKERS", "SKUA_TRACE",
-                                         "SKUA_DUMP_ON_SIGQUIT" };
+                                         "SKUA_DUMP_ON_SIGQUIT", "SKUA_MONITOR" };
 
 static void forget_environment(void)
 {
@@ -61,6 +62,7 @@ TEST(defaults)
     check_line(text, "stuck_ns", "10000000 ns", "default");
     check_line(text, "spare_workers", "as workers, to 16; of one: 0", "default");
     check_line(text, "trace", "none", "default");
+    check_line(text, "monitor", "no", "default");
     check_line(text, "alloc, free", "malloc's", "default");
     check_line(text, "on_misuse", "logs and aborts", "default");
     free(text);
@@ -121,6 +123,17 @@ TEST(the_config)
     check_line(text, "stack_size", "1048576", "skua_config");
     check_line(text, "sim_machine", "numa:2 core:2 pu:1", "skua_config");
     check_line(text, "log", "the program's", "skua_config");
+    check_line(text, "monitor", "no", "default"); /* a simulation */
+    free(text);
+    text = print(&(skua_config){ .monitor = "/run/app/skua.sock" }, 0);
+    check_line(text, "monitor", "/run/app/skua.sock", "skua_config");
+    free(text);
+    setenv("SKUA_MONITOR", "1", 1);
+    setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+    char where[64];
+    snprintf(where, sizeof where, "/run/user/7/skua/%ld.sock", (long)getpid());
+    text = print(NULL, 0);
+    check_line(text, "monitor", where, "SKUA_MONITOR");
     free(text);
     CHECK_EQ(lines, 0);
     config.stack_size = 1;

@@ -23,13 +23,13 @@ enum { BACKLOG = 16, DIRECTORIES = 2, NUMBERS = 16, WHY_MAX = 64 };
 
 /* What is wrong, for the log. */
 struct complaint {
-    const char *path;
+    char path[SKUAI_MONITOR_PATH_MAX + 1]; /* what does not fit is cut */
     char why[WHY_MAX];
 };
 
 static int complain(struct complaint *complaint, const char *path, int error, const char *why)
 {
-    complaint->path = path;
+    snprintf(complaint->path, sizeof complaint->path, "%.*s", (int)sizeof complaint->path - 1, path);
     snprintf(complaint->why, sizeof complaint->why, "%s", why != NULL ? why : skua_strerror(error));
     return error;
 }
@@ -195,10 +195,10 @@ static int listen_by_default(struct skuai_monitor_socket *listener, struct compl
 
 int skuai_monitor_listen(struct skuai_monitor_socket *listener, struct skuai_scheduler *reporter, const char *path)
 {
-    struct complaint complaint = { .path = "" };
+    struct complaint complaint = { .why = "" };
     int rc = path != NULL ? listen_at_path(listener, path, &complaint) : listen_by_default(listener, &complaint);
     if (rc < 0)
-        skuai_log(reporter, SKUA_LOG_ERROR, "monitor: %.128s: %s", complaint.path, complaint.why);
+        skuai_log(reporter, SKUA_LOG_ERROR, "monitor: %s: %s", complaint.path, complaint.why);
     return rc;
 }
 

@@ -69,7 +69,8 @@ TEST(the_sums_are_the_runtimes)
 {
     skua_runtime *rt;
     skua_worker_stats worker;
-    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 3, .ignore_environment = true }));
+    skua_config config = { .workers = 3, .stuck_ns = SKUA_NEVER, .ignore_environment = true };
+    CHECK_OK(skua_runtime_create(&rt, &config));
     CHECK_EQ(skua_block_on(rt, spawns, NULL), 0);
     while (!all_sleep(rt, 3))
         skua_yield();
@@ -81,7 +82,7 @@ TEST(the_sums_are_the_runtimes)
         cpu_ns += worker.cpu_ns;
     }
     CHECK(cpu_ns > 0);
-    CHECK_EQ(skua_runtime_worker_stats(rt, 3, &worker), -EINVAL); /* there was no need of a spare one */
+    CHECK_EQ(skua_runtime_worker_stats(rt, 3, &worker), -EINVAL); /* without spare ones */
     CHECK_EQ(skua_runtime_worker_stats(rt, UINT32_MAX, &worker), -EINVAL);
     CHECK_OK(skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER));
     CHECK_OK(skua_runtime_worker_stats(rt, 0, &worker)); /* its thread has ended, and the counters stay */

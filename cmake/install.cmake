@@ -49,7 +49,7 @@ endif()
 configure_file("${PROJECT_SOURCE_DIR}/cmake/skua.pc.in" "${PROJECT_BINARY_DIR}/skua.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/skua.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
 
-# cpack -G DEB: libskua0.1 and libskua-dev.
+# cpack -G DEB: libskua0.1, libskua-dev and skua-tools.
 set(CPACK_PACKAGE_NAME skua)
 set(CPACK_PACKAGE_VENDOR "The Skua authors")
 set(CPACK_PACKAGE_CONTACT "The Skua authors <skua@localhost>")
@@ -57,6 +57,9 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGING_INSTALL_PREFIX "/usr")
 set(CPACK_GENERATOR DEB)
 set(CPACK_COMPONENTS_ALL runtime development)
+if(SKUA_EXAMPLES)
+    list(APPEND CPACK_COMPONENTS_ALL tools) # tools/CMakeLists.txt
+endif()
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -68,4 +71,6 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libskua-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
     "${CPACK_DEBIAN_RUNTIME_PACKAGE_NAME} (= ${PROJECT_VERSION}), libhwloc-dev")
+set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME skua-tools)
+set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
 include(CPack)

@@ -4,14 +4,14 @@
  * counted as living, so that no runtime drained as long as somebody looks; and what they do would be in the counters
  * that they are to show. It starts when somebody asks for it, and ends when it is told to, at the latest before the
  * workers are taken down: so a shutdown that hangs can be looked into.
- *   Y1 wait     it sleeps in poll(2), on the pipe by which it is told to end, on the listener and on its clients; no
+ *   U1 wait     it sleeps in poll(2), on the pipe by which it is told to end, on the listener and on its clients; no
  *               time ends that, so it counts as at rest (rest.h): as a guard does, since it wakes nobody after it
- *   Y2 read     of a client with an answer under way only room to write is waited for; so each has one answer in
+ *   U2 read     of a client with an answer under way only room to write is waited for; so each has one answer in
  *               memory at most, whatever it sends and does not read
- *   Y3 accept   whoever is neither the user nor root is closed at once. If there is no descriptor left for one who
+ *   U3 accept   whoever is neither the user nor root is closed at once. If there is no descriptor left for one who
  *               waits it looks again after ACCEPT_AGAIN_MS, since the listener would stay ready
- *   Y4 end      one byte in the pipe. A fork's child has no such thread: it closes its copies of the descriptors, and
- *               since nobody forks between Y1 and the next Y1 it finds them as they are
+ *   U4 end      one byte in the pipe. A fork's child has no such thread: it closes its copies of the descriptors, and
+ *               since nobody forks between U1 and the next U1 it finds them as they are
  */
 #define _GNU_SOURCE
 #include "runtime/monitor.h"
@@ -44,7 +44,7 @@ struct skuai_monitor {
     skua_runtime *rt;
     struct skuai_thread thread;
     struct skuai_monitor_socket listener;
-    int wake[2];             /* Y4: read end, write end */
+    int wake[2];             /* U4: read end, write end */
     uid_t user;
     /* the thread's */
     bool accepts;
@@ -133,7 +133,7 @@ static bool advance(struct skuai_monitor *monitor, struct client *client)
     }
 }
 
-/* Y2. False: as above. */
+/* U2. False: as above. */
 static bool serve(struct skuai_monitor *monitor, struct client *client)
 {
     if (client->out == NULL) {
@@ -185,7 +185,7 @@ static void greet(struct skuai_monitor *monitor, int fd)
         drop(monitor, monitor->nclients - 1);
 }
 
-/* Y3. */
+/* U3. */
 static void accept_one(struct skuai_monitor *monitor)
 {
     int fd = accept4(monitor->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -202,7 +202,7 @@ static void accept_one(struct skuai_monitor *monitor)
 
 enum { AT_WAKE, AT_LISTENER, AT_CLIENTS };
 
-/* Y1. */
+/* U1. */
 static void wait_for_some(struct skuai_monitor *monitor, struct pollfd *polled)
 {
     struct skuai_rest rest;
@@ -230,7 +230,7 @@ static void monitor_main(void *arg)
         wait_for_some(monitor, polled);
         if (polled[AT_WAKE].revents != 0)
             break;
-        skuai_fork_hold_off(); /* Y4 */
+        skuai_fork_hold_off(); /* U4 */
         for (uint32_t i = monitor->nclients; i-- > 0;) /* backwards: the last takes the place of one that goes */
             if (polled[AT_CLIENTS + i].revents != 0 && !serve(monitor, &monitor->clients[i]))
                 drop(monitor, i);
@@ -283,7 +283,7 @@ int skua_monitor_start(skua_runtime *rt, const char *path)
     return 0;
 }
 
-/* Y4. */
+/* U4. */
 static void end_thread(struct skuai_monitor *monitor)
 {
     while (write(monitor->wake[1], "", 1) != 1) /* an empty pipe takes it: at most it was interrupted */

@@ -257,7 +257,7 @@ static int start_thread(struct skuai_monitor *monitor)
     return rc;
 }
 
-int skua_monitor_start(skua_runtime *rt, const char *path)
+static int start(skua_runtime *rt, const char *path)
 {
     struct skuai_scheduler *sched = &rt->sched;
     if (sched->env.sim != NULL || skuai_fork_is_child(sched))
@@ -283,6 +283,14 @@ int skua_monitor_start(skua_runtime *rt, const char *path)
     return 0;
 }
 
+int skua_monitor_start(skua_runtime *rt, const char *path)
+{
+    int cancellable = skuai_cancel_hold_off(); /* or a file would be left over */
+    int rc = start(rt, path);
+    skuai_cancel_allow(cancellable);
+    return rc;
+}
+
 /* U4. */
 static void end_thread(struct skuai_monitor *monitor)
 {
@@ -296,6 +304,7 @@ void skua_monitor_stop(skua_runtime *rt)
     struct skuai_monitor *monitor = rt->monitor;
     if (monitor == NULL)
         return;
+    int cancellable = skuai_cancel_hold_off(); /* likewise */
     rt->monitor = NULL;
     bool in_child = skuai_fork_is_child(&rt->sched);
     if (!in_child)
@@ -306,6 +315,7 @@ void skua_monitor_stop(skua_runtime *rt)
     (void)close(monitor->wake[0]);
     (void)close(monitor->wake[1]);
     skuai_memory_put_lines(&rt->sched.memory, monitor, sizeof *monitor);
+    skuai_cancel_allow(cancellable);
 }
 
 int skua_monitor_path(skua_runtime *rt, char *path, size_t size)

@@ -7,7 +7,7 @@
  *
  * Nobody listens unless asked to. A thread of its own answers (`skua-monitor`), so it does even if tasks hold all
  * workers, and while the runtime shuts down; it sleeps as long as nobody asks, is no task that the runtime would wait
- * for, and writes nothing that workers read.
+ * for, and writes nothing that workers read. Also of an embedded runtime, which has no other thread.
  *
  * Who may look: the user whom the process belongs to, by its effective number, and root. The socket's file has mode
  * 0600. By itself a runtime takes PID.sock (PID-1.sock and so on for the second and later ones of a process) in a

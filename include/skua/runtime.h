@@ -198,7 +198,8 @@ typedef struct skua_worker_stats {
     bool is_spare;        /* it stands in for workers that a task holds (skua_config.stuck_ns) */
     uint8_t state;        /* enum skua_worker_state */
     uint16_t reserved16;
-    uint64_t cpu_ns;      /* processor time of its thread; 0 if there is none any more, and in a simulation */
+    uint64_t cpu_ns;      /* processor time of its thread; 0 if it has none any more, or none of its own (simulations,
+                             embedded runtimes) */
     uint64_t queued;      /* tasks that are ready in its queues, about */
     uint64_t spawned;     /* tasks, by the tasks that it ran */
     uint64_t polls;       /* runs of a task */

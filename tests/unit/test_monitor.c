@@ -812,6 +812,24 @@ TEST(simulations_have_none)
     end(rt);
 }
 
+/* One that has no thread of its own gets one by this, and is looked into between its turns. */
+TEST(embedded_runtimes)
+{
+    skua_runtime *rt;
+    skua_config config = config_of(0);
+    make_folder();
+    config.embed = true;
+    config.monitor = path;
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    int fd = enter(path);
+    CHECK_EQ(skua_block_on(rt, spawns, NULL), 0);
+    CHECK_EQ(value_in(answer_of(fd), "runtime ", "tasks_spawned"), 11);
+    CHECK_EQ(value_in(answer_of(fd), "worker index=0 kind=regular ", "cpu_ns"), 0); /* its thread is somebody else's */
+    CHECK_EQ(skua_turn(rt, SKUA_NEVER), 0);
+    CHECK_EQ(close(fd), 0);
+    end(rt);
+}
+
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 static int in_child(skua_runtime *rt)

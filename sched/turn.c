@@ -19,6 +19,7 @@ static void leave_the_set(struct skuai_worker *worker)
 static void come_back(struct skuai_worker *worker, uint64_t wait_until_ns)
 {
     worker->away = false;
+    skuai_store_32(&worker->asleep, 0, SKUAI_RELAXED); /* likewise. No model test needs the step. */
     skuai_poll_return(&worker->sched->polls, &worker->polled, &worker->parker, wait_until_ns);
     leave_the_set(worker);
     skuai_worker_deliver_slept(worker);
@@ -34,6 +35,7 @@ static bool go_away(struct skuai_worker *worker, bool worked)
         if (skuai_poll_go_away(&sched->polls, &worker->parker, timer_ns < memory_ns ? timer_ns : memory_ns)) {
             skuai_count(&worker->counters.parks, 1);
             worker->away = true;
+            skuai_store_32(&worker->asleep, 1, SKUAI_RELAXED); /* for who looks in. No model test needs the step. */
             return true;
         }
     }

@@ -826,6 +826,7 @@ TEST(embedded_runtimes)
     CHECK_EQ(value_in(answer_of(fd), "runtime ", "tasks_spawned"), 11);
     CHECK_EQ(value_in(answer_of(fd), "worker index=0 kind=regular ", "cpu_ns"), 0); /* its thread is somebody else's */
     CHECK_EQ(skua_turn(rt, SKUA_NEVER), 0);
+    CHECK(strstr(answer_of(fd), "worker index=0 kind=regular state=asleep ") != NULL);
     CHECK_EQ(close(fd), 0);
     end(rt);
 }

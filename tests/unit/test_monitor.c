@@ -72,7 +72,8 @@ static void remove_folder(void)
 static skua_config config_of(uint32_t workers)
 {
     return (skua_config){ .workers = workers, .ignore_environment = true, .alloc = counted_alloc, .free = counted_free,
-                          .memory_context = &memory, .log = keep, .log_context = &lines };
+                          .memory_context = &memory, .log = keep, .log_context = &lines,
+                          .stuck_ns = SKUA_NEVER /* no more workers than these, however busy the machine is */ };
 }
 
 static skua_runtime *begin(uint32_t workers)
@@ -234,7 +235,7 @@ TEST(the_answer_has_the_counters)
     CHECK_EQ(value_in(text, "runtime ", "tasks_spawned"), 11);
     CHECK_EQ(value_in(text, "runtime ", "tasks_live"), 0);
     CHECK_EQ(value_in(text, "runtime ", "task_runs"), stats.polls);
-    CHECK_EQ(value_in(text, "pools ", "spares_max"), 2);
+    CHECK_EQ(value_in(text, "pools ", "spares_max"), 0);
     CHECK_EQ(value_in(text, "pools ", "blocking_threads"), 0);
     CHECK_EQ(count_of(text, "worker index="), 2);
     runs += value_in(text, "worker index=0 kind=regular ", "task_runs");
@@ -406,9 +407,8 @@ TEST(it_answers_while_tasks_hold_all_workers)
     int stop = 0, begun = 0;
     struct hog hog = { &stop, &begun };
     skua_config config = config_of(2);
-    config.stuck_ns = SKUA_NEVER; /* and no worker is there to stand in */
     make_folder();
-    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_OK(skua_runtime_create(&rt, &config)); /* no worker is there to stand in */
     for (int i = 0; i < 2; i++)
         CHECK_OK(skua_spawn_with(&hogs[i], &(skua_spawn_attr){ .runtime = rt }, holds, &hog));
     while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) < 2)
@@ -428,6 +428,34 @@ TEST(it_answers_while_tasks_hold_all_workers)
     check_ended(fd);
     CHECK_EQ(memory.blocks, 0);
     remove_folder();
+}
+
+TEST(spare_workers_are_told_of)
+{
+    skua_runtime *rt;
+    skua_task *task;
+    int stop = 0, begun = 0;
+    struct hog hog = { &stop, &begun };
+    skua_config config = config_of(1);
+    config.spare_workers = 1;
+    config.stuck_ns = SKUA_MS;
+    make_folder();
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_OK(skua_monitor_start(rt, path));
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .runtime = rt }, holds, &hog));
+    while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) == 0)
+        ;
+    CHECK_EQ(skua_block_on(rt, returns, NULL), 0); /* by the spare one */
+    int fd = enter(path);
+    const char *text = answer_of(fd);
+    CHECK_EQ(count_of(text, "worker index="), 2);
+    CHECK_EQ(value_in(text, "pools ", "spares_made"), 1);
+    CHECK(value_in(text, "runtime ", "spares_begun") >= 1);
+    CHECK(value_in(text, "worker index=1 kind=spare ", "task_runs") >= 1);
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+    CHECK_OK(skua_join(task, NULL));
+    CHECK_EQ(close(fd), 0);
+    end(rt);
 }
 
 TEST(stopping_while_somebody_looks)

@@ -52,9 +52,9 @@ static void take_screen(void)
 
 static void give_screen_back(void)
 {
+    tcsetattr(STDIN_FILENO, TCSANOW, &before);
     printf("\x1b[?7h\x1b[?25h\x1b[?1049l");
     fflush(stdout);
-    tcsetattr(STDIN_FILENO, TCSANOW, &before);
 }
 
 bool terminal_enter(void)

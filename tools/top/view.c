@@ -111,7 +111,7 @@ static void bar(const struct page *page, const struct worker *before, const stru
         return;
     }
     double part = used / page->seconds < 1 ? used / page->seconds : 1;
-    int full = (int)(part * BAR_COLUMNS + 0.5);
+    int full = (int)(part * (double)BAR_COLUMNS + 0.5);
     snprintf(text, size, "[%.*s%*s] %3.0f%%", full, "||||||||||||||||||||", BAR_COLUMNS - full, "", 100 * part);
 }
 

@@ -94,7 +94,10 @@ fn plant(nodes: usize) -> &'static Tree {
 }
 
 fn tree_sum(tree: Option<&'static Tree>) -> i64 {
-    let Some(tree) = tree else { return 0 };
+    let tree = match tree {
+        Some(tree) => tree,
+        None => return 0,
+    };
     let (left, right) = join(|| tree_sum(tree.left), || tree_sum(tree.right));
     left + right + tree.value
 }
@@ -315,9 +318,12 @@ fn measure(name: &str, is_quick: bool) {
 fn main() {
     let args: Vec<String> = env::args().collect();
     let number = |i: usize| args.get(i).and_then(|n| n.parse::<usize>().ok());
-    let (Some(workers), Some(seconds)) = (number(2), number(3)) else {
-        eprintln!("usage: rayon-peer NAME WORKERS SECONDS");
-        exit(2);
+    let (workers, seconds) = match (number(2), number(3)) {
+        (Some(workers), Some(seconds)) => (workers, seconds),
+        _ => {
+            eprintln!("usage: rayon-peer NAME WORKERS SECONDS");
+            exit(2);
+        }
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("a pool");
     pool.install(|| measure(&args[1], seconds < 10));

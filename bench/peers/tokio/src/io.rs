@@ -105,9 +105,18 @@ pub async fn sleep_lateness() {
     println!("p99 {} us", late[NAPS * 99 / 100]);
 }
 
+/// std's own is newer than Debian 12's compiler.
+struct PollFn<F>(F);
+impl<F: FnMut(&mut Context<'_>) -> std::task::Poll<()> + Unpin> std::future::Future for PollFn<F> {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> std::task::Poll<()> {
+        (self.0)(context)
+    }
+}
+
 /// A sleep is armed by its first poll, and dropped to cancel it.
 async fn timer_arm_cancel() -> i64 {
-    std::future::poll_fn(|context: &mut Context<'_>| {
+    PollFn(|context: &mut Context<'_>| {
         for _ in 0..ARM_ROUNDS {
             let mut set: Vec<Pin<Box<Sleep>>> =
                 (0..ARMED).map(|i| Box::pin(sleep(Duration::from_millis(60_000 + i)))).collect();

@@ -8,7 +8,6 @@ mod sync;
 use std::env;
 use std::fs;
 use std::future::Future;
-use std::hint::black_box;
 use std::process::exit;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
@@ -332,6 +331,11 @@ fn idle(runtime: &Runtime, seconds: u64) {
     println!("- {} us/s", (cpu_ns() - cpu) / 1e3 / seconds as f64);
 }
 
+/// So that the compiler does not know it. (std's own is newer than Debian 12's compiler.)
+fn black_box<T: Copy>(value: T) -> T {
+    unsafe { std::ptr::read_volatile(&value) }
+}
+
 /// As a task on a worker: a future given to block_on runs on the caller's thread and would inject all it spawns.
 fn run<F>(runtime: &Runtime, future: F)
 where
@@ -343,9 +347,12 @@ where
 fn main() {
     let args: Vec<String> = env::args().collect();
     let number = |i: usize| args.get(i).and_then(|n| n.parse::<u64>().ok());
-    let (Some(workers), Some(seconds)) = (number(2), number(3)) else {
-        eprintln!("usage: tokio-peer NAME WORKERS SECONDS");
-        exit(2);
+    let (workers, seconds) = match (number(2), number(3)) {
+        (Some(workers), Some(seconds)) => (workers, seconds),
+        _ => {
+            eprintln!("usage: tokio-peer NAME WORKERS SECONDS");
+            exit(2);
+        }
     };
     let runtime = if workers == 1 {
         Builder::new_current_thread().enable_all().build()

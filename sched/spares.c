@@ -18,8 +18,7 @@ static bool has_stopped(const struct skuai_worker *spare)
 
 bool skuai_spare_is_called(const struct skuai_worker *worker)
 {
-    /* No model test needs the check: who comes to its base in vain goes on from there. */
-    return worker->is_spare && state_of(worker) == SKUAI_SPARE_RETIRING;
+    return worker->is_spare && state_of(worker) != SKUAI_SPARE_ACTIVE; /* PARKED: it has just been made */
 }
 
 bool skuai_spare_may_work(const struct skuai_worker *spare) { return state_of(spare) == SKUAI_SPARE_ACTIVE; }

@@ -50,6 +50,8 @@ static void spawn(unsigned i, skuai_run_fn *run)
 static void count_run(struct skuai_worker *worker, const skua_task *task)
 {
     runs[task - tasks]++;
+    mc_assert(!worker->is_spare || skuai_load_32(&worker->spare_state, SKUAI_RELAXED) != SKUAI_SPARE_PARKED,
+              "a spare works that nobody has begun");
     if (worker->is_spare)
         worker->until_check = 1; /* after each task it looks whether it is called */
 }

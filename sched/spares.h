@@ -8,7 +8,8 @@
  *               has begun no run for stuck_ns is stuck
  *   S2 begin    if a stuck worker has tasks in its queues, or all are stuck and the injection queue has some, and no
  *               spare is free, `active` is counted up and then a spare's state set from PARKED to ACTIVE, and it is
- *               unparked. A spare that is free, ACTIVE and asleep, is unparked instead
+ *               unparked. A spare that is free, ACTIVE and asleep, is unparked instead. One that is PARKED, also
+ *               because it has just been made, takes nothing
  *   S3 end      if fewer workers are stuck than spares active, one's state is set to RETIRING
  *   S4 retire   the spare sees that between two tasks. It moves what is in its queues, which only it fills, to the
  *               injection queue, wakes a worker for it, sees to it that somebody keeps the time of the timers in its

@@ -6,6 +6,9 @@
  * no ready task waits for more than a bounded number of runs of others: the slot's streak bounds the slot,
  * first-in-first-out bounds the deque, the interval bounds the injection queue (sched/DESIGN.md, "Order", has the
  * numbers; tests/stress/stress_fairness.c measures them).
+ *
+ * Long, because all that takes a task shares the same few functions, which are inlined: a worker's search, a spare
+ * worker's (spares.h), and an embedded one's, whose turns are turn.c's.
  */
 #include "sched/member.h"
 #include "sched/overflow.h"

@@ -124,6 +124,17 @@ wanted:
 #endif
 }
 
+/* The forms in which a parallel function is compiled; those of SKUA_COMPUTE in all of them. Of two clones only one
+ * looks, as a look before every call of a small function is a sixth of its time: SKUA_FORK in the one calls the other.
+ * What forks in a loop looks, in either: its next fork may be the millionth. Clones are `inline` for gcc, which at -O2
+ * inlines no recursion otherwise. */
+enum skuai_how {
+    SKUAI_FORKS,  /* makes jobs */
+    SKUAI_LOOKS,  /* the clone that looks before each fork whether somebody is hungry */
+    SKUAI_PASSES, /* the other one, before its first fork, */
+    SKUAI_PASSED, /* and then */
+};
+
 #ifdef NDEBUG
 #define SKUAI_JOB_CHECK(condition, function, what) ((void)0)
 #else
@@ -138,9 +149,9 @@ wanted:
 #define SKUA_PARALLEL_VOID(...)              \
     SKUA_PARALLEL_VOID_DECLARE(__VA_ARGS__); \
     SKUA_PARALLEL_VOID_DEFINE(__VA_ARGS__)
-/* As SKUA_PARALLEL, for a function that only computes, as fast as if it were serial. It is compiled twice: where jobs
- * are small a clone runs that makes none, in which a fork is a call. So what is forked may not wait for what its forker
- * does after the fork; and with NDEBUG only, because the clone cannot check how it is joined. */
+/* As SKUA_PARALLEL, for a function that only computes, as fast as if it were serial. It is compiled thrice: where jobs
+ * are small clones run that make none, in which a fork is a call. So what is forked may not wait for what its forker
+ * does after the fork; and with NDEBUG only, because clones cannot check how they are joined. */
 #define SKUA_COMPUTE(...)              \
     SKUA_COMPUTE_DECLARE(__VA_ARGS__); \
     SKUA_COMPUTE_DEFINE(__VA_ARGS__)
@@ -170,12 +181,12 @@ wanted:
 /* In the body of a parallel function: forks one, and declares the handle to join it by; or sets one. */
 #define SKUA_FORK(handle, ...)                          \
     SKUA_FORKED(SKUAI_JOB_FIRST(__VA_ARGS__, )) handle; \
-    SKUA_FORK_INTO(handle, __VA_ARGS__)
+    SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(true, &(handle), __VA_ARGS__)
 #define SKUA_FORK_INTO(handle, ...) \
-    SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(&(handle), __VA_ARGS__)
+    SKUAI_JOB_CAT(SKUAI_FORK_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(false, &(handle), __VA_ARGS__)
 /* In the body of a parallel function: the result of what was forked last and has not been joined. To name the function
  * keeps the call direct. */
-#define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, skuai_serial, &(handle))
+#define SKUA_JOIN(name, handle) name##_skuai_join(skuai_strand, &skuai_top, &skuai_how, &(handle))
 
 /* The type of a forked job's handle. One that is set and joined in branches is like any variable that is: compilers may
  * ask for an initialiser, which is { 0 }. */
@@ -198,12 +209,13 @@ wanted:
 #define SKUA_RUN_FUTURE(where, ...) SKUAI_JOB_CAT(SKUAI_RUN_FUTURE_, SKUAI_JOB_IS_ONE(__VA_ARGS__))(where, __VA_ARGS__)
 #define SKUA_RUN_VALUE(running) ((running)->at.out)
 
-#define SKUAI_CALL_1(name) name##_skuai_call(skuai_strand, skuai_top, skuai_serial)
-#define SKUAI_CALL_0(name, ...) name##_skuai_call(skuai_strand, skuai_top, skuai_serial, __VA_ARGS__)
-#define SKUAI_FORK_1(handle, name) \
-    name##_skuai_fork(skuai_strand, &skuai_top, skuai_serial, handle, (struct name##_skuai_in){ 0 })
-#define SKUAI_FORK_0(handle, name, ...) \
-    name##_skuai_fork(skuai_strand, &skuai_top, skuai_serial, handle, (struct name##_skuai_in){ __VA_ARGS__ })
+#define SKUAI_CALL_1(name) name##_skuai_call(skuai_strand, skuai_top, skuai_how)
+#define SKUAI_CALL_0(name, ...) name##_skuai_call(skuai_strand, skuai_top, skuai_how, __VA_ARGS__)
+#define SKUAI_FORK_1(may_pass, handle, name) \
+    name##_skuai_fork(skuai_strand, &skuai_top, &skuai_how, (may_pass), handle, (struct name##_skuai_in){ 0 })
+#define SKUAI_FORK_0(may_pass, handle, name, ...) \
+    name##_skuai_fork(skuai_strand, &skuai_top, &skuai_how, (may_pass), handle, \
+                      (struct name##_skuai_in){ __VA_ARGS__ })
 #define SKUAI_RUN_1(name) name##_skuai_enter((struct name##_skuai_in){ 0 })
 #define SKUAI_RUN_0(name, ...) name##_skuai_enter((struct name##_skuai_in){ __VA_ARGS__ })
 
@@ -225,6 +237,7 @@ wanted:
 #define SKUAI_JOB_UNPACK(...) __VA_ARGS__
 
 #define SKUAI_JOB_HELPER static inline __attribute__((always_inline, unused))
+#define SKUAI_JOB_CLONE __attribute__((unused)) static inline
 
 #define SKUAI_JOB_2(what, mode, kind, R, name) SKUAI_JOB_##what(mode, kind, R, name, (), (char none;), (), ())
 #define SKUAI_JOB_4(what, mode, kind, R, name, T1, a1) \
@@ -257,13 +270,13 @@ wanted:
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6;), \
                      (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6), \
                      (, a1, a2, a3, a4, a5, a6))
-#define SKUAI_JOB_16(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7) \
+#define SKUAI_JOB_16(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7)             \
     SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7;), \
                      (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7), \
                      (, a1, a2, a3, a4, a5, a6, a7))
-#define SKUAI_JOB_18(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8) \
-    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8), \
+#define SKUAI_JOB_18(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8)     \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8),               \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7; T8 a8;), \
                      (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7, in.a8), \
                      (, a1, a2, a3, a4, a5, a6, a7, a8))
@@ -296,12 +309,13 @@ wanted:
 #define SKUAI_JOB_IS_SMALL(strand, top) ((void)(strand), (void)(top), false)
 #endif
 
-/* What differs between functions that have a serial clone and those that have none. */
+/* What differs between functions that have clones and those that have none. */
 #define SKUAI_JOB_SAVED_WAITS(kind, R)
 #define SKUAI_JOB_SAVED_COMPUTES(kind, R) SKUAI_JOB_OUT_##kind(R) /* in the clone */
-#define SKUAI_JOB_CLONE_WAITS(kind, R, name, parameters, plain)
-#define SKUAI_JOB_CLONE_COMPUTES(kind, R, name, parameters, plain)                                                  \
-    static R name##_skuai_serial(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters);                            \
+#define SKUAI_JOB_DECLARED_WAITS(kind, R, name, parameters, plain)
+#define SKUAI_JOB_DECLARED_COMPUTES(kind, R, name, parameters, plain)                                               \
+    SKUAI_JOB_CLONE R name##_skuai_looking(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters);                  \
+    SKUAI_JOB_CLONE R name##_skuai_passing(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters);                  \
     static __attribute__((unused, cold, noinline)) R name##_skuai_wanted(skua_strand *skuai_strand                  \
                                                                              SKUAI_JOB_UNPACK parameters)           \
     {                                                                                                               \
@@ -312,38 +326,48 @@ wanted:
                                          skua_job *skuai_top SKUAI_JOB_UNPACK parameters)                           \
     {                                                                                                               \
         if (SKUAI_JOB_IS_SMALL(skuai_strand, skuai_top)) {                                                          \
-            SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand SKUAI_JOB_UNPACK plain));                        \
+            SKUAI_JOB_GIVE_##kind(name##_skuai_looking(skuai_strand SKUAI_JOB_UNPACK plain));                       \
         }                                                                                                           \
         SKUAI_JOB_GIVE_##kind(name##_skuai_body(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));                   \
     }
 #define SKUAI_JOB_BEST_WAITS(name) name##_skuai_body
 #define SKUAI_JOB_BEST_COMPUTES(name) name##_skuai_best
-#define SKUAI_JOB_FORK_WAITS(kind, name, serial, strand, forked, pass) (void)(serial)
-#define SKUAI_JOB_FORK_COMPUTES(kind, name, serial, strand, forked, pass)                                           \
+#define SKUAI_JOB_FORK_WAITS(kind, name, how, may_pass, strand, forked, pass) (void)(how), (void)(may_pass)
+#define SKUAI_JOB_FORK_COMPUTES(kind, name, how, may_pass, strand, forked, pass)                                    \
     do {                                                                                                            \
-        if (serial) {                                                                                               \
-            if (__builtin_expect(skuai_job_is_wanted(strand), 0))                                                   \
-                SKUAI_JOB_KEEP_##kind(forked, name##_skuai_wanted((strand)SKUAI_JOB_UNPACK pass));                  \
-            else                                                                                                    \
-                SKUAI_JOB_KEEP_##kind(forked, name##_skuai_serial((strand)SKUAI_JOB_UNPACK pass));                  \
-            return;                                                                                                 \
-        }                                                                                                           \
+        if (*(how) == SKUAI_FORKS)                                                                                  \
+            break;                                                                                                  \
+        if ((!(may_pass) || *(how) != SKUAI_PASSES) && __builtin_expect(skuai_job_is_wanted(strand), 0))            \
+            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_wanted((strand)SKUAI_JOB_UNPACK pass)); \
+        else if ((may_pass) && *(how) == SKUAI_LOOKS) \
+            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_passing((strand)SKUAI_JOB_UNPACK pass)); \
+        else \
+            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_looking((strand)SKUAI_JOB_UNPACK pass)); \
+        if (*(how) == SKUAI_PASSES) \
+            *(how) = SKUAI_PASSED; \
+        return;                                                                                                     \
     } while (0)
-#define SKUAI_JOB_CALL_WAITS(kind, name, serial, plain) (void)(serial)
-#define SKUAI_JOB_CALL_COMPUTES(kind, name, serial, plain)                                                          \
-    if (serial) {                                                                                                   \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_serial(skuai_strand SKUAI_JOB_UNPACK plain));                            \
+#define SKUAI_JOB_CALL_WAITS(kind, name, how, plain) (void)(how)
+#define SKUAI_JOB_CALL_COMPUTES(kind, name, how, plain)                                                             \
+    if ((how) != SKUAI_FORKS) { \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_looking(skuai_strand SKUAI_JOB_UNPACK plain)); \
     }
-#define SKUAI_JOB_JOIN_WAITS(kind, serial, forked) (void)(serial)
-#define SKUAI_JOB_JOIN_COMPUTES(kind, serial, forked)                                                               \
-    if (serial) {                                                                                                   \
+#define SKUAI_JOB_JOIN_WAITS(kind, how, forked) (void)(how)
+#define SKUAI_JOB_JOIN_COMPUTES(kind, how, forked)                                                                  \
+    if (*(how) != SKUAI_FORKS) {                                                                                    \
         SKUAI_JOB_GIVEN_##kind(forked);                                                                             \
     }
-#define SKUAI_JOB_SERIAL_WAITS(kind, R, name, parameters, plain)
-#define SKUAI_JOB_SERIAL_COMPUTES(kind, R, name, parameters, plain)                                                 \
-    __attribute__((unused)) static R name##_skuai_serial(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters)     \
+#define SKUAI_JOB_CLONES_WAITS(kind, R, name, parameters, plain)
+#define SKUAI_JOB_CLONES_COMPUTES(kind, R, name, parameters, plain)                                                 \
+    SKUAI_JOB_CLONE R name##_skuai_looking(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters)                   \
     {                                                                                                               \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_strand->top.raw, true SKUAI_JOB_UNPACK plain)); \
+        SKUAI_JOB_GIVE_##kind(                                                                                      \
+            name##_skuai_impl(skuai_strand, skuai_strand->top.raw, SKUAI_LOOKS SKUAI_JOB_UNPACK plain));            \
+    }                                                                                                               \
+    SKUAI_JOB_CLONE R name##_skuai_passing(skua_strand *skuai_strand SKUAI_JOB_UNPACK parameters)                   \
+    {                                                                                                               \
+        SKUAI_JOB_GIVE_##kind(                                                                                      \
+            name##_skuai_impl(skuai_strand, skuai_strand->top.raw, SKUAI_PASSES SKUAI_JOB_UNPACK plain));           \
     }
 
 #define SKUAI_JOB_DECLARE(mode, kind, R, name, parameters, fields, pass, plain)                                     \
@@ -370,11 +394,11 @@ wanted:
             char room[name##_skuai_is_large ? sizeof(union name##_skuai_room) : 1];                                 \
     };                                                                                                              \
     static R name##_skuai_body(skua_strand *skuai_strand, skua_job *skuai_top SKUAI_JOB_UNPACK parameters);         \
-    SKUAI_JOB_CLONE_##mode(kind, R, name, parameters, plain)                                                        \
+    SKUAI_JOB_DECLARED_##mode(kind, R, name, parameters, plain)                                                     \
     SKUAI_JOB_HELPER R name##_skuai_call(skua_strand *skuai_strand, skua_job *skuai_top,                            \
-                                         const bool skuai_serial SKUAI_JOB_UNPACK parameters)                       \
+                                         enum skuai_how skuai_how SKUAI_JOB_UNPACK parameters)                      \
     {                                                                                                               \
-        SKUAI_JOB_CALL_##mode(kind, name, skuai_serial, plain);                                                     \
+        SKUAI_JOB_CALL_##mode(kind, name, skuai_how, plain);                                                        \
         SKUAI_JOB_GIVE_##kind(SKUAI_JOB_BEST_##mode(name)(skuai_strand, skuai_top SKUAI_JOB_UNPACK plain));         \
     }                                                                                                               \
     __attribute__((unused)) static void name##_skuai_run(skua_strand *strand, void *room)                           \
@@ -385,11 +409,12 @@ wanted:
         (void)in;                                                                                                   \
         SKUAI_JOB_KEEP_##kind(at, SKUAI_JOB_BEST_##mode(name)(strand, strand->top.raw SKUAI_JOB_UNPACK pass));      \
     }                                                                                                               \
-    SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top, const bool serial,                 \
-                                            struct name##_skuai_forked *forked, struct name##_skuai_in in)          \
+    SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top, enum skuai_how *how,               \
+                                            const bool may_pass, struct name##_skuai_forked *forked,                \
+                                            struct name##_skuai_in in)          \
     {                                                                                                               \
-        SKUAI_JOB_FORK_##mode(kind, name, serial, strand, forked, pass);                                            \
-        SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
+        SKUAI_JOB_FORK_##mode(kind, name, how, may_pass, strand, forked, pass);                                     \
+        SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");         \
         skua_job *job = *top;                                                                                       \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
         __builtin_memcpy(room, &in, sizeof in);                                                                     \
@@ -400,15 +425,15 @@ wanted:
         *top = job + 1;                                                                                             \
         skuai_word_put_ptr(&strand->top, job + 1);                                                                  \
         if (skuai_job_is_below_limit(strand, job))                                                                  \
-            skuai_parallel_forked(strand);                                                                           \
+            skuai_parallel_forked(strand);                                                                          \
     }                                                                                                               \
-    SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, const bool serial,                    \
+    SKUAI_JOB_HELPER R name##_skuai_join(skua_strand *strand, skua_job **top, enum skuai_how *how,                  \
                                          struct name##_skuai_forked *forked)                                        \
     {                                                                                                               \
-        SKUAI_JOB_JOIN_##mode(kind, serial, forked);                                                                \
+        SKUAI_JOB_JOIN_##mode(kind, how, forked);                                                                   \
         skua_job *job = *top - 1;                                                                                   \
-        SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");          \
-        SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order, or twice");                              \
+        SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");         \
+        SKUAI_JOB_CHECK(forked->job == job, #name, "is joined out of order, or twice");                             \
         void *room = name##_skuai_is_large ? forked->room : job->room;                                              \
         *top = job;                                                                                                 \
         skuai_word_put_ptr(&strand->top, job);                                                                      \
@@ -452,16 +477,16 @@ wanted:
 
 #define SKUAI_JOB_DEFINE(mode, kind, R, name, parameters, fields, pass, plain)                                      \
     SKUAI_JOB_HELPER R name##_skuai_impl(skua_strand *skuai_strand, skua_job *skuai_top,                            \
-                                         const bool skuai_serial SKUAI_JOB_UNPACK parameters);                      \
+                                         enum skuai_how skuai_how SKUAI_JOB_UNPACK parameters);                     \
     __attribute__((unused)) static R name##_skuai_body(skua_strand *skuai_strand,                                   \
                                                        skua_job *skuai_top SKUAI_JOB_UNPACK parameters)             \
     {                                                                                                               \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_top, false SKUAI_JOB_UNPACK plain));            \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_impl(skuai_strand, skuai_top, SKUAI_FORKS SKUAI_JOB_UNPACK plain));      \
     }                                                                                                               \
-    SKUAI_JOB_SERIAL_##mode(kind, R, name, parameters, plain)                                                       \
+    SKUAI_JOB_CLONES_##mode(kind, R, name, parameters, plain)                                                       \
     SKUAI_JOB_HELPER R name##_skuai_impl(__attribute__((unused)) skua_strand *skuai_strand,                         \
                                          __attribute__((unused)) skua_job *skuai_top,                               \
-                                         __attribute__((unused)) const bool skuai_serial                            \
+                                         __attribute__((unused)) enum skuai_how skuai_how                           \
                                              SKUAI_JOB_UNPACK parameters)
 
 #endif

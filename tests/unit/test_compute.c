@@ -2,6 +2,8 @@
 #if !defined(NDEBUG)
 #define NDEBUG 1
 #endif
+#include <pthread.h>
+
 #include "support/random_jobs.h"
 
 SKUA_COMPUTE(long, fib, int, n)
@@ -29,6 +31,43 @@ TEST(many_workers)
 {
     for (int i = 0; i < (int)test_scaled(20); i++)
         CHECK_EQ(run_on(8, run_large_fib, NULL), 0);
+}
+
+/* A loop in either clone goes on until another worker has taken something of what it forks. */
+static _Atomic bool is_fed;
+SKUA_COMPUTE_VOID(bush, pthread_t, forker, int, depth)
+{
+    if (depth == 0) {
+        if (!pthread_equal(pthread_self(), forker))
+            is_fed = true;
+        return;
+    }
+    SKUA_FORK(left, bush, forker, depth - 1);
+    SKUA_CALL(bush, forker, depth - 1);
+    SKUA_JOIN(bush, left);
+}
+SKUA_COMPUTE_VOID(loop_below, int, depth)
+{
+    while (depth == 0 && !is_fed) {
+        SKUA_FORK(left, bush, pthread_self(), 4);
+        SKUA_CALL(bush, pthread_self(), 4);
+        SKUA_JOIN(bush, left);
+    }
+    if (depth > 0) {
+        SKUA_FORK(below, loop_below, depth - 1);
+        SKUA_JOIN(loop_below, below);
+    }
+}
+static int run_loop_below(void *arg)
+{
+    is_fed = false;
+    SKUA_RUN(loop_below, *(int *)arg);
+    return 0;
+}
+TEST(a_loop_feeds_others)
+{
+    for (int depth = 200; depth < 202; depth++)
+        CHECK_EQ(run_on(3, run_loop_below, &depth), 0);
 }
 
 /* As the random trees of jobs, but for what waits. */
@@ -84,6 +123,23 @@ static uint64_t serial_tree(uint64_t seed, int depth)
     return sum;
 }
 
+/* The same sum by forks that have names, which one clone looks at and the other passes. */
+SKUA_COMPUTE(uint64_t, named_tree, uint64_t, seed, int, depth)
+{
+    int kids = depth == 0 ? 0 : jobs_children(seed);
+    if (kids == 0)
+        return seed;
+    SKUA_FORK(first, named_tree, jobs_child(seed, 0), depth - 1);
+    uint64_t others = 0;
+    if (kids > 1) {
+        SKUA_FORK(second, named_tree, jobs_child(seed, 1), depth - 1);
+        if (kids > 2)
+            others = SKUA_CALL(named_tree, jobs_child(seed, 2), depth - 1);
+        others += SKUA_JOIN(named_tree, second);
+    }
+    return SKUA_JOIN(named_tree, first) + others + seed;
+}
+
 struct tree_of {
     uint64_t seed;
     int depth;
@@ -91,9 +147,10 @@ struct tree_of {
 static int run_tree(void *arg)
 {
     const struct tree_of *of = arg;
-    uint64_t sum;
+    uint64_t sum, right = serial_tree(of->seed, of->depth);
     SKUA_RUN(tree, of->seed, of->depth, &sum);
-    CHECK_EQ(sum, serial_tree(of->seed, of->depth));
+    CHECK_EQ(sum, right);
+    CHECK_EQ(SKUA_RUN(named_tree, of->seed, of->depth), right);
     return 0;
 }
 TEST(random_trees_on_1_to_32_workers)

@@ -4,8 +4,9 @@
 static void fill_part(void *context, size_t begin, size_t end)
 {
     const struct fine *fine = context;
+    uint32_t *results = fine->results, steps = fine->steps;
     for (size_t i = begin; i < end; i++)
-        fine->results[i] = work_fine((uint32_t)i, fine->steps);
+        results[i] = work_fine((uint32_t)i, steps);
 }
 
 void work_loop(const struct fine *fine, size_t count)

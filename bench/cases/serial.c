@@ -7,8 +7,9 @@
 
 static void run_loop(const struct fine *fine, size_t count)
 {
+    uint32_t *results = fine->results, steps = fine->steps;
     for (size_t i = 0; i < count; i++)
-        fine->results[i] = work_fine((uint32_t)i, fine->steps);
+        results[i] = work_fine((uint32_t)i, steps);
 }
 
 static int64_t run_reduce_int64(const int64_t *values, size_t count)

@@ -99,8 +99,9 @@ using range = tbb::blocked_range<size_t>;
 void loop(const struct fine *fine, size_t count)
 {
     tbb::parallel_for(range(0, count), [fine](const range &part) {
+        uint32_t *results = fine->results, steps = fine->steps;
         for (size_t i = part.begin(); i < part.end(); i++)
-            fine->results[i] = work_fine(static_cast<uint32_t>(i), fine->steps);
+            results[i] = work_fine(static_cast<uint32_t>(i), steps);
     });
 }
 

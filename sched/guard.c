@@ -12,6 +12,7 @@
  *     until the next look it makes jobs public in its place (parallel.c)
  *   - workers that a task holds for long: it lets spare ones take the others' tasks (spares.h)
  *   - memory that nobody needed for a period: it gives it back (decay.h)
+ *   - whether the processors are crowded (crowd.h); then it wakes one for what a worker does not come to
  *   - what time it is, for workers that have not asked for a while
  * and when all workers sleep it sleeps too, but for the end of that period:
  *   G1 deep    after CALM looks at which all slept it sets `deep`, then looks at the sleepers' count once more, and
@@ -116,7 +117,9 @@ static uint64_t look(struct skuai_scheduler *sched, uint64_t interval)
     }
     found |= look_into_pollers(sched, now);
     /* No model test needs the check: that somebody sleeps spares the look through all queues. */
-    if (skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
+    skuai_crowd_watch(sched, now);
+    bool is_crowded = skuai_crowd_is(&sched->crowd);
+    if (is_crowded ? skuai_crowd_lags(sched) : skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
         skuai_schedule_wake_one(sched);
         found = true;
     }

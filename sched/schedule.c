@@ -114,7 +114,9 @@ SKUAI_HOT void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task 
     skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_RELEASE); /* as above */
     if (before != NULL) {
         push_local(worker, before, SKUAI_SEQ_CST);
-        skuai_schedule_wake_one(sched);
+        /* While events are delivered, P6: all that they wake lies here, and its worker is awake. */
+        if (SKUAI_LIKELY(worker->polled.count == 0 || !skuai_crowd_is(&sched->crowd)))
+            skuai_schedule_wake_one(sched);
     }
 }
 

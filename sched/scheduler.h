@@ -9,6 +9,7 @@
 
 #include "sched/atomic.h"
 #include "sched/context.h"
+#include "sched/crowd.h"
 #include "sched/deque.h"
 #include "sched/env.h"
 #include "sched/guard.h"
@@ -70,6 +71,7 @@ struct skuai_worker {
     bool looks_first;            /* into the poller, before it sleeps */
     bool slept_for_events;       /* the last sleep was ended by some; until its length has been looked at */
     bool had_events;             /* since it last slept the poller has given it some, or ended its sleep by them */
+    bool is_aside;               /* it sleeps beside one that is awake, on its parker (idle.h, P6; poll.h, K8) */
     bool stopping;               /* it has seen SKUAI_STAGE_STOP; or its turn is over (turn.h) */
     bool forked;                 /* this is a fork's child, which has no workers (runtime/fork.c) */
     bool is_spare;               /* fixed */
@@ -103,6 +105,8 @@ struct skuai_worker {
     skua_word32 spare_state;     /* spares.h */
     uint64_t watched_polls, watched_ns; /* the guard's: what it saw last, since when */
     bool watched_stuck;          /* likewise: it has been counted as stuck since then */
+    struct skuai_crowd_share crowd_share; /* likewise */
+    skua_word64 thread_number;   /* the kernel's; 0: it has not begun yet */
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;
     struct skuai_deque inbox;    /* tasks it has fetched from the injection queue; owner fills, anybody takes */
@@ -169,6 +173,7 @@ struct skuai_scheduler {
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
     struct skuai_spares spares;
+    struct skuai_crowd crowd;
     struct skuai_trace trace;
     struct skuai_polls polls;
     struct {

@@ -368,7 +368,8 @@ static void park(struct skuai_worker *worker)
         uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
         bool token;
-        if (!skuai_poll_sleep(&sched->polls, worker->home, &worker->polled, &worker->parker, until, &token)) {
+        if (worker->is_aside || /* K8 */
+            !skuai_poll_sleep(&sched->polls, worker->home, &worker->polled, &worker->parker, until, &token)) {
             struct skuai_rest rest;
             bool is_endless = until == SKUA_NEVER && sched->env.sim == NULL;
             skuai_rest_begin(&rest, SKUAI_REST_WORKER, is_endless);
@@ -390,10 +391,11 @@ SKUAI_INLINE bool settle_down(struct skuai_worker *worker, bool searching)
     struct skuai_scheduler *sched = worker->sched;
     worker->had_jobs = false;
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
-    skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
+    bool is_last = skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
+    worker->is_aside = !is_last && skuai_crowd_is(&sched->crowd); /* P6 */
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
-    return !work_is_visible(worker);
+    return worker->is_aside ? skuai_inject_is_empty(&sched->inject) : !work_is_visible(worker);
 }
 
 /* Enters the sleepers, looks once more, sleeps. Returns whether the worker counts as searching now. */
@@ -430,6 +432,12 @@ static bool looks_first(struct skuai_worker *worker, uint64_t slept_at_ns)
     return worker->sched->nworkers > 1 || worker->looks_first;
 }
 
+/* A hint: who is the last goes to sleep as such (P6). */
+static bool others_are_awake(const struct skuai_scheduler *sched)
+{
+    return skuai_idle_sleeping(&sched->idle) + 1 < sched->nworkers;
+}
+
 /* Finds a task for a worker whose own queues are empty, however long it takes. NULL: the scheduler stops. */
 static skua_task *find(struct skuai_worker *worker)
 {
@@ -443,11 +451,12 @@ static skua_task *find(struct skuai_worker *worker)
         worker->checked_ns = skuai_env_now(&sched->env);
         skuai_worker_note_time(worker, worker->checked_ns); /* no model test needs the step: likewise */
         bool looks = looks_first(worker, slept_at_ns);
+        bool goes_aside = skuai_crowd_is(&sched->crowd) && !searching && others_are_awake(sched); /* P6, K8 */
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
             woke = true;
         }
-        if (!woke && looks && (task = steal_left(worker)) == NULL) {
+        if (!woke && looks && !goes_aside && (task = steal_left(worker)) == NULL) {
             woke = look_into_home(worker, worker->checked_ns);
             worker->looks_first = woke;
         }
@@ -459,7 +468,7 @@ static skua_task *find(struct skuai_worker *worker)
                 task = take_own(worker);
             woke = false;
         }
-        if (task == NULL && (searching || (searching = skuai_idle_search(&sched->idle))))
+        if (task == NULL && (searching || (!goes_aside && (searching = skuai_idle_search(&sched->idle)))))
             task = search(worker);
         else if (task == NULL)
             task = take_injected(worker);
@@ -469,7 +478,9 @@ static skua_task *find(struct skuai_worker *worker)
              * sequence: G2 comes after the exchange that took us out of the set, no more. */
             if (searching)
                 skuai_idle_found(&sched->idle);
-            if (searching || skuai_deque_count(&worker->deque) != 0)
+            bool is_crowded = skuai_crowd_is(&sched->crowd); /* P6 */
+            if (is_crowded ? !skuai_inject_is_empty(&sched->inject)
+                           : searching || skuai_deque_count(&worker->deque) != 0)
                 skuai_schedule_wake_one(sched);
             if (slept)
                 skuai_guard_work_begins(sched);
@@ -630,6 +641,8 @@ SKUAI_HOT void skuai_worker_main(void *arg)
                       "no signal stack for worker %u: an overflow there ends in a bare fault", worker->index);
     }
     worker->flow = &worker->base;
+    if (worker->sched->env.sim == NULL) /* a number; no model test runs this: for crowd.h */
+        skuai_store_64(&worker->thread_number, (uint64_t)skuai_thread_number(), SKUAI_RELAXED);
     if (worker->sched->bind && !worker->is_spare)
         skuai_topology_bind_self(&worker->sched->topology, worker->sched->cpu_of_worker[worker->index]);
     for (;;) {

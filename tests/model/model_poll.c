@@ -4,7 +4,7 @@
  * at home with one compute the guard looks. First by bare sleepers, then by worker.c and guard.c, with one poller and
  * with two.
  */
-/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c*/
+/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c sched/crowd.c*/
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
 #include "model/world_guard.h"
@@ -170,6 +170,12 @@ static void look(struct skuai_poll_batch *batch)
         skuai_poll_deliver(&sched.polls, batch);
 }
 
+/* P6, K8: whether one that is not the last to settle goes aside while it is crowded; and a known-wrong way of it, by who
+ * was awake before. */
+typedef bool aside_fn(bool is_last, bool were_awake);
+static bool aside_rightly(bool is_last, bool were_awake) { (void)were_awake; return !is_last; }
+static aside_fn *aside;
+
 /* As find(): looks, takes, settles, sleeps, delivers. One that finds work computes for ever, if that is long. */
 static bool is_long;
 static void sleeper(void *arg)
@@ -189,8 +195,11 @@ static void sleeper(void *arg)
             if (is_long)
                 return;
         }
-        skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
-        if (skuai_deque_count(work) == 0)
+        bool were_awake = skuai_idle_sleeping(&sched.idle) + 1 < sched.nworkers;
+        bool is_last = skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
+        if (skuai_crowd_is(&sched.crowd) && aside(is_last, were_awake))
+            (void)skuai_env_park(&sched.env, &worker->parker, SKUA_NEVER);
+        else if (skuai_deque_count(work) == 0)
             how(worker);
         searching = !skuai_idle_leave(&sched.idle, self);
         skuai_poll_deliver(&sched.polls, &worker->polled);
@@ -218,6 +227,7 @@ static void sleepers_with(uint32_t count, bool has_poller, uint32_t npollers)
 {
     reset_with(count, has_poller, npollers);
     how = sleep_rightly;
+    aside = aside_rightly;
     is_long = npollers == 1; /* who computes does not sleep in the other */
     for (uint32_t i = 0; i < count; i++) {
         skuai_add_64(&sched.idle.counts, UINT64_C(1) << 32, SKUAI_RELAXED); /* each searches */
@@ -233,6 +243,36 @@ static void events_setup(void)
     mc_thread(sender, NULL);
 }
 MC_TEST(events, .setup = events_setup, .finish = all_is_seen, SEARCH);
+
+/* K8: it becomes crowded, and is no longer, at any time. */
+static void crowder(void *arg)
+{
+    (void)arg;
+    skuai_store_32(&sched.crowd.is, 1, SKUAI_RELAXED);
+    skuai_store_32(&sched.crowd.is, 0, SKUAI_RELAXED);
+}
+static void crowded_by(aside_fn *goes, uint32_t nsleepers)
+{
+    sleepers(nsleepers, true);
+    aside = goes;
+    sched.crowd.is.raw = 1;
+    mc_thread(sender, NULL);
+}
+static void crowded_setup(void)
+{
+    crowded_by(aside_rightly, 2);
+    mc_thread(sender, NULL);
+}
+MC_TEST(crowded, .setup = crowded_setup, .finish = all_is_seen, SEARCH);
+static void crowded_three_setup(void) { crowded_by(aside_rightly, 3); }
+MC_TEST(crowded_three, .setup = crowded_three_setup, .finish = all_is_seen, FEWER);
+static void crowd_comes_setup(void)
+{
+    sleepers(2, true);
+    mc_thread(crowder, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(crowd_comes_and_goes, .setup = crowd_comes_setup, .finish = all_is_seen, SEARCH);
 
 static void one_sleeper_setup(void)
 {
@@ -522,6 +562,11 @@ static bool sleep_beside_a_look(struct skuai_worker *worker)
 static void beside_setup(void) { looks_setup(); how = sleep_beside_a_look; }
 MC_TEST_MUST_FAIL(beside_a_look, "all sleep", .setup = beside_setup, .finish = all_is_seen);
 
+/* K8 by a hint: both see the other awake. */
+static bool aside_by_hint(bool is_last, bool were_awake) { (void)is_last; return were_awake; }
+static void by_hint_setup(void) { crowded_by(aside_by_hint, 2); }
+MC_TEST_MUST_FAIL(aside_by_a_hint, "all sleep", .setup = by_hint_setup, .finish = all_is_seen);
+
 /* K2 left out: the word says PARKED, so it is woken where it does not sleep. */
 static bool sleep_in(struct skuai_worker *worker, uint32_t which, uint32_t as)
 {
@@ -666,6 +711,35 @@ static void spawned_setup(void)
 }
 MC_TEST(spawned, .setup = spawned_setup, .finish = spawned_finish, FEWER);
 
+/* P6, K8: the same while it is crowded, or becomes so. */
+static void crowded_workers_setup(void)
+{
+    workers_setup();
+    sched.crowd.is.raw = 1;
+}
+MC_TEST(crowded_workers, .setup = crowded_workers_setup, .finish = tasks_finish, FEWER);
+static void crowd_of_workers_comes_setup(void)
+{
+    reset(2, true);
+    when_delivered = wake_a_task;
+    world_start_workers();
+    mc_thread(crowder, NULL);
+    mc_thread(sender, NULL);
+}
+MC_TEST(crowd_of_workers_comes, .setup = crowd_of_workers_comes_setup, .finish = tasks_finish, FEWER);
+static void crowded_begin_setup(void)
+{
+    workers_begin_setup();
+    sched.crowd.is.raw = 1;
+}
+MC_TEST(crowded_begin, .setup = crowded_begin_setup, .finish = tasks_finish, FEWER);
+static void crowded_spawned_setup(void)
+{
+    spawned_setup();
+    sched.crowd.is.raw = 1;
+}
+MC_TEST(crowded_spawned, .setup = crowded_spawned_setup, .finish = spawned_finish, FEWER);
+
 /* A timer that has been armed, and workers that sleep in the poller and beside it. */
 static void timer_setup(void)
 {
@@ -798,6 +872,27 @@ static void guard_setup(void)
 }
 static void guard_finish(void) { mc_assert(delivered == sent, "the guard did not look"); }
 MC_TEST(guard, .setup = guard_setup, .finish = guard_finish, .stale = 1, .max_executions = 100000, .random = 5000);
+
+/* The other worker computes, and what lies in its deque is not looked at by who goes aside. */
+static void lagging_setup(void)
+{
+    reset(2, true);
+    world_naps = 9;
+    when_delivered = computed;
+    sched.crowd.is.raw = 1;
+    tasks[0].run = run_plain;
+    (void)skuai_deque_push(&world_pointers[0]->deque, &tasks[0], SKUAI_SEQ_CST);
+    mc_thread(hog, NULL);
+    mc_allow_blocked(mc_thread_named("worker", skuai_worker_main, world_pointers[1]));
+    mc_thread(sender, NULL);
+    (void)skuai_guard_start(&sched);
+}
+static void lagging_finish(void)
+{
+    mc_assert(runs[0] == 1, "the guard did not see that it lags");
+    guard_finish();
+}
+MC_TEST(lagging, .setup = lagging_setup, .finish = lagging_finish, .stale = 1, .max_executions = 30000, .random = 5000);
 
 /* One worker sleeps in its home, or on its way there, and the one that is at home where the event comes computes. */
 static void guard_of_two_setup(void)

@@ -12,6 +12,7 @@
 #include "model/mc_internal.h"
 #include "sched/overflow.h"
 #include "sched/parker.h"
+#include "sched/rest.h"
 #include "sched/scheduler.h"
 
 enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_DEFERRALS = 2, WORLD_NAPS = 16 };
@@ -162,6 +163,7 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
     (void)cpu;
     return 0;
 }
+long skuai_thread_number(void) { return 0; }
 bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }

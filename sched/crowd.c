@@ -1,0 +1,108 @@
+/* See crowd.h. */
+#include "sched/crowd.h"
+
+#include "sched/scheduler.h"
+
+enum {
+    PERIOD_NS = 10000000,    /* two to three time slices of the kernel's */
+    EVENTS_PER_MS = 5,       /* fewer cost too little to care; untuned */
+    SHORT_RUN_NS = 50000,    /* longer ones are worth a wake, which costs both 60 µs */
+    CROWDED_PART = 8,        /* of the time: two workers beside a generator on two processors wait a quarter to a third
+                                of it, one beside it a fiftieth */
+    SEEDED_NS = 4000000,
+    HOLD_MIN_NS = 50000000,
+    HOLD_MAX_NS = 1600000000 /* so that looking whether it is over, one PERIOD, is less than a hundredth */
+};
+
+struct usage {
+    uint64_t ran_ns, waited_ns, polls, events;
+};
+
+/* What a worker has used since the last time. */
+static void add_usage(struct usage *usage, struct skuai_worker *worker)
+{
+    struct skuai_crowd_share *share = &worker->crowd_share;
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED), ran, waited; /* counters, all */
+    uint64_t events = skuai_load_64(&worker->counters.events_looked, SKUAI_RELAXED) +
+                      skuai_load_64(&worker->counters.events_slept, SKUAI_RELAXED);
+    long number = (long)skuai_load_64(&worker->thread_number, SKUAI_RELAXED); /* of one that has begun */
+    usage->polls += polls - share->polls;
+    usage->events += events;
+    bool is_known = polls != share->polls && number != 0 && skuai_crowd_read(number, &ran, &waited);
+    if (is_known && share->is_known) {
+        usage->ran_ns += ran - share->ran_ns;
+        usage->waited_ns += waited - share->waited_ns;
+    }
+    share->polls = polls;
+    share->is_known = is_known;
+    if (is_known) {
+        share->ran_ns = ran;
+        share->waited_ns = waited;
+    }
+}
+
+static bool is_crowded(const struct usage *usage, uint64_t for_ns)
+{
+    return usage->events * 1000000 >= for_ns * EVENTS_PER_MS && usage->events >= usage->polls / 4 &&
+           usage->ran_ns <= usage->polls * SHORT_RUN_NS &&
+           usage->waited_ns * CROWDED_PART > usage->ran_ns + usage->waited_ns;
+}
+
+static void begin(struct skuai_crowd *crowd, uint64_t now_ns)
+{
+    bool is_soon = crowd->hold_ns != 0 && now_ns - crowd->ended_ns < 4 * (uint64_t)PERIOD_NS;
+    crowd->hold_ns = is_soon ? 2 * crowd->hold_ns : HOLD_MIN_NS;
+    if (crowd->hold_ns > HOLD_MAX_NS)
+        crowd->hold_ns = HOLD_MAX_NS;
+    crowd->until_ns = now_ns + crowd->hold_ns;
+    skuai_count(&crowd->begun, 1);
+    skuai_store_32(&crowd->is, 1, SKUAI_RELAXED);
+}
+
+static void end(struct skuai_crowd *crowd, uint64_t now_ns)
+{
+    crowd->ended_ns = now_ns;
+    skuai_store_32(&crowd->is, 0, SKUAI_RELAXED);
+}
+
+void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns)
+{
+    struct skuai_crowd *crowd = &sched->crowd;
+    uint64_t for_ns = now_ns - crowd->seen_ns;
+    if (sched->env.is_seeded) /* now and then, so that programs meet both */
+        skuai_store_32(&crowd->is, (uint32_t)(now_ns / SEEDED_NS % 2), SKUAI_RELAXED);
+    if (sched->nworkers == 1 || sched->polls.count > 1 || sched->env.sim != NULL ||
+        skuai_poll_poller(sched->polls.of) == NULL)
+        return;
+    bool is = skuai_crowd_is(crowd), has_jobs = skuai_parallel_is_running(sched);
+    if (is && has_jobs)
+        end(crowd, now_ns);
+    if (for_ns < PERIOD_NS)
+        return;
+    struct usage usage = { .events = 0 };
+    for (uint32_t i = 0; i < sched->nworkers; i++)
+        add_usage(&usage, sched->workers[i]);
+    uint64_t events = usage.events;
+    usage.events -= crowd->events;
+    crowd->events = events;
+    crowd->seen_ns = now_ns;
+    if (!is && !has_jobs && is_crowded(&usage, for_ns))
+        begin(crowd, now_ns);
+    else if (is && (now_ns >= crowd->until_ns || usage.ran_ns > usage.polls * SHORT_RUN_NS))
+        end(crowd, now_ns);
+}
+
+bool skuai_crowd_lags(struct skuai_scheduler *sched)
+{
+    bool lags = false;
+    for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
+        struct skuai_worker *worker = sched->workers[i];
+        struct skuai_crowd_share *share = &worker->crowd_share;
+        uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* a counter */
+        lags |= polls - share->lag_polls < share->lag_waiting;
+        share->lag_polls = polls;
+        share->lag_waiting = skuai_deque_count(&worker->deque) + skuai_deque_count(&worker->inbox) +
+                             (skuai_load_ptr(&worker->next, SKUAI_RELAXED) != NULL); /* a look */
+    }
+    return lags;
+}

@@ -10,6 +10,7 @@ enum {
     CROWDED_PART = 8,        /* of the time: two workers beside a generator on two processors wait a quarter to a third
                                 of it, one beside it a fiftieth */
     SEEDED_NS = 4000000,
+    RELAPSE_NS = 40000000,   /* until a limit that was raised has shown what it does */
     HOLD_MIN_NS = 50000000,
     HOLD_MAX_NS = 1600000000 /* so that looking whether it is over, one PERIOD, is less than a hundredth */
 };
@@ -48,21 +49,36 @@ static bool is_crowded(const struct usage *usage, uint64_t for_ns)
            usage->waited_ns * CROWDED_PART > usage->ran_ns + usage->waited_ns;
 }
 
-static void begin(struct skuai_crowd *crowd, uint64_t now_ns)
+static void set_limit(struct skuai_crowd *crowd, uint32_t limit)
 {
-    bool is_soon = crowd->hold_ns != 0 && now_ns - crowd->ended_ns < 4 * (uint64_t)PERIOD_NS;
-    crowd->hold_ns = is_soon ? 2 * crowd->hold_ns : HOLD_MIN_NS;
-    if (crowd->hold_ns > HOLD_MAX_NS)
-        crowd->hold_ns = HOLD_MAX_NS;
-    crowd->until_ns = now_ns + crowd->hold_ns;
-    skuai_count(&crowd->begun, 1);
-    skuai_store_32(&crowd->is, 1, SKUAI_RELAXED);
+    skuai_store_32(&crowd->limit, limit, SKUAI_RELAXED); /* a hint */
 }
 
-static void end(struct skuai_crowd *crowd, uint64_t now_ns)
+/* As many as had a processor on average. If one more was too many, for longer than before. */
+static void lower(struct skuai_crowd *crowd, uint64_t ran_ns, uint64_t for_ns, uint64_t now_ns)
 {
-    crowd->ended_ns = now_ns;
-    skuai_store_32(&crowd->is, 0, SKUAI_RELAXED);
+    uint64_t limit = (2 * ran_ns + for_ns) / (2 * for_ns);
+    bool is_first = skuai_load_32(&crowd->limit, SKUAI_RELAXED) == 0; /* its own */
+    if (crowd->raised_ns != 0 && now_ns - crowd->raised_ns < RELAPSE_NS)
+        crowd->hold_ns = 2 * crowd->hold_ns < HOLD_MAX_NS ? 2 * crowd->hold_ns : HOLD_MAX_NS;
+    else if (is_first)
+        crowd->hold_ns = HOLD_MIN_NS;
+    crowd->raised_ns = 0;
+    skuai_store_64(&crowd->until_ns, now_ns + crowd->hold_ns, SKUAI_RELAXED); /* its own */
+    if (is_first)
+        skuai_count(&crowd->begun, 1);
+    set_limit(crowd, limit > 0 ? (uint32_t)limit : 1);
+}
+
+/* Is it still crowded? One more of eight, or of fewer, will tell. */
+static void raise_limit(struct skuai_scheduler *sched, uint64_t now_ns)
+{
+    struct skuai_crowd *crowd = &sched->crowd;
+    uint32_t limit = skuai_load_32(&crowd->limit, SKUAI_RELAXED); /* its own */
+    limit += 1 + limit / 8;
+    set_limit(crowd, limit < sched->nworkers ? limit : 0);
+    crowd->raised_ns = now_ns;
+    skuai_store_64(&crowd->until_ns, now_ns + RELAPSE_NS, SKUAI_RELAXED);
 }
 
 void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns)
@@ -70,13 +86,13 @@ void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns)
     struct skuai_crowd *crowd = &sched->crowd;
     uint64_t for_ns = now_ns - crowd->seen_ns;
     if (sched->env.is_seeded) /* now and then, so that programs meet both */
-        skuai_store_32(&crowd->is, (uint32_t)(now_ns / SEEDED_NS % 2), SKUAI_RELAXED);
+        set_limit(crowd, (uint32_t)(now_ns / SEEDED_NS % 3));
     if (sched->nworkers == 1 || sched->polls.count > 1 || sched->env.sim != NULL ||
         skuai_poll_poller(sched->polls.of) == NULL)
         return;
-    bool is = skuai_crowd_is(crowd), has_jobs = skuai_parallel_is_running(sched);
+    bool is = skuai_load_32(&crowd->limit, SKUAI_RELAXED) != 0, has_jobs = skuai_parallel_is_running(sched);
     if (is && has_jobs)
-        end(crowd, now_ns);
+        set_limit(crowd, 0);
     if (for_ns < PERIOD_NS)
         return;
     struct usage usage = { .events = 0 };
@@ -86,10 +102,12 @@ void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns)
     usage.events -= crowd->events;
     crowd->events = events;
     crowd->seen_ns = now_ns;
-    if (!is && !has_jobs && is_crowded(&usage, for_ns))
-        begin(crowd, now_ns);
-    else if (is && (now_ns >= crowd->until_ns || usage.ran_ns > usage.polls * SHORT_RUN_NS))
-        end(crowd, now_ns);
+    if (!has_jobs && is_crowded(&usage, for_ns))
+        lower(crowd, usage.ran_ns, for_ns, now_ns);
+    else if (is && usage.ran_ns > usage.polls * SHORT_RUN_NS)
+        set_limit(crowd, 0);
+    else if (is && now_ns >= skuai_load_64(&crowd->until_ns, SKUAI_RELAXED))
+        raise_limit(sched, now_ns);
 }
 
 bool skuai_crowd_lags(struct skuai_scheduler *sched)

@@ -5,14 +5,15 @@
  * takes the place of who would have sent the next events, and both lose: an echo server's requests took half as much
  * time again on two workers as on one, beside a generator on two processors. Nobody else sees that but the kernel,
  * which knows for how long a thread was ready and did not run. So the guard asks it, while there are many events, and
- * while that was an eighth of the workers' time, and runs are short and come from events, it calls the processors
- * crowded for a while: 50 ms, then twice as long each time, up to 1.6 s, if they are so again soon after.
+ * if that was an eighth of the workers' time or more, and runs are short and come from events, it sets a *limit*: so
+ * many workers are enough as had a processor on average, for 50 ms, then for twice as long each time, up to 1.6 s, if
+ * the processors are crowded again as soon as there is one more.
  *
- * While they are, one worker serves as much as it can (idle.h, P6; poll.h, K8): whoever else has nothing to do goes to
- * sleep on its parker without looking for others' tasks, and events wake nobody but whom they are for. What that worker
- * has not come to between two of the guard's looks, 2 to 4 ms, another one is woken for (lagging), so that capacity is
- * not limited by it; and nothing that is not woken by events is affected: spawns, injected tasks, jobs and timers wake
- * as ever. Whichever way it is decided, all is served: it is a hint.
+ * Where as many as the limit are awake (idle.h, P6; poll.h, K8) whoever else has nothing to do goes to sleep on its
+ * parker without looking for others' tasks, and events wake nobody but whom they are for. What a worker has not come to
+ * between two of the guard's looks, 2 to 4 ms, one more is woken for (lagging), so the limit does not limit what can be
+ * done. Nothing that is not woken by events is affected: spawns, injected tasks, jobs and timers wake as ever.
+ * Whichever way it is decided, all is served: it is a hint.
  */
 #ifndef SKUAI_CROWD_H
 #define SKUAI_CROWD_H
@@ -25,10 +26,11 @@
 struct skuai_scheduler;
 
 struct skuai_crowd {
-    skua_word32 is;    /* 1: crowded; the guard writes, workers read; relaxed */
-    skua_word64 begun; /* how often it has begun; the guard's, read by anybody; relaxed */
+    skua_word32 limit; /* 0: none; the guard writes, workers read; relaxed */
+    skua_word64 begun; /* how often there was a first one; the guard's, read by anybody; relaxed */
+    skua_word64 until_ns; /* likewise, when to raise it */
     /* the guard's own */
-    uint64_t seen_ns, events, until_ns, hold_ns, ended_ns;
+    uint64_t seen_ns, events, hold_ns, raised_ns;
 };
 
 /* What the guard knows of a worker. */
@@ -39,15 +41,17 @@ struct skuai_crowd_share {
     uint64_t lag_waiting; /* and how many tasks were in its queues */
 };
 
-SKUAI_INLINE bool skuai_crowd_is(const struct skuai_crowd *crowd)
+/* So many awake workers are enough. */
+SKUAI_INLINE bool skuai_crowd_is_enough(const struct skuai_crowd *crowd, uint32_t awake)
 {
-    return SKUAI_UNLIKELY(skuai_load_32(&crowd->is, SKUAI_RELAXED) != 0); /* a hint */
+    uint32_t limit = skuai_load_32(&crowd->limit, SKUAI_RELAXED); /* a hint */
+    return SKUAI_UNLIKELY(limit != 0) && awake >= limit;
 }
 
 /* By the guard, at each of its looks. */
 void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns);
 
-/* Likewise, while it is crowded: some worker has not run as many tasks since the last look as it had in its queues
+/* Likewise, while enough are awake: some worker has not run as many tasks since the last look as it had in its queues
  * then. */
 bool skuai_crowd_lags(struct skuai_scheduler *sched);
 

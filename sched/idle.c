@@ -80,7 +80,7 @@ uint32_t skuai_idle_pick(struct skuai_idle *idle, enum skuai_idle_part part)
 }
 
 /* No model test needs the sequence: all of it is under the lock, which pickers take. */
-bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next)
+uint32_t skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next)
 {
     skuai_lock_acquire(&idle->lock);
     uint32_t depth = SKUAI_READ(idle->depth);
@@ -94,7 +94,7 @@ bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching,
     /* SEQ_CST: P2, the store half of its litmus; the caller's look at the queues follows. */
     skuai_add_64(&idle->counts, searching ? SLEEPING - SEARCHING : SLEEPING, SKUAI_SEQ_CST);
     skuai_lock_release(&idle->lock);
-    return depth + 1 == idle->workers; /* P6 */
+    return idle->workers - (depth + 1); /* P6 */
 }
 
 uint64_t skuai_idle_sleep_until(struct skuai_idle *idle, uint32_t worker, const skua_word64 *timer_next)

@@ -17,10 +17,10 @@
  *               out already it counts as searching. The set decides this, not the parker's token, which may be late.
  *   P5 move     who moves work from one queue to another without searching does P1's second half afterwards: on its way
  *               the work was in nobody's sight, and a searcher may have missed it in P2's second look.
- *   P6 aside   while the processors are crowded (crowd.h), who settles and is not the last of all workers to do so
+ *   P6 aside   while the processors are crowded (crowd.h), who settles and leaves enough others awake, one at least,
  *              looks again at the injection queue alone: what is in a deque is that of a worker who is awake. The last
- *              one looks everywhere; who that is settling says, under the lock, so there is always one. And P3 and P5
- *              wake somebody only if the injection queue has something: whoever pushed elsewhere is awake itself.
+ *              one looks everywhere; how many are left settling says, under the lock, so there is always one. And P3
+ *              and P5 wake somebody only if the injection queue has something: who pushed elsewhere is awake itself.
  * At most half of the workers that are awake search at once (P1 counts in any case).
  *
  * The set is a stack guarded by a short lock (woken last in, first out: warm caches, and the rest sleep on). One
@@ -64,8 +64,9 @@ enum skuai_idle_part { SKUAI_IDLE_QUARTER = 4, SKUAI_IDLE_HALF = 2 };
 uint32_t skuai_idle_pick(struct skuai_idle *idle, enum skuai_idle_part part);
 
 /* P2: enters the set. `searching` says whether the caller counts as searching. The caller takes the timekeeper's role
- * if nobody has it or if `timer_next` is sooner than what the timekeeper sleeps for. True: all workers are in it now. */
-bool skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next);
+ * if nobody has it or if `timer_next` is sooner than what the timekeeper sleeps for. Returns how many workers are not
+ * in the set. */
+uint32_t skuai_idle_settle(struct skuai_idle *idle, uint32_t worker, bool searching, const skua_word64 *timer_next);
 
 /* Until when the worker, in the set, may sleep: the timekeeper until `timer_next`, others for ever (UINT64_MAX). To be
  * asked before each sleep, and obeyed: later settlers go by the answer. It is read under the lock, so that a worker

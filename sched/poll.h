@@ -36,9 +36,10 @@
  *   K7 away    the worker of an embedded runtime (turn.h) sleeps in its poller while somebody else waits for the
  *              poller's descriptor: all as in K2, but that between taking the poller and leaving it the thread does
  *              other things, and that the wait at its end waits for nothing more.
- *   K8 aside   while the processors are crowded (crowd.h), who goes to sleep and is not the last of all workers to do so
- *              (idle.h, P6) sleeps on its parker, though nobody may be in the poller: a worker is awake, and the last
- *              to settle comes by here. Until then K3 and K4 see to it that events are noticed. With one poller only.
+ *   K8 aside   while the processors are crowded (crowd.h), who goes to sleep and leaves enough others awake, one at
+ *              least (idle.h, P6), sleeps on its parker, though nobody may be in the poller: who is awake comes by
+ *              here when it settles, and the last to do so is not aside. Until then K3 and K4 see to it that events
+ *              are noticed. With one poller only.
  * An event thus costs one kernel wake-up if a worker sleeps in its poller, and none if one looks.
  * Model: tests/model/model_poll.c.
  */

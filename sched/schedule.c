@@ -115,7 +115,7 @@ SKUAI_HOT void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task 
     if (before != NULL) {
         push_local(worker, before, SKUAI_SEQ_CST);
         /* While events are delivered, P6: all that they wake lies here, and its worker is awake. */
-        if (SKUAI_LIKELY(worker->polled.count == 0 || !skuai_crowd_is(&sched->crowd)))
+        if (SKUAI_LIKELY(worker->polled.count == 0 || !skuai_awake_are_enough(sched)))
             skuai_schedule_wake_one(sched);
     }
 }

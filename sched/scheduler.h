@@ -200,6 +200,12 @@ SKUAI_INLINE uint32_t skuai_workers_all(const struct skuai_scheduler *sched)
     return sched->nworkers + skuai_load_32(&sched->spares.made, SKUAI_SEQ_CST);
 }
 
+/* P6 (idle.h): by the caller's own account, a hint. */
+SKUAI_INLINE bool skuai_awake_are_enough(const struct skuai_scheduler *sched)
+{
+    return skuai_crowd_is_enough(&sched->crowd, sched->nworkers - skuai_idle_sleeping(&sched->idle));
+}
+
 /* Relaxed: a report wants to know who runs what, and touches the task otherwise (dump.c). */
 SKUAI_INLINE void skuai_worker_set_task(struct skuai_worker *worker, skua_task *task)
 {

@@ -391,8 +391,8 @@ SKUAI_INLINE bool settle_down(struct skuai_worker *worker, bool searching)
     struct skuai_scheduler *sched = worker->sched;
     worker->had_jobs = false;
     skuai_slab_cache_trim(&worker->slab); /* no model test needs the step: memory goes back, no more */
-    bool is_last = skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
-    worker->is_aside = !is_last && skuai_crowd_is(&sched->crowd); /* P6 */
+    uint32_t awake = skuai_idle_settle(&sched->idle, worker->index, searching, &sched->timer_next);
+    worker->is_aside = skuai_crowd_is_enough(&sched->crowd, awake); /* P6 */
     skuai_env_point(&sched->env, SKUAI_POINT_SETTLE);
     tell_drained(sched);
     return worker->is_aside ? skuai_inject_is_empty(&sched->inject) : !work_is_visible(worker);
@@ -432,10 +432,10 @@ static bool looks_first(struct skuai_worker *worker, uint64_t slept_at_ns)
     return worker->sched->nworkers > 1 || worker->looks_first;
 }
 
-/* A hint: who is the last goes to sleep as such (P6). */
-static bool others_are_awake(const struct skuai_scheduler *sched)
+/* A hint: how many they are decides settling (P6). */
+static uint32_t others_awake(const struct skuai_scheduler *sched)
 {
-    return skuai_idle_sleeping(&sched->idle) + 1 < sched->nworkers;
+    return sched->nworkers - skuai_idle_sleeping(&sched->idle) - 1;
 }
 
 /* Finds a task for a worker whose own queues are empty, however long it takes. NULL: the scheduler stops. */
@@ -451,7 +451,7 @@ static skua_task *find(struct skuai_worker *worker)
         worker->checked_ns = skuai_env_now(&sched->env);
         skuai_worker_note_time(worker, worker->checked_ns); /* no model test needs the step: likewise */
         bool looks = looks_first(worker, slept_at_ns);
-        bool goes_aside = skuai_crowd_is(&sched->crowd) && !searching && others_are_awake(sched); /* P6, K8 */
+        bool goes_aside = !searching && skuai_crowd_is_enough(&sched->crowd, others_awake(sched)); /* P6 */
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
             woke = true;
@@ -478,9 +478,8 @@ static skua_task *find(struct skuai_worker *worker)
              * sequence: G2 comes after the exchange that took us out of the set, no more. */
             if (searching)
                 skuai_idle_found(&sched->idle);
-            bool is_crowded = skuai_crowd_is(&sched->crowd); /* P6 */
-            if (is_crowded ? !skuai_inject_is_empty(&sched->inject)
-                           : searching || skuai_deque_count(&worker->deque) != 0)
+            if (skuai_awake_are_enough(sched) ? !skuai_inject_is_empty(&sched->inject) /* P6 */
+                                              : searching || skuai_deque_count(&worker->deque) != 0)
                 skuai_schedule_wake_one(sched);
             if (slept)
                 skuai_guard_work_begins(sched);

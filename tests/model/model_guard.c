@@ -2,7 +2,8 @@
  * G2), what it finds it hands on, and a worker that settles while it expires timers does not sleep past what is left
  * (G3).
  */
-/* model-sources: sched/guard.c sched/crowd.c sched/idle.c sched/poll.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c*/
+/* model-sources: sched/guard.c sched/idle.c sched/poll.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c*/
+/* model-sources: sched/crowd.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
 #include "model/world_guard.h"

@@ -4,7 +4,8 @@
  * at home with one compute the guard looks. First by bare sleepers, then by worker.c and guard.c, with one poller and
  * with two.
  */
-/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c sched/crowd.c*/
+/* model-sources: sched/poll.c sched/idle.c sched/worker.c sched/schedule.c sched/deque.c sched/inject.c sched/guard.c*/
+/* model-sources: sched/crowd.c */
 /* model-defines: SKUAI_DEQUE_CAPACITY=4u NDEBUG=1 */
 #include "model/world.h"
 #include "model/world_guard.h"
@@ -170,11 +171,10 @@ static void look(struct skuai_poll_batch *batch)
         skuai_poll_deliver(&sched.polls, batch);
 }
 
-/* P6, K8: whether one that is not the last to settle goes aside while it is crowded; and a known-wrong way of it, by who
- * was awake before. */
-typedef bool aside_fn(bool is_last, bool were_awake);
-static bool aside_rightly(bool is_last, bool were_awake) { (void)were_awake; return !is_last; }
-static aside_fn *aside;
+/* P6, K8: how many the one that settles leaves awake; and a known-wrong way of it, how many were before. */
+typedef uint32_t left_fn(uint32_t awake, uint32_t were_awake);
+static uint32_t left_rightly(uint32_t awake, uint32_t were_awake) { (void)were_awake; return awake; }
+static left_fn *left;
 
 /* As find(): looks, takes, settles, sleeps, delivers. One that finds work computes for ever, if that is long. */
 static bool is_long;
@@ -195,9 +195,9 @@ static void sleeper(void *arg)
             if (is_long)
                 return;
         }
-        bool were_awake = skuai_idle_sleeping(&sched.idle) + 1 < sched.nworkers;
-        bool is_last = skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
-        if (skuai_crowd_is(&sched.crowd) && aside(is_last, were_awake))
+        uint32_t were_awake = sched.nworkers - skuai_idle_sleeping(&sched.idle) - 1;
+        uint32_t awake = skuai_idle_settle(&sched.idle, self, searching, &sched.timer_next);
+        if (skuai_crowd_is_enough(&sched.crowd, left(awake, were_awake)))
             (void)skuai_env_park(&sched.env, &worker->parker, SKUA_NEVER);
         else if (skuai_deque_count(work) == 0)
             how(worker);
@@ -227,7 +227,7 @@ static void sleepers_with(uint32_t count, bool has_poller, uint32_t npollers)
 {
     reset_with(count, has_poller, npollers);
     how = sleep_rightly;
-    aside = aside_rightly;
+    left = left_rightly;
     is_long = npollers == 1; /* who computes does not sleep in the other */
     for (uint32_t i = 0; i < count; i++) {
         skuai_add_64(&sched.idle.counts, UINT64_C(1) << 32, SKUAI_RELAXED); /* each searches */
@@ -248,24 +248,30 @@ MC_TEST(events, .setup = events_setup, .finish = all_is_seen, SEARCH);
 static void crowder(void *arg)
 {
     (void)arg;
-    skuai_store_32(&sched.crowd.is, 1, SKUAI_RELAXED);
-    skuai_store_32(&sched.crowd.is, 0, SKUAI_RELAXED);
+    skuai_store_32(&sched.crowd.limit, 1, SKUAI_RELAXED);
+    skuai_store_32(&sched.crowd.limit, 0, SKUAI_RELAXED);
 }
-static void crowded_by(aside_fn *goes, uint32_t nsleepers)
+static void crowded_by(left_fn *leaves, uint32_t nsleepers)
 {
     sleepers(nsleepers, true);
-    aside = goes;
-    sched.crowd.is.raw = 1;
+    left = leaves;
+    sched.crowd.limit.raw = 1;
     mc_thread(sender, NULL);
 }
 static void crowded_setup(void)
 {
-    crowded_by(aside_rightly, 2);
+    crowded_by(left_rightly, 2);
     mc_thread(sender, NULL);
 }
 MC_TEST(crowded, .setup = crowded_setup, .finish = all_is_seen, SEARCH);
-static void crowded_three_setup(void) { crowded_by(aside_rightly, 3); }
+static void crowded_three_setup(void) { crowded_by(left_rightly, 3); }
 MC_TEST(crowded_three, .setup = crowded_three_setup, .finish = all_is_seen, FEWER);
+static void two_are_enough_setup(void)
+{
+    crowded_three_setup();
+    sched.crowd.limit.raw = 2;
+}
+MC_TEST(two_are_enough, .setup = two_are_enough_setup, .finish = all_is_seen, FEWER);
 static void crowd_comes_setup(void)
 {
     sleepers(2, true);
@@ -563,8 +569,8 @@ static void beside_setup(void) { looks_setup(); how = sleep_beside_a_look; }
 MC_TEST_MUST_FAIL(beside_a_look, "all sleep", .setup = beside_setup, .finish = all_is_seen);
 
 /* K8 by a hint: both see the other awake. */
-static bool aside_by_hint(bool is_last, bool were_awake) { (void)is_last; return were_awake; }
-static void by_hint_setup(void) { crowded_by(aside_by_hint, 2); }
+static uint32_t left_by_hint(uint32_t awake, uint32_t were_awake) { (void)awake; return were_awake; }
+static void by_hint_setup(void) { crowded_by(left_by_hint, 2); }
 MC_TEST_MUST_FAIL(aside_by_a_hint, "all sleep", .setup = by_hint_setup, .finish = all_is_seen);
 
 /* K2 left out: the word says PARKED, so it is woken where it does not sleep. */
@@ -715,7 +721,7 @@ MC_TEST(spawned, .setup = spawned_setup, .finish = spawned_finish, FEWER);
 static void crowded_workers_setup(void)
 {
     workers_setup();
-    sched.crowd.is.raw = 1;
+    sched.crowd.limit.raw = 1;
 }
 MC_TEST(crowded_workers, .setup = crowded_workers_setup, .finish = tasks_finish, FEWER);
 static void crowd_of_workers_comes_setup(void)
@@ -730,13 +736,13 @@ MC_TEST(crowd_of_workers_comes, .setup = crowd_of_workers_comes_setup, .finish =
 static void crowded_begin_setup(void)
 {
     workers_begin_setup();
-    sched.crowd.is.raw = 1;
+    sched.crowd.limit.raw = 1;
 }
 MC_TEST(crowded_begin, .setup = crowded_begin_setup, .finish = tasks_finish, FEWER);
 static void crowded_spawned_setup(void)
 {
     spawned_setup();
-    sched.crowd.is.raw = 1;
+    sched.crowd.limit.raw = 1;
 }
 MC_TEST(crowded_spawned, .setup = crowded_spawned_setup, .finish = spawned_finish, FEWER);
 
@@ -879,7 +885,7 @@ static void lagging_setup(void)
     reset(2, true);
     world_naps = 9;
     when_delivered = computed;
-    sched.crowd.is.raw = 1;
+    sched.crowd.limit.raw = 1;
     tasks[0].run = run_plain;
     (void)skuai_deque_push(&world_pointers[0]->deque, &tasks[0], SKUAI_SEQ_CST);
     mc_thread(hog, NULL);

@@ -128,8 +128,8 @@ TEST(is_found)
 static void make_crowded(void)
 {
     struct skuai_crowd *crowd = &scheduler()->crowd;
-    crowd->until_ns = SKUA_NEVER;
-    skuai_store_32(&crowd->is, 1, SKUAI_RELAXED);
+    skuai_store_64(&crowd->until_ns, SKUA_NEVER, SKUAI_RELAXED);
+    skuai_store_32(&crowd->limit, 1, SKUAI_RELAXED);
 }
 
 static int exchange_crowded(void *arg)

@@ -10,7 +10,8 @@ enum {
     CROWDED_PART = 8,        /* of the time: two workers beside a generator on two processors wait a quarter to a third
                                 of it, one beside it a fiftieth */
     SEEDED_NS = 4000000,
-    RELAPSE_NS = 40000000,   /* until a limit that was raised has shown what it does */
+    RECENT_NS = 40000000,    /* until a limit that was raised has shown what it does */
+    IN_VAIN = 3,             /* periods in a row; in the first one the limit is new */
     HOLD_MIN_NS = 50000000,
     HOLD_MAX_NS = 1600000000 /* so that looking whether it is over, one PERIOD, is less than a hundredth */
 };
@@ -45,7 +46,6 @@ static void add_usage(struct usage *usage, struct skuai_worker *worker)
 static bool is_crowded(const struct usage *usage, uint64_t for_ns)
 {
     return usage->events * 1000000 >= for_ns * EVENTS_PER_MS && usage->events >= usage->polls / 4 &&
-           usage->ran_ns <= usage->polls * SHORT_RUN_NS &&
            usage->waited_ns * CROWDED_PART > usage->ran_ns + usage->waited_ns;
 }
 
@@ -54,16 +54,27 @@ static void set_limit(struct skuai_crowd *crowd, uint32_t limit)
     skuai_store_32(&crowd->limit, limit, SKUAI_RELAXED); /* a hint */
 }
 
+static void hold_longer(struct skuai_crowd *crowd)
+{
+    crowd->hold_ns = 2 * crowd->hold_ns < HOLD_MAX_NS ? 2 * crowd->hold_ns : HOLD_MAX_NS;
+}
+
+static bool is_recent(uint64_t instant_ns, uint64_t now_ns)
+{
+    return instant_ns != 0 && now_ns - instant_ns < RECENT_NS;
+}
+
 /* As many as had a processor on average. If one more was too many, for longer than before. */
 static void lower(struct skuai_crowd *crowd, uint64_t ran_ns, uint64_t for_ns, uint64_t now_ns)
 {
     uint64_t limit = (2 * ran_ns + for_ns) / (2 * for_ns);
     bool is_first = skuai_load_32(&crowd->limit, SKUAI_RELAXED) == 0; /* its own */
-    if (crowd->raised_ns != 0 && now_ns - crowd->raised_ns < RELAPSE_NS)
-        crowd->hold_ns = 2 * crowd->hold_ns < HOLD_MAX_NS ? 2 * crowd->hold_ns : HOLD_MAX_NS;
-    else if (is_first)
+    if (is_recent(crowd->raised_ns, now_ns))
+        hold_longer(crowd);
+    else if (is_first && !is_recent(crowd->paused_ns, now_ns))
         crowd->hold_ns = HOLD_MIN_NS;
     crowd->raised_ns = 0;
+    crowd->in_vain = 0;
     skuai_store_64(&crowd->until_ns, now_ns + crowd->hold_ns, SKUAI_RELAXED); /* its own */
     if (is_first)
         skuai_count(&crowd->begun, 1);
@@ -78,7 +89,15 @@ static void raise_limit(struct skuai_scheduler *sched, uint64_t now_ns)
     limit += 1 + limit / 8;
     set_limit(crowd, limit < sched->nworkers ? limit : 0);
     crowd->raised_ns = now_ns;
-    skuai_store_64(&crowd->until_ns, now_ns + RELAPSE_NS, SKUAI_RELAXED);
+    skuai_store_64(&crowd->until_ns, now_ns + RECENT_NS, SKUAI_RELAXED);
+}
+
+/* Those that are enough wait as well: it is others who crowd, and less of us will not change it. */
+static void give_up(struct skuai_crowd *crowd, uint64_t now_ns)
+{
+    set_limit(crowd, 0);
+    crowd->paused_ns = now_ns + crowd->hold_ns;
+    hold_longer(crowd);
 }
 
 void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns)
@@ -102,12 +121,18 @@ void skuai_crowd_watch(struct skuai_scheduler *sched, uint64_t now_ns)
     usage.events -= crowd->events;
     crowd->events = events;
     crowd->seen_ns = now_ns;
-    if (!has_jobs && is_crowded(&usage, for_ns))
-        lower(crowd, usage.ran_ns, for_ns, now_ns);
-    else if (is && usage.ran_ns > usage.polls * SHORT_RUN_NS)
+    bool has_long = usage.ran_ns > usage.polls * SHORT_RUN_NS;
+    if (has_jobs || has_long) {
         set_limit(crowd, 0);
-    else if (is && now_ns >= skuai_load_64(&crowd->until_ns, SKUAI_RELAXED))
-        raise_limit(sched, now_ns);
+    } else if (!is_crowded(&usage, for_ns)) {
+        crowd->in_vain = 0;
+        if (is && now_ns >= skuai_load_64(&crowd->until_ns, SKUAI_RELAXED)) /* its own */
+            raise_limit(sched, now_ns);
+    } else if (is_recent(crowd->raised_ns, now_ns) || (!is && now_ns >= crowd->paused_ns)) {
+        lower(crowd, usage.ran_ns, for_ns, now_ns);
+    } else if (is && ++crowd->in_vain == IN_VAIN) {
+        give_up(crowd, now_ns);
+    }
 }
 
 bool skuai_crowd_lags(struct skuai_scheduler *sched)

@@ -7,7 +7,8 @@
  * which knows for how long a thread was ready and did not run. So the guard asks it, while there are many events, and
  * if that was an eighth of the workers' time or more, and runs are short and come from events, it sets a *limit*: so
  * many workers are enough as had a processor on average, for 50 ms, then for twice as long each time, up to 1.6 s, if
- * the processors are crowded again as soon as there is one more.
+ * the processors are crowded again as soon as there is one more. Where those wait as well it gives up for as long: it
+ * is others then who crowd, and who runs fewer threads among them has less of the processors.
  *
  * Where as many as the limit are awake (idle.h, P6; poll.h, K8) whoever else has nothing to do goes to sleep on its
  * parker without looking for others' tasks, and events wake nobody but whom they are for. What a worker has not come to
@@ -30,7 +31,10 @@ struct skuai_crowd {
     skua_word64 begun; /* how often there was a first one; the guard's, read by anybody; relaxed */
     skua_word64 until_ns; /* likewise, when to raise it */
     /* the guard's own */
-    uint64_t seen_ns, events, hold_ns, raised_ns;
+    uint64_t seen_ns, events, hold_ns;
+    uint64_t raised_ns; /* when the limit was, if not lowered since; or 0 */
+    uint64_t paused_ns; /* until when there is to be none; or 0 */
+    uint32_t in_vain;
 };
 
 /* What the guard knows of a worker. */

@@ -31,6 +31,8 @@
 #include "skua/runtime.h"
 
 struct skuai_scheduler;
+struct skuai_watch;
+struct skuai_watchdog;
 
 /* What the flow that a worker switches to does first, for the fiber that it switched away from: the *post-switch step*
  * (fiber.c). Only then does the fiber's stack hold all of it, and only then may others know that it waits. */
@@ -103,6 +105,7 @@ struct skuai_worker {
     skua_word32 spare_state;     /* spares.h */
     uint64_t watched_polls, watched_ns; /* the guard's: what it saw last, since when */
     bool watched_stuck;          /* likewise: it has been counted as stuck since then */
+    struct skuai_watch *watch;   /* fixed: its record with the watchdog, or NULL */
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;
     struct skuai_deque inbox;    /* tasks it has fetched from the injection queue; owner fills, anybody takes */
@@ -169,6 +172,7 @@ struct skuai_scheduler {
     struct skuai_idle idle;
     struct skuai_guard_thread guard;
     struct skuai_spares spares;
+    struct skuai_watchdog *watchdog;      /* or NULL; fixed before anything runs */
     struct skuai_trace trace;
     struct skuai_polls polls;
     struct {

@@ -223,7 +223,7 @@ static void guard_main(void *arg)
         }
         /* Awake. No model test needs the step: whoever reads the 1 still gives a token too many. */
         skuai_store_32(&guard->deep, 0, SKUAI_RELAXED);
-        if (sched->watchdog != NULL)
+        if (sched->watchdog != NULL) /* no model test needs the step or check: for reports */
             skuai_watchdog_look(sched, skuai_env_now(&sched->env));
         if (all_sleep(sched))
             continue;

@@ -1,14 +1,14 @@
 /* The stack of a worker's thread while it runs: a signal to the thread, whose handler walks up from what it has
  * interrupted, by the compiler's unwinder (backtrace.c), and leaves the addresses with the worker.
  *
- *   Q1 ask     who asks (one thread at a time) says which run of which task it means, sets `state` from IDLE to ASKED
- *              (release), and sends the signal, with the address of the worker's struct skuai_interrupt as its value
- *   Q2 answer  the handler, if the value is its own worker's, sets ASKED to ANSWERING (acquire: pairs with Q1), and if
- *              that run is still on writes the addresses; then ANSWERED (release), and wakes who asked. If the state is
- *              not ASKED it does nothing: the signal comes too late
- *   Q3 wait    ANSWERED (acquire: pairs with Q2): the addresses are the asker's. After a while it sets ASKED back to
- *              IDLE; if that fails it waits once more as long, and then leaves the answer alone: as long as the state
- *              is ANSWERING nobody asks again
+ *   Q1 ask     who asks (one thread at a time) says which run of which task it means, gives the memory away by the state
+ *              ASKED (handoff.h), and sends the signal, with a value that tells it from others'
+ *   Q2 answer  the handler claims it from ASKED to ANSWERING, and if that run is still on writes the addresses; then it
+ *              gives it back by ANSWERED, and wakes who asked. If the state is not ASKED it does nothing: the signal
+ *              comes too late
+ *   Q3 wait    ANSWERED: the addresses are the asker's. After a while it withdraws what is still ASKED; if that fails it
+ *              waits once more as long, and then leaves the answer alone: as long as the state is ANSWERING nobody asks
+ *              again
  * So nobody waits for ever for a thread that does not answer, and an answer that comes too late is written into memory
  * of the worker's own, by the worker's own thread: no worker's memory goes before its thread has ended.
  *

@@ -7,6 +7,7 @@
 #include <unwind.h>
 
 #include "sched/awaited.h"
+#include "sched/handoff.h"
 #include "sched/overflow.h"
 #include "sched/scheduler.h"
 #include "sched/watchdog.h"
@@ -73,14 +74,13 @@ void skuai_interrupt_escape(struct skuai_worker *worker)
 /* Q2. */
 static void answer(struct skuai_worker *worker, struct skuai_interrupt *interrupt)
 {
-    uint32_t state = ASKED;
-    if (!skuai_cas_32(&interrupt->state, &state, ANSWERING, SKUAI_ACQUIRE))
+    if (!skuai_handoff_claim(&interrupt->state, ASKED, ANSWERING))
         return;
     interrupt->is_over = worker->task != interrupt->task ||
                          skuai_load_64(&worker->counters.polls, SKUAI_RELAXED) != interrupt->polls; /* its own */
     if (!interrupt->is_over)
         walk_up(interrupt, interrupt->task);
-    skuai_store_32(&interrupt->state, ANSWERED, SKUAI_RELEASE);
+    skuai_handoff_give(&interrupt->state, ANSWERED);
     skuai_word_wake_real(&interrupt->state);
 }
 
@@ -190,12 +190,12 @@ static enum skuai_interrupt_end wait_for_answer(struct skuai_interrupt *interrup
 {
     uint64_t now, until = skuai_clock_now() + ANSWER_NS;
     for (;;) {
-        uint32_t state = skuai_load_32(&interrupt->state, SKUAI_ACQUIRE);
+        uint32_t state = skuai_handoff_look(&interrupt->state);
         if (state == ANSWERED)
             return interrupt->is_over ? SKUAI_INTERRUPT_OVER : SKUAI_INTERRUPT_ANSWERED;
         now = skuai_clock_now();
         bool is_late = now >= until || skuai_load_32(stops, SKUAI_RELAXED) != 0; /* no data behind it */
-        if (state == ASKED && is_late && skuai_cas_32(&interrupt->state, &state, IDLE, SKUAI_RELAXED))
+        if (state == ASKED && is_late && skuai_handoff_withdraw(&interrupt->state, ASKED, IDLE))
             return SKUAI_INTERRUPT_SILENT; /* nothing was written */
         if (state == ANSWERING && now >= until + ANSWER_NS)
             return SKUAI_INTERRUPT_SILENT;
@@ -207,18 +207,17 @@ enum skuai_interrupt_end skuai_interrupt_ask(struct skuai_interrupt *interrupt, 
                                              int number, skua_word32 *stops)
 {
     struct sigaction current;
-    uint32_t state = ASKED;
     uint64_t self = skuai_load_64(&thread->self, SKUAI_RELAXED); /* a name, no more */
     if (self == 0)
         return SKUAI_INTERRUPT_OVER;
-    /* Acquire: pairs with Q2: the last answer, which came too late, is written. */
-    if (skuai_load_32(&interrupt->state, SKUAI_ACQUIRE) == ANSWERING)
+    /* The last answer, if it came too late, is written by now. */
+    if (skuai_handoff_look(&interrupt->state) == ANSWERING)
         return SKUAI_INTERRUPT_SILENT;
     if (sigaction(number, NULL, &current) != 0 || !is_ours(&current))
         return SKUAI_INTERRUPT_COVERED;
-    skuai_store_32(&interrupt->state, ASKED, SKUAI_RELEASE);
+    skuai_handoff_give(&interrupt->state, ASKED);
     if (pthread_sigqueue((pthread_t)(uintptr_t)self, number, (union sigval){ .sival_ptr = &installed }) != 0 &&
-        skuai_cas_32(&interrupt->state, &state, IDLE, SKUAI_RELAXED)) /* nobody has answered */
+        skuai_handoff_withdraw(&interrupt->state, ASKED, IDLE))
         return SKUAI_INTERRUPT_NONE;
     return wait_for_answer(interrupt, stops);
 }

@@ -10,6 +10,7 @@
 #include "sched/backtrace.h"
 #include "sched/deadlock.h"
 #include "sched/dump.h"
+#include "sched/handoff.h"
 #include "sched/rest.h"
 #include "sched/scheduler.h"
 
@@ -55,7 +56,7 @@ static bool is_same(const struct skuai_watch_turn *a, const struct skuai_watch_t
 
 static void pass_on(struct skuai_watchdog *dog, struct skuai_watch *watch, enum skuai_watch_phase phase)
 {
-    skuai_store_32(&watch->phase, (uint32_t)phase, SKUAI_RELEASE);
+    skuai_handoff_give(&watch->phase, (uint32_t)phase);
     skuai_env_unpark(&dog->sched->env, &dog->parker);
 }
 
@@ -75,7 +76,7 @@ static void look_at(struct skuai_watchdog *dog, struct skuai_watch *watch, struc
     /* A look. Who has no thread yet, or none any more, sleeps, too. */
     bool sleeps = skuai_load_32(&worker->asleep, SKUAI_RELAXED) != 0 ||
                   skuai_load_64(&worker->thread.self, SKUAI_RELAXED) == 0;
-    enum skuai_watch_phase phase = skuai_load_32(&watch->phase, SKUAI_ACQUIRE);
+    enum skuai_watch_phase phase = skuai_handoff_look(&watch->phase);
     if (phase == SKUAI_WATCH_SAID && (sleeps || !is_same(&turn, &watch->held))) { /* E5 */
         watch->over_ns = now_ns;
         pass_on(dog, watch, phase = SKUAI_WATCH_OVER);
@@ -147,7 +148,7 @@ static bool name(struct skuai_watch *watch, struct skuai_worker *worker)
         return is_on(watch, worker);
     }
     skuai_slab_set_catch_up(&worker->sched->slabs);
-    uint64_t word = skuai_load_64(&task->word, SKUAI_ACQUIRE); /* as in dump.c, L3 */
+    uint64_t word = skuai_load_64(&task->word, SKUAI_ACQUIRE); /* dump.c, L3. No model test runs this: as there */
     skuai_task_name_from_outside(worker->sched, task, of, sizeof of);
     snprintf(watch->who, sizeof watch->who, "task %" PRIu64 "%s%s%s, %s,", skuai_task_id(task),
              of[0] != '\0' ? " (" : "", of, of[0] != '\0' ? ")" : "", skuai_dump_kind(word));
@@ -216,7 +217,7 @@ static void report(struct skuai_watchdog *dog, struct skuai_watch *watch, struct
     watch->is_shown = name(watch, worker) && may_show(dog, skuai_clock_now());
     if (watch->is_shown)
         show(dog, watch, worker);
-    skuai_store_32(&watch->phase, SKUAI_WATCH_SAID, SKUAI_RELEASE); /* the guard's again */
+    skuai_handoff_give(&watch->phase, SKUAI_WATCH_SAID); /* the guard's again */
 }
 
 /* E5. */
@@ -226,7 +227,7 @@ static void report_end(struct skuai_watchdog *dog, struct skuai_watch *watch, co
     if (watch->is_shown)
         say(dog, "%s has given worker %u back after %" PRIu64 " ms", watch->who, worker->index,
             (over_ns - watch->held_since_ns) / SKUA_MS);
-    skuai_store_32(&watch->phase, SKUAI_WATCH_QUIET, SKUAI_RELEASE); /* the guard's again */
+    skuai_handoff_give(&watch->phase, SKUAI_WATCH_QUIET); /* the guard's again */
 }
 
 static void report_all(struct skuai_watchdog *dog)
@@ -234,7 +235,7 @@ static void report_all(struct skuai_watchdog *dog)
     struct skuai_scheduler *sched = dog->sched;
     for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
         struct skuai_watch *watch = sched->workers[i]->watch;
-        uint32_t phase = skuai_load_32(&watch->phase, SKUAI_ACQUIRE);
+        uint32_t phase = skuai_handoff_look(&watch->phase);
         if (phase == SKUAI_WATCH_HELD)
             report(dog, watch, sched->workers[i]);
         else if (phase == SKUAI_WATCH_OVER)
@@ -248,7 +249,7 @@ static void report_rest(struct skuai_watchdog *dog)
     struct skuai_scheduler *sched = dog->sched;
     report_all(dog);
     for (uint32_t i = 0; i < skuai_workers_all(sched); i++)
-        if (skuai_load_32(&sched->workers[i]->watch->phase, SKUAI_ACQUIRE) == SKUAI_WATCH_SAID)
+        if (skuai_handoff_look(&sched->workers[i]->watch->phase) == SKUAI_WATCH_SAID)
             report_end(dog, sched->workers[i]->watch, sched->workers[i], skuai_clock_now());
     if (dog->suppressed != 0)
         say(dog, "%" PRIu64 " more were held since the last report, and are not shown", dog->suppressed);

@@ -14,7 +14,7 @@
  *              many reports lately
  *   E5 over    when a turn that was put down is over the guard says so in the record, and the reporter logs that
  * A record belongs to the guard while its phase is QUIET or SAID, to the reporter while it is HELD or OVER; who changes
- * the phase stores it by release, and the other reads it by acquire. So neither waits for the other; what holds a worker
+ * the phase gives it to the other by that (handoff.h). So neither waits for the other; what holds a worker
  * while the reporter has its record for something else is put down later, or not at all.
  *   E6 end     the guard ends first, then the reporter, and then the workers' threads. A task that was reported and has
  *              not ended by then is over: the workers have left their loops

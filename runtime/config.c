@@ -211,8 +211,8 @@ static int check_watchdog(skua_config *config, struct skuai_scheduler *reporter)
         config->watchdog_signal = (uint8_t)skuai_interrupt_default();
     if (config->watchdog_ns != SKUA_NEVER &&
         (config->watchdog_ns < SKUA_MS || config->watchdog_ns > WATCHDOG_MS_MAX * SKUA_MS)) {
-        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.watchdog_ns is %llu: give a millisecond to an hour, or "
-                                            "SKUA_NEVER", (unsigned long long)config->watchdog_ns);
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.watchdog_ns is %llu: give a millisecond to an hour, "
+                                            "or SKUA_NEVER", (unsigned long long)config->watchdog_ns);
         return -EINVAL;
     }
     if (!skuai_interrupt_may_use(config->watchdog_signal)) {

@@ -1,6 +1,6 @@
 /* Which fiber has overflowed its stack: what the fault handler asks (sched/overflow.h). Async-signal-safe: it reads the
- * faulting thread's own worker and task, which do not change under it. A fault amid a walk up a stack is none (interrupt.h,
- * Q4). */
+ * faulting thread's own worker and task, which do not change under it. A fault amid a walk up a stack is none
+ * (interrupt.h, Q4). */
 #include "runtime/runtime.h"
 #include "sched/interrupt.h"
 #include "sched/overflow.h"

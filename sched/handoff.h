@@ -3,7 +3,8 @@
  *   give      the owner has done with it and stores whose it is now (release)
  *   look      who reads that it is his (acquire: pairs with give) may touch it
  *   claim     by compare-and-swap (acquire: likewise), where several may take it, or the giver may take it back
- *   withdraw  the giver takes it back, by compare-and-swap: if that succeeds nobody has touched it, so it needs no order
+ *   withdraw  the giver takes it back, by compare-and-swap: if that succeeds nobody has touched it, so it needs no
+ *             order
  * Model: tests/model/model_handoff.c.
  */
 #ifndef SKUAI_HANDOFF_H

@@ -1,14 +1,14 @@
 /* The stack of a worker's thread while it runs: a signal to the thread, whose handler walks up from what it has
  * interrupted, by the compiler's unwinder (backtrace.c), and leaves the addresses with the worker.
  *
- *   Q1 ask     who asks (one thread at a time) says which run of which task it means, gives the memory away by the state
- *              ASKED (handoff.h), and sends the signal, with a value that tells it from others'
+ *   Q1 ask     who asks (one thread at a time) says which run of which task it means, gives the memory away by the
+ *              state ASKED (handoff.h), and sends the signal, with a value that tells it from others'
  *   Q2 answer  the handler claims it from ASKED to ANSWERING, and if that run is still on writes the addresses; then it
  *              gives it back by ANSWERED, and wakes who asked. If the state is not ASKED it does nothing: the signal
  *              comes too late
- *   Q3 wait    ANSWERED: the addresses are the asker's. After a while it withdraws what is still ASKED; if that fails it
- *              waits once more as long, and then leaves the answer alone: as long as the state is ANSWERING nobody asks
- *              again
+ *   Q3 wait    ANSWERED: the addresses are the asker's. After a while it withdraws what is still ASKED; if that fails
+ *              it waits once more as long, and then leaves the answer alone: as long as the state is ANSWERING nobody
+ *              asks again
  * So nobody waits for ever for a thread that does not answer, and an answer that comes too late is written into memory
  * of the worker's own, by the worker's own thread: no worker's memory goes before its thread has ended.
  *
@@ -18,8 +18,8 @@
  * in a function whose call frame information is wrong, the unwinder may read memory that is not there. That fault ends
  * the walk and nothing else (Q4): the fault handler of overflow.h asks skuai_interrupt_escape() first.
  *
- * The signal's handler is the process's, as long as a runtime needs it; signals that are not Q1's go to the handler that
- * was there before, as if ours had not been, and so does the default action. A handler that the application puts over
+ * The signal's handler is the process's, as long as a runtime needs it; signals that are not Q1's go to the handler
+ * that was there before, as if ours had not been, or to the default action. A handler that the application puts over
  * ours stays, and nobody is asked.
  */
 #ifndef SKUAI_INTERRUPT_H

@@ -32,8 +32,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* never taken in the h
 
 /* ---- the handler ------------------------------------------------------------------------------------------------ */
 
-/* What lies below the function that was interrupted is the handler. (ThreadSanitizer calls handlers where it likes: then
- * nothing is known to be interrupted, and all is kept.) */
+/* What lies below the function that was interrupted is the handler. (ThreadSanitizer calls handlers where it likes:
+ * then nothing is known to be interrupted, and all is kept.) */
 static _Unwind_Reason_Code note(struct _Unwind_Context *context, void *arg)
 {
     struct skuai_interrupt *interrupt = arg;

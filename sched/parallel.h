@@ -21,8 +21,8 @@ struct skuai_strand_pool {
     struct skuai_kept warm_kept;
 };
 
-/* For the watchdog: when the strand that the worker runs last looked around, 0 if it has not, or there is none; and has it
- * look at its next fork or join. */
+/* For the watchdog: when the strand that the worker runs last looked around, 0 if it has not, or there is none; and has
+ * it look at its next fork or join. */
 uint64_t skuai_parallel_looked(struct skuai_worker *worker);
 void skuai_parallel_ask(struct skuai_worker *worker);
 

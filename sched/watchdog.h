@@ -1,5 +1,5 @@
-/* Reports of what holds a worker for long (skua_config.watchdog_ns): the task, for how long, and where it is. Never in a
- * simulation, nor of an embedded runtime, which has no guard.
+/* Reports of what holds a worker for long (skua_config.watchdog_ns): the task, for how long, and where it is. Never in
+ * a simulation, nor of an embedded runtime, which has no guard.
  *
  *   E1 turn    what a worker is at: its count of runs, its task, and the last look around of the fork-join strand that
  *              it runs (parallel.c). As long as all three stay as they are and it is not asleep the turn is one and the
@@ -7,11 +7,11 @@
  *              worker's hot paths know nothing of it
  *   E2 asks    at half the time the guard has a strand look around at its next fork or join, by being hungry (strand.h,
  *              Y8), for a computation whose jobs are all too small to look by themselves
- *   E3 held    a turn that has lasted for watchdog_ns, and is not merely without a processor, is put down in the worker's
- *              record, and the reporter woken
- *   E4 reports the reporter, a thread of its own, since it waits, asks the loader for names, and calls the application's
- *              log, has the thread's stack written down (interrupt.h), and logs all of it; unless there have been too
- *              many reports lately
+ *   E3 held    a turn that has lasted for watchdog_ns, and is not merely without a processor, is put down in the
+ *              worker's record, and the reporter woken
+ *   E4 report  the reporter, a thread of its own, since it waits, asks the loader for names, and calls the
+ *              application's log, has the thread's stack written down (interrupt.h), and logs all of it; unless there
+ *              have been too many reports lately
  *   E5 over    when a turn that was put down is over the guard says so in the record, and the reporter logs that
  * A record belongs to the guard while its phase is QUIET or SAID, to the reporter while it is HELD or OVER; who changes
  * the phase gives it to the other by that (handoff.h). So neither waits for the other; what holds a worker
@@ -38,7 +38,7 @@ struct skuai_watch { /* of one worker */
     /* the guard's */
     struct skuai_watch_turn turn;
     uint64_t since_ns;      /* it first saw it; not more than a look after its beginning */
-    uint64_t cpu_ns;        /* processor time of the worker's thread when it first saw it again; 0: not yet, or unknown */
+    uint64_t cpu_ns;        /* the thread's processor time when it first saw it again; 0: not yet, or unknown */
     /* whose the phase says */
     skua_word32 phase;
     struct skuai_watch_turn held;

@@ -95,15 +95,15 @@ typedef struct skua_config {
        logged and done without), else nobody listens. Simulations have none. */
     const char *monitor;
     /* Whatever holds a worker for so long (from SKUA_MS to an hour; 0: SKUA_WATCHDOG_MS, in which 0 means never, else
-       never; SKUA_NEVER: never) is reported to the log, as warnings: the task's name and kind, the worker, for how long,
-       and the stack of its thread at that moment, a line for each function as in dump.h; and once more when it is over.
-       Longer by up to four milliseconds, between two looks; of fork-join computations what counts is the time between
-       two looks around, so one that forks and joins does not hold its worker. At most eight reports at once, and then
+       never; SKUA_NEVER: never) is reported to the log, as warnings: the task's name and kind, the worker, for how
+       long, and the stack of its thread at that moment, a line for each function as in dump.h; and once more when it is
+       over. It is noticed up to four milliseconds late. Of fork-join computations what counts is the time between two
+       looks around, so one that forks and joins does not hold its worker. At most eight reports come at once, and then
        one a second; how many were left out is said with the next. Takes a thread, and a signal, watchdog_signal, which
        that sends to the worker's: SIGURG, SIGUSR1, SIGUSR2, or a realtime one. Its handler is there as long as the
        runtime is, and passes on what is not Skua's to the one before. Calls that a handler interrupts although it says
        SA_RESTART (signal(7): nanosleep, poll, select and others that wait with a time-out) return EINTR in what is
-       reported. An embedded runtime has none (-EINVAL), and neither have simulations. */
+       reported. An embedded runtime has none (-EINVAL); simulations do without. */
     uint64_t watchdog_ns;
     void *reserved[1];
 } skua_config;

@@ -1,5 +1,5 @@
-/* The watchdog with each call failing that it makes: a runtime is not made, or what holds a worker is reported, with its
- * stack or without.
+/* The watchdog with each call failing that it makes: a runtime is not made, or what holds a worker is reported, with
+ * its stack or without.
  */
 #include <sched.h>
 #include <string.h>

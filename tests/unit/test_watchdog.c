@@ -1,5 +1,5 @@
-/* Reports of what holds a worker (skua_config.watchdog_ns): of each kind, with the function it is in, once, and once more
- * when it is over. What holds a worker here does until it has been reported, so nothing waits for a time to pass.
+/* Reports of what holds a worker (skua_config.watchdog_ns): of each kind, with the function it is in, once, and once
+ * more when it is over. What holds a worker here does until it has been reported, so nothing waits for a time to pass.
  */
 #define _GNU_SOURCE
 #define SKUA_DEBUG 1 /* futures are known by name */

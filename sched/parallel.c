@@ -70,8 +70,7 @@ struct mapped_strand {
     uint64_t last_ns, before_ns;       /* what the last two runs took; jobs that were taken do not count */
     uint64_t wanted_ticks;             /* the last look of a loop */
     bool owes;                         /* it was to share and had nothing: what it forks next is shared */
-    uint64_t first_ns;                 /* the first look; 0: there was none in this run */
-    skua_word64 looked_ns;             /* the last one, likewise; the owner writes, the guard reads, relaxed */
+    uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
     int64_t credit_ns;                 /* of time since looks that has not been paid for looks */
     uint64_t fed_ns;                   /* the last time that it shared, or the first look */
     uint64_t share_gap_ns;             /* how long to compute from then on until the next, for who searches */
@@ -260,16 +259,6 @@ static bool is_awaited(const struct mapped_strand *strand, const struct skuai_id
                                         (expects(strand, WAKES_NS) && skuai_idle_sleeping(idle) != 0));
 }
 
-/* For the owner it is a plain field. */
-static uint64_t looked_ns(const struct mapped_strand *strand)
-{
-    return skuai_load_64(&strand->looked_ns, SKUAI_RELAXED);
-}
-static void note_look(struct mapped_strand *strand, uint64_t now)
-{
-    skuai_store_64(&strand->looked_ns, now, SKUAI_RELAXED); /* for reports */
-}
-
 static struct mapped_strand *begin(bool is_taken)
 {
     struct skuai_worker *worker = skuai_worker_self();
@@ -277,8 +266,7 @@ static struct mapped_strand *begin(bool is_taken)
     if (fiber->strand == NULL) {
         struct mapped_strand *strand = acquire_somehow(&worker);
         strand->strand.waiter = worker->task;
-        strand->first_ns = strand->wanted_ticks = 0;
-        note_look(strand, 0);
+        strand->first_ns = strand->looked_ns = strand->wanted_ticks = 0;
         strand->is_taken = is_taken;
         strand->owes = false;
         strand->canceled = false;
@@ -300,9 +288,9 @@ static struct mapped_strand *begin(bool is_taken)
 static void leave_watch(struct mapped_strand *strand)
 {
     skua_job *first = strand->strand.jobs + FIRST_WATCH;
-    if (strand->is_taken || looked_ns(strand) - strand->first_ns > SHORT_NS)
+    if (strand->is_taken || strand->looked_ns - strand->first_ns > SHORT_NS)
         set_watch(strand, first);
-    else if (looked_ns(strand) == 0 && strand->strand.watch < first)
+    else if (strand->looked_ns == 0 && strand->strand.watch < first)
         set_watch(strand, strand->strand.watch + 1);
 }
 
@@ -311,7 +299,7 @@ static void leave_length(struct skuai_worker *worker, struct mapped_strand *stra
     if (strand->is_taken)
         return;
     strand->before_ns = strand->last_ns;
-    strand->last_ns = looked_ns(strand) == 0 ? 0 : skuai_env_now(&worker->sched->env) - strand->first_ns;
+    strand->last_ns = strand->looked_ns == 0 ? 0 : skuai_env_now(&worker->sched->env) - strand->first_ns;
 }
 
 static void end(struct mapped_strand *strand)
@@ -524,6 +512,7 @@ static void look(struct skuai_strand *strand, enum where where, skua_job *job)
     struct skuai_scheduler *sched = worker->sched;
     struct mapped_strand *more = mapped(strand);
     skuai_env_point(&sched->env, SKUAI_POINT_SHARE);
+    skuai_count(&worker->counters.looks, 1);
     bool hungry = skuai_strand_is_hungry(strand);
     pass_on_cancel(worker, more);
     if (SKUAI_UNLIKELY(sched->env.is_seeded)) {
@@ -533,17 +522,16 @@ static void look(struct skuai_strand *strand, enum where where, skua_job *job)
     if (!hungry && where == AT_FORK)
         return; /* forks come in a row, on the way down */
     uint64_t now = skuai_env_now(&sched->env);
-    uint64_t last = looked_ns(more);
-    if (last != 0) {
+    if (more->looked_ns != 0) {
         if (where != IN_LOOP)
-            move_watch(more, job, now - last);
+            move_watch(more, job, now - more->looked_ns);
     } else {
         more->credit_ns = 0;
         more->first_ns = more->fed_ns = now;
         more->share_gap_ns = more->is_taken || expects(more, LONG_NS) ? 0 : SHARE_NS;
         more->wake_gap_ns = !more->is_taken && expects(more, WAKES_NS) ? 0 : WAKE_NS;
     }
-    note_look(more, now);
+    more->looked_ns = now;
     if (more->owes || pays(more, &sched->idle, now))
         feed(worker, more);
     else if (hungry)
@@ -707,12 +695,6 @@ static struct skuai_strand *running_on(struct skuai_worker *worker)
 {
     /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. No model test runs this: one pair. */
     return skuai_load_ptr(&worker->strand, SKUAI_ACQUIRE);
-}
-
-uint64_t skuai_parallel_looked(struct skuai_worker *worker)
-{
-    struct skuai_strand *strand = running_on(worker);
-    return strand != NULL ? looked_ns(mapped(strand)) : 0;
 }
 
 void skuai_parallel_ask(struct skuai_worker *worker)

@@ -21,9 +21,7 @@ struct skuai_strand_pool {
     struct skuai_kept warm_kept;
 };
 
-/* For the watchdog: when the strand that the worker runs last looked around, 0 if it has not, or there is none; and has
- * it look at its next fork or join. */
-uint64_t skuai_parallel_looked(struct skuai_worker *worker);
+/* For the watchdog: has the strand that the worker runs, if there is one, look around at its next fork or join. */
 void skuai_parallel_ask(struct skuai_worker *worker);
 
 void skuai_strand_pool_fini(struct skuai_strand_pool *pool);

@@ -43,6 +43,7 @@ enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run 
 struct skuai_counters { /* written by their worker, read by anybody; relaxed */
     skua_word64 spawned, ended, polls, steals, steal_attempts, stolen, overflows, injected, parks, wakes, timers;
     skua_word64 events_looked, events_slept;
+    skua_word64 looks; /* of fork-join strands on it (parallel.c) */
 };
 
 struct skuai_worker {

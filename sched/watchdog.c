@@ -20,7 +20,7 @@ enum {
      * its worker. Untuned. */
     SHOWN_AT_ONCE = 8,
     SHOWN_EVERY_NS = 1000000000,
-    RAN_PARTS = 4 /* of the time: who had a processor for less of it, and is not blocked, has had none to itself */
+    RAN_PARTS = 4 /* of the time: who had a processor for less than one of these, and is not blocked, waits for one */
 };
 
 struct skuai_watchdog {
@@ -45,13 +45,13 @@ static struct skuai_watch_turn turn_of(struct skuai_worker *worker)
 {
     /* As they are; what does not belong together is not so again at the next look. */
     return (struct skuai_watch_turn){ .polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED),
-                                      .looked_ns = skuai_parallel_looked(worker),
+                                      .looks = skuai_load_64(&worker->counters.looks, SKUAI_RELAXED),
                                       .task = skuai_load_ptr(&worker->shown_task, SKUAI_RELAXED) };
 }
 
 static bool is_same(const struct skuai_watch_turn *a, const struct skuai_watch_turn *b)
 {
-    return a->polls == b->polls && a->looked_ns == b->looked_ns && a->task == b->task;
+    return a->polls == b->polls && a->looks == b->looks && a->task == b->task;
 }
 
 static void pass_on(struct skuai_watchdog *dog, struct skuai_watch *watch, enum skuai_watch_phase phase)
@@ -60,14 +60,27 @@ static void pass_on(struct skuai_watchdog *dog, struct skuai_watch *watch, enum 
     skuai_env_unpark(&dog->sched->env, &dog->parker);
 }
 
-/* E3. On a busy machine a thread may wait for its processor for long, which is not the task's doing. */
+/* E3. On a busy machine a thread may wait for its processor for long, which is not the task's doing; and has not come to
+ * a fork or join since it was asked to look around. */
 static bool is_own_doing(const struct skuai_watchdog *dog, const struct skuai_watch *watch,
                          const struct skuai_worker *worker)
 {
     uint64_t used_ns = skuai_thread_clock_ns(&worker->thread);
-    if (watch->cpu_ns == 0 || used_ns == 0 || used_ns - watch->cpu_ns >= dog->after_ns / RAN_PARTS)
+    if (watch->asked_cpu_ns == 0 || used_ns == 0 || used_ns - watch->asked_cpu_ns >= dog->after_ns / RAN_PARTS)
         return true;
     return skuai_thread_state(skuai_load_32(&worker->thread.number, SKUAI_RELAXED)) != 'R'; /* a name, no more */
+}
+
+/* If it still is the same turn: the guard may have lost its processor since it looked. */
+static void put_down(struct skuai_watchdog *dog, struct skuai_watch *watch, struct skuai_worker *worker)
+{
+    struct skuai_watch_turn turn = turn_of(worker);
+    if (!is_same(&turn, &watch->turn))
+        return;
+    watch->held = watch->turn;
+    watch->held_since_ns = watch->since_ns;
+    watch->held_cpu_ns = watch->cpu_ns;
+    pass_on(dog, watch, SKUAI_WATCH_HELD);
 }
 
 static void look_at(struct skuai_watchdog *dog, struct skuai_watch *watch, struct skuai_worker *worker, uint64_t now_ns)
@@ -85,19 +98,21 @@ static void look_at(struct skuai_watchdog *dog, struct skuai_watch *watch, struc
         watch->turn = turn;
         watch->since_ns = now_ns;
         watch->cpu_ns = 0;
+        watch->was_asked = false;
         return;
     }
     if (watch->cpu_ns == 0)
         watch->cpu_ns = skuai_thread_clock_ns(&worker->thread);
     uint64_t held_ns = now_ns - watch->since_ns;
-    if (held_ns >= dog->after_ns / 2)
-        skuai_parallel_ask(worker); /* E2 */
-    if (phase != SKUAI_WATCH_QUIET || held_ns < dog->after_ns || !is_own_doing(dog, watch, worker))
+    if (held_ns < dog->after_ns / 2)
         return;
-    watch->held = turn;
-    watch->held_since_ns = watch->since_ns;
-    watch->held_cpu_ns = watch->cpu_ns;
-    pass_on(dog, watch, SKUAI_WATCH_HELD);
+    skuai_parallel_ask(worker); /* E2 */
+    if (!watch->was_asked) {
+        watch->was_asked = true;
+        watch->asked_cpu_ns = skuai_thread_clock_ns(&worker->thread);
+    } else if (phase == SKUAI_WATCH_QUIET && held_ns >= dog->after_ns && is_own_doing(dog, watch, worker)) {
+        put_down(dog, watch, worker);
+    }
 }
 
 void skuai_watchdog_look(struct skuai_scheduler *sched, uint64_t now_ns)

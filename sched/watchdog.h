@@ -1,14 +1,14 @@
 /* Reports of what holds a worker for long (skua_config.watchdog_ns): the task, for how long, and where it is. Never in
  * a simulation, nor of an embedded runtime, which has no guard.
  *
- *   E1 turn    what a worker is at: its count of runs, its task, and the last look around of the fork-join strand that
- *              it runs (parallel.c). As long as all three stay as they are and it is not asleep the turn is one and the
- *              same: nothing else of the runtime gets to this worker. The guard compares them at each of its looks; a
- *              worker's hot paths know nothing of it
- *   E2 asks    at half the time the guard has a strand look around at its next fork or join, by being hungry (strand.h,
+ *   E1 turn    what a worker is at: its task, its count of runs, and that of the looks around of fork-join strands on
+ *              it (parallel.c). As long as all three stay as they are and it is not asleep the turn is one and the same:
+ *              nothing else of the runtime gets to this worker. The guard compares them at each of its looks; a worker's
+ *              hot paths know nothing of it
+ *   E2 ask     at half the time the guard has a strand look around at its next fork or join, by being hungry (strand.h,
  *              Y8), for a computation whose jobs are all too small to look by themselves
- *   E3 held    a turn that has lasted for watchdog_ns, and is not merely without a processor, is put down in the
- *              worker's record, and the reporter woken
+ *   E3 held    a turn that has lasted for watchdog_ns, and since E2 has had a processor for a part of that or is
+ *              blocked, is put down in the worker's record, and the reporter woken
  *   E4 report  the reporter, a thread of its own, since it waits, asks the loader for names, and calls the
  *              application's log, has the thread's stack written down (interrupt.h), and logs all of it; unless there
  *              have been too many reports lately
@@ -30,7 +30,7 @@ struct skuai_worker;
 enum skuai_watch_phase { SKUAI_WATCH_QUIET, SKUAI_WATCH_HELD, SKUAI_WATCH_SAID, SKUAI_WATCH_OVER };
 
 struct skuai_watch_turn { /* E1 */
-    uint64_t polls, looked_ns;
+    uint64_t polls, looks;
     const skua_task *task;
 };
 
@@ -39,6 +39,8 @@ struct skuai_watch { /* of one worker */
     struct skuai_watch_turn turn;
     uint64_t since_ns;      /* it first saw it; not more than a look after its beginning */
     uint64_t cpu_ns;        /* the thread's processor time when it first saw it again; 0: not yet, or unknown */
+    uint64_t asked_cpu_ns;  /* likewise, at E2 */
+    bool was_asked;
     /* whose the phase says */
     skua_word32 phase;
     struct skuai_watch_turn held;

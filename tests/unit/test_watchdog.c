@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -371,7 +372,7 @@ TEST(values_that_are_refused)
 
 /* ---- many, and the end ------------------------------------------------------------------------------------------- */
 
-/* Until all of them have been counted as held for longer. */
+/* Until all of them have been counted as held for longer, and one has been reported. */
 struct crowd {
     skua_runtime *rt;
     uint64_t count;
@@ -379,7 +380,7 @@ struct crowd {
 static int holds_with_others(void *arg)
 {
     struct crowd *crowd = arg;
-    while (stuck(crowd->rt) < crowd->count)
+    while (stuck(crowd->rt) < crowd->count || count(" has held worker ") == 0)
         sched_yield();
     return 0;
 }
@@ -545,6 +546,29 @@ TEST(several_runtimes)
     CHECK(now.sa_handler == SIG_DFL);
     CHECK_EQ(sigaction(SIGRTMIN + 3, NULL, &now), 0);
     CHECK(now.sa_handler == SIG_DFL);
+}
+
+/* A fork's child has neither thread, and gives back what there is. */
+TEST(the_child_of_a_fork)
+{
+    if (test_under_tsan())
+        TEST_SKIP("ThreadSanitizer does not follow a fork of a process with threads");
+    if (test_under_emulator())
+        TEST_SKIP("the emulator does not wipe pages at fork");
+    struct sigaction now;
+    int status;
+    skua_config config = config_of(2);
+    skua_runtime *rt = create(&config);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        bool is_whole = skua_runtime_destroy(rt) == 0 && sigaction(SIGURG, NULL, &now) == 0 &&
+                        now.sa_handler == SIG_DFL && memory.blocks == 0;
+        _exit(is_whole ? 0 : 1);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    end(rt);
 }
 
 #if defined(__x86_64__)

@@ -60,8 +60,8 @@ static void pass_on(struct skuai_watchdog *dog, struct skuai_watch *watch, enum 
     skuai_env_unpark(&dog->sched->env, &dog->parker);
 }
 
-/* E3. On a busy machine a thread may wait for its processor for long, which is not the task's doing; and has not come to
- * a fork or join since it was asked to look around. */
+/* E3. On a busy machine a thread may wait for its processor for long, which is not the task's doing; nor can it have
+ * come to a fork or join since it was asked to look around. */
 static bool is_own_doing(const struct skuai_watchdog *dog, const struct skuai_watch *watch,
                          const struct skuai_worker *worker)
 {

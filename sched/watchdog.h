@@ -2,9 +2,9 @@
  * a simulation, nor of an embedded runtime, which has no guard.
  *
  *   E1 turn    what a worker is at: its task, its count of runs, and that of the looks around of fork-join strands on
- *              it (parallel.c). As long as all three stay as they are and it is not asleep the turn is one and the same:
- *              nothing else of the runtime gets to this worker. The guard compares them at each of its looks; a worker's
- *              hot paths know nothing of it
+ *              it (parallel.c). As long as all three stay as they are and it is not asleep it is the same turn: nothing
+ *              else of the runtime gets to this worker. The guard compares them at each of its looks; a worker's hot
+ *              paths know nothing of it
  *   E2 ask     at half the time the guard has a strand look around at its next fork or join, by being hungry (strand.h,
  *              Y8), for a computation whose jobs are all too small to look by themselves
  *   E3 held    a turn that has lasted for watchdog_ns, and since E2 has had a processor for a part of that or is

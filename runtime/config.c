@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "runtime/monitor.h"
+#include "sched/interrupt.h"
 
 #define STACK_SIZE_MIN ((size_t)16 * 1024)
 #define STACK_SIZE_MAX ((size_t)8 * 1024 * 1024)
 enum {
     STUCK_MS_MAX = 3600000,
+    WATCHDOG_MS_MAX = 3600000,
     STUCK_MS = 10 /* long beside what a task should take, short beside what people notice; Go preempts after as much */
 };
 
@@ -88,6 +90,25 @@ static int monitor_from_environment(skua_config *config, struct skuai_scheduler 
     return check_monitor(text, "SKUA_MONITOR", reporter);
 }
 
+static int watchdog_from_environment(skua_config *config, struct skuai_scheduler *reporter)
+{
+    uint64_t value;
+    int found;
+    if (config->watchdog_ns == 0) {
+        if ((found = from_environment("SKUA_WATCHDOG_MS", 0, WATCHDOG_MS_MAX, &value, reporter)) < 0)
+            return found;
+        if (found)
+            config->watchdog_ns = value == 0 ? SKUA_NEVER : value * SKUA_MS;
+    }
+    if (config->watchdog_signal == 0) {
+        if ((found = from_environment("SKUA_WATCHDOG_SIGNAL", 1, 64, &value, reporter)) < 0)
+            return found;
+        if (found)
+            config->watchdog_signal = (uint8_t)value;
+    }
+    return 0;
+}
+
 static int read_environment(skua_config *config, struct skuai_scheduler *reporter)
 {
     uint64_t value;
@@ -136,6 +157,8 @@ static int read_environment(skua_config *config, struct skuai_scheduler *reporte
         if (found)
             config->stuck_ns = value == 0 ? SKUA_NEVER : value * SKUA_MS;
     }
+    if (!config->embed && (found = watchdog_from_environment(config, reporter)) < 0)
+        return found;
     const char *trace = getenv("SKUA_TRACE");
     if (config->trace == NULL && trace != NULL && *trace != '\0')
         config->trace = trace;
@@ -166,6 +189,8 @@ static int check_embedding(skua_config *config, struct skuai_scheduler *reporter
                       : config->bind        ? "leaves its thread where it is: leave `bind` false"
                       : config->spare_workers != 0 || (config->stuck_ns != 0 && config->stuck_ns != SKUA_NEVER)
                           ? "has no spare workers: leave `spare_workers` and `stuck_ns` 0"
+                      : config->watchdog_ns != 0 && config->watchdog_ns != SKUA_NEVER
+                          ? "has no thread that could watch: leave `watchdog_ns` 0"
                           : NULL;
     if (config->embed && why != NULL) {
         skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.embed %s", why);
@@ -174,6 +199,26 @@ static int check_embedding(skua_config *config, struct skuai_scheduler *reporter
     if (config->embed) {
         config->workers = 1;
         config->stuck_ns = SKUA_NEVER; /* there is no guard to see it */
+    }
+    return 0;
+}
+
+static int check_watchdog(skua_config *config, struct skuai_scheduler *reporter)
+{
+    if (config->watchdog_ns == 0)
+        config->watchdog_ns = SKUA_NEVER;
+    if (config->watchdog_signal == 0)
+        config->watchdog_signal = (uint8_t)skuai_interrupt_default();
+    if (config->watchdog_ns != SKUA_NEVER &&
+        (config->watchdog_ns < SKUA_MS || config->watchdog_ns > WATCHDOG_MS_MAX * SKUA_MS)) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.watchdog_ns is %llu: give a millisecond to an hour, "
+                                            "or SKUA_NEVER", (unsigned long long)config->watchdog_ns);
+        return -EINVAL;
+    }
+    if (!skuai_interrupt_may_use(config->watchdog_signal)) {
+        skuai_log(reporter, SKUA_LOG_ERROR, "skua_config.watchdog_signal (or SKUA_WATCHDOG_SIGNAL) is %d: give SIGURG, "
+                                            "SIGUSR1, SIGUSR2, or a realtime signal", config->watchdog_signal);
+        return -EINVAL;
     }
     return 0;
 }
@@ -214,6 +259,8 @@ int skuai_config_resolve(skua_config *resolved, const skua_config *given, struct
     }
     if (resolved->stuck_ns == 0)
         resolved->stuck_ns = STUCK_MS * SKUA_MS;
+    if ((rc = check_watchdog(resolved, reporter)) < 0)
+        return rc;
     if (resolved->workers_per_poller > SKUAI_WORKERS_MAX && resolved->workers_per_poller != SKUA_PER_NUMA_NODE) {
         skuai_log(reporter, SKUA_LOG_ERROR,
                   "skua_config.workers_per_poller is %u: give at most %d, or SKUA_PER_NUMA_NODE",

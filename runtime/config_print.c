@@ -84,6 +84,18 @@ static void print_spares(FILE *to, const skua_config *given, const skua_config *
                source(given->spare_workers != 0, variable_if_free(given, "SKUA_SPARE_WORKERS")));
 }
 
+static void print_watchdog(FILE *to, const skua_config *given, const skua_config *resolved)
+{
+    char value[VALUE_MAX];
+    bool is_used = !resolved->simulate && resolved->watchdog_ns != SKUA_NEVER;
+    snprintf(value, sizeof value, "%" PRIu64 " ns", resolved->watchdog_ns);
+    print_line(to, "watchdog_ns", is_used ? value : "never",
+               source(given->watchdog_ns != 0, variable_if_free(given, "SKUA_WATCHDOG_MS")));
+    snprintf(value, sizeof value, "%d", resolved->watchdog_signal);
+    print_line(to, "watchdog_signal", is_used ? value : "none",
+               source(given->watchdog_signal != 0, variable_if_free(given, "SKUA_WATCHDOG_SIGNAL")));
+}
+
 static void print_monitor(FILE *to, const skua_config *given, const skua_config *resolved)
 {
     char path[SKUAI_MONITOR_PATH_MAX + 1];
@@ -126,6 +138,7 @@ int skua_config_print(const skua_config *config, FILE *to)
     print_sharing(to, &resolved,
                   source(given->workers_per_poller != 0, variable_in_use(given, "SKUA_WORKERS_PER_POLLER")));
     print_spares(to, given, &resolved);
+    print_watchdog(to, given, &resolved);
     print_simulation(to, given, &resolved);
     print_line(to, "trace", resolved.trace != NULL ? resolved.trace : "none",
                source(given->trace != NULL, variable_in_use(given, "SKUA_TRACE")));

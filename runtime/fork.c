@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sched/interrupt.h"
 #include "sched/overflow.h"
 #include "sched/rest.h"
 
@@ -48,12 +49,14 @@ static void before(void)
 {
     skuai_fork_hold_off();
     skuai_overflow_lock();
+    skuai_interrupt_lock();
     skuai_rest_fork_begins();
 }
 
 static void after(bool in_child)
 {
     skuai_rest_fork_ends(in_child);
+    skuai_interrupt_unlock();
     skuai_overflow_unlock();
     skuai_fork_allow();
 }

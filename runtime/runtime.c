@@ -14,6 +14,7 @@
 #include "sched/overflow.h"
 #include "sched/sim.h"
 #include "sched/spawn.h"
+#include "sched/watchdog.h"
 #include "skua/trace.h"
 
 static void default_misuse(void *context, const char *text)
@@ -120,6 +121,9 @@ static int make_parts(skua_runtime *rt)
     if ((rc = skuai_overflow_install(skuai_overflow_describe)) < 0)
         return rc;
     rt->overflow_installed = true;
+    if (!rt->config.simulate && rt->config.watchdog_ns != SKUA_NEVER &&
+        (rc = skuai_watchdog_create(sched, rt->config.watchdog_ns, rt->config.watchdog_signal)) < 0)
+        return rc;
     return skuai_workers_create(sched);
 }
 
@@ -132,6 +136,7 @@ static void free_parts(skua_runtime *rt)
     if (blocking != NULL && !skuai_fork_is_child(sched))
         sched->blocking.destroy(blocking);
     skuai_workers_destroy(sched);
+    skuai_watchdog_destroy(sched);
     if (rt->trace_path != NULL)
         skuai_memory_put(sched, rt->trace_path, strlen(rt->trace_path) + 1);
     struct skuai_poller *poller = sched->polls.of != NULL ? skuai_poll_poller(sched->polls.of) : NULL;

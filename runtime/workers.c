@@ -9,6 +9,7 @@
 #include "sched/awaited.h"
 #include "sched/homes.h"
 #include "sched/spawn.h"
+#include "sched/watchdog.h"
 
 enum { KEEP_CHUNKS = 16 }; /* untuned: 1 MiB per size of empty task memory that stays warm */
 
@@ -32,6 +33,7 @@ static int make_worker(struct skuai_scheduler *sched, uint32_t index)
     worker->sched = sched;
     worker->index = index;
     worker->is_spare = index >= sched->nworkers;
+    worker->watch = skuai_watchdog_watch(sched, index);
     worker->home = &sched->polls.of[sched->home_of_worker[worker->is_spare ? 0 : index]];
     worker->until_check = worker->check_interval = 1;
     worker->random = skuai_env_entropy(&sched->env);
@@ -175,8 +177,14 @@ static int start_all(struct skuai_scheduler *sched)
 
 int skuai_workers_start(struct skuai_scheduler *sched)
 {
-    int rc = skuai_guard_start(sched);
+    int rc = skuai_watchdog_start(sched);
     if (rc < 0) {
+        skuai_log(sched, SKUA_LOG_ERROR, "the watchdog's thread could not be started: %s", skua_strerror(rc));
+        return rc;
+    }
+    rc = skuai_guard_start(sched);
+    if (rc < 0) {
+        skuai_watchdog_stop(sched);
         skuai_log(sched, SKUA_LOG_ERROR, "the guard thread could not be started: %s", skua_strerror(rc));
         return rc;
     }
@@ -186,6 +194,7 @@ int skuai_workers_start(struct skuai_scheduler *sched)
 void skuai_workers_stop(struct skuai_scheduler *sched, uint32_t count)
 {
     skuai_guard_stop(sched);
+    skuai_watchdog_stop(sched);
     for (uint32_t i = 0; i < count; i++)
         skuai_env_thread_join(&sched->env, &sched->workers[i]->thread);
 }

@@ -26,6 +26,8 @@ struct skuai_in_future {
     const char *name, *file; /* or NULL */
 };
 size_t skuai_waits_futures(skua_task *task, struct skuai_in_future *futures, size_t max);
+/* What is known of the future whose poll function it is; NULL: nothing. */
+const struct skuai_future_info *skuai_waits_info(skua_poll_fn *poll);
 void skuai_waits_of_thread(struct skuai_waits *waits, const struct skuai_rest *rest);
 /* The object's number; 0: there are too many. */
 uint32_t skuai_waits_number(struct skuai_waits *waits, const void *object);

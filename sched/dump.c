@@ -286,7 +286,7 @@ static void say_waiting(struct look *look, skua_task *task, uint64_t word)
         note_stack(look, task);
 }
 
-static const char *kind_of(uint64_t word)
+const char *skuai_dump_kind(uint64_t word)
 {
     switch (word & SKUAI_TASK_KIND) {
     case SKUAI_TASK_FIBER:
@@ -321,11 +321,11 @@ static void say_glance(struct look *look, const skua_task *task, uint64_t word)
     uint32_t worker;
     say_name(look, who, sizeof who, "", task);
     if (word & SKUAI_TASK_ENDED)
-        say(look, "%s, %s, has ended and was not joined", who, kind_of(word));
+        say(look, "%s, %s, has ended and was not joined", who, skuai_dump_kind(word));
     else if (find_runner(look->sched, task, &worker))
-        say(look, "%s, %s, runs on worker %u", who, kind_of(word), worker);
+        say(look, "%s, %s, runs on worker %u", who, skuai_dump_kind(word), worker);
     else
-        say(look, "%s, %s, is ready", who, kind_of(word));
+        say(look, "%s, %s, is ready", who, skuai_dump_kind(word));
     say_details(look, task, word, 0);
 }
 

@@ -9,4 +9,7 @@
  * first line. */
 int skuai_dump(struct skuai_scheduler *sched, skua_dump_fn *line, void *context);
 
+/* "a fiber" and so on, by a task's word. */
+const char *skuai_dump_kind(uint64_t word);
+
 #endif

@@ -9,6 +9,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "sched/rest.h"
+
 uint64_t skuai_clock_now(void)
 {
     struct timespec now;
@@ -37,7 +39,10 @@ static void *thread_main(void *arg)
     clockid_t clock;
     if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
         skuai_store_32(&thread->clock, (uint32_t)clock, SKUAI_RELAXED); /* a name; nothing comes with it */
+    skuai_store_32(&thread->number, (uint32_t)skuai_thread_number(), SKUAI_RELAXED); /* likewise */
+    skuai_store_64(&thread->self, (uint64_t)(uintptr_t)pthread_self(), SKUAI_RELAXED);
     thread->entry(thread->arg);
+    skuai_store_64(&thread->self, 0, SKUAI_RELAXED);
     skuai_store_32(&thread->clock, 0, SKUAI_RELAXED); /* likewise */
     return NULL;
 }

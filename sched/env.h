@@ -54,6 +54,8 @@ struct skuai_thread {
     void *arg;
     char name[16];               /* as `top -H` shows it */
     skua_word32 clock;           /* the thread's own while it runs: its processor time's clockid_t; else 0 */
+    skua_word32 number;          /* likewise: the kernel's number of it */
+    skua_word64 self;            /* likewise: `handle`, for who does not start it */
     sigset_t signals;            /* blocked in who started it */
     struct skuai_worker *worker; /* what skuai_worker_self() is in it */
     struct skuai_context *base;  /* its own flow of control */

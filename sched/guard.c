@@ -10,7 +10,8 @@
  *   - tasks that lie in a queue while workers sleep: it wakes one, which steals
  *   - fork-join strands that run while tasks wait or workers sleep: it asks them to look around, and if one does not
  *     until the next look it makes jobs public in its place (parallel.c)
- *   - workers that a task holds for long: it lets spare ones take the others' tasks (spares.h)
+ *   - workers that a task holds for long: it lets spare ones take the others' tasks (spares.h), and if that is asked
+ *     for has it reported (watchdog.h)
  *   - memory that nobody needed for a period: it gives it back (decay.h)
  *   - whether the processors are crowded (crowd.h); then it wakes one for what a worker does not come to
  *   - what time it is, for workers that have not asked for a while
@@ -33,6 +34,7 @@
 
 #include "sched/deadlock.h"
 #include "sched/scheduler.h"
+#include "sched/watchdog.h"
 
 enum {
     /* A look takes 17 µs of a processor, most of it for the two switches. So once all workers run tasks, and look
@@ -224,6 +226,8 @@ static void guard_main(void *arg)
         }
         /* Awake. No model test needs the step: whoever reads the 1 still gives a token too many. */
         skuai_store_32(&guard->deep, 0, SKUAI_RELAXED);
+        if (sched->watchdog != NULL) /* no model test needs the step or check: for reports */
+            skuai_watchdog_look(sched, skuai_env_now(&sched->env));
         if (all_sleep(sched))
             continue;
         guard->keeps = true;

@@ -57,9 +57,8 @@ static void default_action(int signal_number, const siginfo_t *info)
         raise(signal_number); /* blocked now; delivered when the handler returns */
 }
 
-static void chain(int signal_number, siginfo_t *info, void *ucontext)
+void skuai_signal_chain(const struct sigaction *previous, int signal_number, siginfo_t *info, void *ucontext)
 {
-    const struct sigaction *previous = &installed.previous[signal_number == signals[0] ? 0 : 1];
     if (((unsigned)previous->sa_flags & SA_RESETHAND) != 0)
         restore_default(signal_number); /* as the kernel would have done for it */
     if (previous->sa_flags & SA_SIGINFO) {
@@ -87,7 +86,7 @@ static void on_fault(int signal_number, siginfo_t *info, void *ucontext)
             abort();
         }
     }
-    chain(signal_number, info, ucontext);
+    skuai_signal_chain(&installed.previous[signal_number == signals[0] ? 0 : 1], signal_number, info, ucontext);
     errno = saved_errno;
 }
 

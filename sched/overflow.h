@@ -49,6 +49,10 @@ void skuai_overflow_thread_leave(struct skuai_overflow_stack *stack);
 /* For describe: the usual message. Async-signal-safe. `name` may be NULL or empty. Returns its length. */
 int skuai_overflow_message(char *text, size_t size, const char *name, size_t stack_bytes);
 
+/* In a signal handler: what would have happened if `previous`, which it has replaced, were still there; the default
+ * action included, which it takes to end the process. */
+void skuai_signal_chain(const struct sigaction *previous, int signal_number, siginfo_t *info, void *ucontext);
+
 /* Around a fork, so that the child finds the installation whole. */
 void skuai_overflow_lock(void);
 void skuai_overflow_unlock(void);

@@ -512,6 +512,7 @@ static void look(struct skuai_strand *strand, enum where where, skua_job *job)
     struct skuai_scheduler *sched = worker->sched;
     struct mapped_strand *more = mapped(strand);
     skuai_env_point(&sched->env, SKUAI_POINT_SHARE);
+    skuai_count(&worker->counters.looks, 1);
     bool hungry = skuai_strand_is_hungry(strand);
     pass_on_cancel(worker, more);
     if (SKUAI_UNLIKELY(sched->env.is_seeded)) {
@@ -694,6 +695,13 @@ static struct skuai_strand *running_on(struct skuai_worker *worker)
 {
     /* Acquire: pairs with begin(). A strand stays one, whoever runs on it by now. No model test runs this: one pair. */
     return skuai_load_ptr(&worker->strand, SKUAI_ACQUIRE);
+}
+
+void skuai_parallel_ask(struct skuai_worker *worker)
+{
+    struct skuai_strand *strand = running_on(worker);
+    if (strand != NULL)
+        skuai_strand_poison(strand);
 }
 
 bool skuai_parallel_is_running(struct skuai_scheduler *sched)

@@ -21,6 +21,9 @@ struct skuai_strand_pool {
     struct skuai_kept warm_kept;
 };
 
+/* For the watchdog: has the strand that the worker runs, if there is one, look around at its next fork or join. */
+void skuai_parallel_ask(struct skuai_worker *worker);
+
 void skuai_strand_pool_fini(struct skuai_strand_pool *pool);
 /* Ends a period (decay.h): gives back of up to `max` strands. */
 enum skuai_decay skuai_strand_pool_decay(struct skuai_strand_pool *pool, uint32_t max);

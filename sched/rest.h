@@ -74,5 +74,8 @@ static inline void skuai_rest_note(const skua_op *op, const skua_selection *sele
 int skuai_threads_asleep(void);
 /* The calling thread's number. */
 long skuai_thread_number(void);
+/* The kernel's letter for what a thread of the process does, as proc(5) has them: R: it runs, or would if it had a
+ * processor. '\0': that is not known. */
+char skuai_thread_state(long number);
 
 #endif

@@ -13,21 +13,28 @@ enum { STAT_BYTES = 256, ENTRIES_BYTES = 2048 };
 
 long skuai_thread_number(void) { return syscall(SYS_gettid); }
 
-/* Its state is the letter behind the name, which stands in parentheses and may hold some itself. */
-static bool is_asleep(const char *number)
+/* Its state is the letter behind the name, which stands in parentheses and may hold some itself. '\0': not known. */
+static char state_of(const char *number)
 {
     char path[64], stat[STAT_BYTES];
     snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", number);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
-        return false;
+        return '\0';
     ssize_t length = read(file, stat, sizeof stat - 1);
     close(file);
     if (length <= 0)
-        return false;
+        return '\0';
     stat[length] = '\0';
     const char *end = strrchr(stat, ')');
-    return end != NULL && strncmp(end, ") S ", 4) == 0;
+    return end != NULL && end[1] == ' ' ? end[2] : '\0';
+}
+
+char skuai_thread_state(long number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%ld", number);
+    return state_of(text);
 }
 
 /* One batch of a folder's entries. -1: somebody is awake, or it cannot be told. */
@@ -39,7 +46,7 @@ static int count_asleep(const char *entries, long bytes, const char *self)
         at += entry->d_reclen;
         if (entry->d_name[0] == '.' || strcmp(entry->d_name, self) == 0)
             continue;
-        if (!is_asleep(entry->d_name))
+        if (state_of(entry->d_name) != 'S')
             return -1;
         count++;
     }

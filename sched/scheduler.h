@@ -32,6 +32,8 @@
 #include "skua/runtime.h"
 
 struct skuai_scheduler;
+struct skuai_watch;
+struct skuai_watchdog;
 
 /* What the flow that a worker switches to does first, for the fiber that it switched away from: the *post-switch step*
  * (fiber.c). Only then does the fiber's stack hold all of it, and only then may others know that it waits. */
@@ -42,6 +44,7 @@ enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run 
 struct skuai_counters { /* written by their worker, read by anybody; relaxed */
     skua_word64 spawned, ended, polls, steals, steal_attempts, stolen, overflows, injected, parks, wakes, timers;
     skua_word64 events_looked, events_slept;
+    skua_word64 looks; /* of fork-join strands on it (parallel.c) */
 };
 
 struct skuai_worker {
@@ -107,6 +110,7 @@ struct skuai_worker {
     bool watched_stuck;          /* likewise: it has been counted as stuck since then */
     struct skuai_crowd_share crowd_share; /* likewise */
     skua_word64 thread_number;   /* the kernel's; 0: it has not begun yet */
+    struct skuai_watch *watch;   /* fixed: its record with the watchdog, or NULL */
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;
     struct skuai_deque inbox;    /* tasks it has fetched from the injection queue; owner fills, anybody takes */
@@ -174,6 +178,7 @@ struct skuai_scheduler {
     struct skuai_guard_thread guard;
     struct skuai_spares spares;
     struct skuai_crowd crowd;
+    struct skuai_watchdog *watchdog;      /* or NULL; fixed before anything runs */
     struct skuai_trace trace;
     struct skuai_polls polls;
     struct {

@@ -58,17 +58,17 @@ extern const struct skuai_future_info *const __stop_skua_futures[] __attribute__
 #define FUTURES_END FUTURES_BEGIN
 #endif
 
-static const struct skuai_future_info *info_of(const skua_frame *frame)
+const struct skuai_future_info *skuai_waits_info(skua_poll_fn *poll)
 {
     for (const struct skuai_future_info *const *info = FUTURES_BEGIN; info != FUTURES_END; info++)
-        if ((*info)->poll == frame->poll)
+        if ((*info)->poll == poll)
             return *info;
     return NULL;
 }
 
 static void add_future(struct text *text, const skua_frame *frame)
 {
-    const struct skuai_future_info *info = info_of(frame);
+    const struct skuai_future_info *info = skuai_waits_info(frame->poll);
     if (info != NULL)
         add(text, "the future %s", info->name);
     else
@@ -79,7 +79,7 @@ static void add_future(struct text *text, const skua_frame *frame)
 static void add_place_of_frame(struct text *text, const skua_frame *leaf, const skua_frame *top, const char *otherwise)
 {
     for (const skua_frame *frame = leaf; frame != NULL; frame = frame != top ? frame->parent : NULL) {
-        const struct skuai_future_info *info = info_of(frame);
+        const struct skuai_future_info *info = skuai_waits_info(frame->poll);
         if (info == NULL)
             continue;
         add(text, " at %s:%u", info->file, frame->resume);
@@ -317,7 +317,7 @@ size_t skuai_waits_futures(skua_task *task, struct skuai_in_future *futures, siz
     const skua_frame *frame = awaits & 1u ? (const skua_frame *)(awaits & ~(uintptr_t)1) : NULL;
     size_t count = 0;
     for (; frame != NULL && count < max; frame = frame != root ? frame->parent : NULL) {
-        const struct skuai_future_info *info = info_of(frame);
+        const struct skuai_future_info *info = skuai_waits_info(frame->poll);
         if (frame->poll == skuai_set_poll || frame->poll == skuai_select_poll)
             continue;
         futures[count++] = (struct skuai_in_future){ .poll = frame->poll, .line = frame->resume,

@@ -14,6 +14,7 @@
 #include "sched/overflow.h"
 #include "sched/rest.h"
 #include "sched/scheduler.h"
+#include "sched/watchdog.h"
 
 enum {
     NEXT_STREAK = 8,        /* untuned; tokio has 3, Go a time slice */
@@ -638,6 +639,8 @@ SKUAI_HOT void skuai_worker_main(void *arg)
         if (skuai_overflow_thread_init(&signal_stack) < 0)
             skuai_log(worker->sched, SKUA_LOG_WARN,
                       "no signal stack for worker %u: an overflow there ends in a bare fault", worker->index);
+        else
+            skuai_watchdog_enter(worker);
     }
     worker->flow = &worker->base;
     if (worker->sched->env.sim == NULL) /* a number; no model test runs this: for crowd.h */

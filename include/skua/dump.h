@@ -45,7 +45,8 @@
  *                finds them (no frame pointers are needed). Of programs names need the linker's -rdynamic; those of
  *                static functions stand in no table that is loaded, and what is in brackets is for addr2line
  * What it does not have:
- *   the stack of a task that runs: it changes while it is read (a debugger stops it first; see share/skua/skua-gdb.py)
+ *   the stack of a task that runs: it changes while it is read (a debugger stops it first; see share/skua/skua-gdb.py;
+ *     and of one that runs for long there is a report, skua_config.watchdog_ns)
  *   the stack of one that is ready: it may run at any moment
  *   any stack where fibers are switched by ucontext (processors other than x86-64 and aarch64)
  *   frames beyond one without call frame information, for instance of hand-written assembly

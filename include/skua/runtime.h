@@ -54,6 +54,7 @@ typedef struct skua_config {
                                   SKUA_DUMP_ON_SIGQUIT=1. Takes a thread. Not in simulations */
     bool embed;                /* it has no thread, and runs in somebody else's loop: embed.h. Then `workers` is 0 or 1,
                                   and there are no spare workers, no `bind` and no simulation (-EINVAL) */
+    uint8_t watchdog_signal;   /* for watchdog_ns. 0: SKUA_WATCHDOG_SIGNAL, else SIGURG */
     uint64_t sim_seed;         /* what a simulation's decisions are made from */
     const char *sim_machine;   /* what is simulated, in hwloc's synthetic notation; NULL: one processor. Implies
                                   `simulate`. Also by SKUA_SIM_MACHINE */
@@ -93,7 +94,18 @@ typedef struct skua_config {
        skua-top finds by the process's number. NULL: SKUA_MONITOR (likewise, and 0 for none; what cannot be had then is
        logged and done without), else nobody listens. Simulations have none. */
     const char *monitor;
-    void *reserved[2];
+    /* Whatever holds a worker for so long (from SKUA_MS to an hour; 0: SKUA_WATCHDOG_MS, in which 0 means never, else
+       never; SKUA_NEVER: never) is reported to the log, as warnings: the task's name and kind, the worker, for how
+       long, and the stack of its thread at that moment, a line for each function as in dump.h; and once more when it is
+       over. It is noticed up to four milliseconds late. Of fork-join computations what counts is the time between two
+       looks around, so one that forks and joins does not hold its worker. At most eight reports come at once, and then
+       one a second; how many were left out is said with the next. Takes a thread, and a signal, watchdog_signal, which
+       that sends to the worker's: SIGURG, SIGUSR1, SIGUSR2, or a realtime one. Its handler is there as long as the
+       runtime is, and passes on what is not Skua's to the one before. Calls that a handler interrupts although it says
+       SA_RESTART (signal(7): nanosleep, poll, select and others that wait with a time-out) return EINTR in what is
+       reported. An embedded runtime has none (-EINVAL); simulations do without. */
+    uint64_t watchdog_ns;
+    void *reserved[1];
 } skua_config;
 
 /* For workers_per_poller: a poller for each NUMA node. Without `bind` that is where workers would be bound to. */

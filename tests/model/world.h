@@ -14,6 +14,7 @@
 #include "sched/parker.h"
 #include "sched/rest.h"
 #include "sched/scheduler.h"
+#include "sched/watchdog.h"
 
 enum { WORLD_WORKERS = 3, WORLD_TASKS = 6, WORLD_ROUNDS = 4, WORLD_DEFERRALS = 2, WORLD_NAPS = 16 };
 enum { WORLD_LONELY_NAPS = 5, WORLD_POLLERS = 2 };
@@ -167,6 +168,8 @@ long skuai_thread_number(void) { return 0; }
 bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }
+void skuai_watchdog_look(struct skuai_scheduler *of, uint64_t now_ns) { mc_assert(of == NULL && now_ns == 0, "none"); }
+void skuai_watchdog_enter(struct skuai_worker *worker) { (void)worker; }
 #if !defined(WORLD_SPARES) /* model_spares.c has some */
 bool skuai_spare_is_called(const struct skuai_worker *worker) { return worker->is_spare; }
 WORLD_UNUSED(bool skuai_spare_may_work(const struct skuai_worker *worker __attribute__((unused))))

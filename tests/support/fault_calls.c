@@ -216,6 +216,13 @@ INSTEAD(int, sigaltstack, (const stack_t *ours, stack_t *old))
     return way >= 0 ? error_of((int[]){ ENOMEM, EPERM }, way) : sigaltstack(ours, old);
 }
 
+/* The last way is none: it never arrives. */
+INSTEAD(int, pthread_sigqueue, (pthread_t thread, int number, const union sigval value))
+{
+    int way = faults_way(FAULT_pthread_sigqueue);
+    return way >= 0 ? (int[]){ EAGAIN, ESRCH, 0 }[way] : pthread_sigqueue(thread, number, value);
+}
+
 INSTEAD(int, open, (const char *path, int flags, ...))
 {
     int way = faults_way(FAULT_open);

@@ -11,7 +11,8 @@
 static const char *const variables[] = { "SKUA_WORKERS",  "SKUA_BIND",        "SKUA_STACK_SIZE",
                                          "SKUA_SIM_SEED", "SKUA_SIM_MACHINE", "SKUA_WORKERS_PER_POLLER",
                                          "SKUA_STUCK_MS", "SKUA_SPARE_WORKERS", "SKUA_TRACE",
-                                         "SKUA_DUMP_ON_SIGQUIT", "SKUA_MONITOR" };
+                                         "SKUA_DUMP_ON_SIGQUIT", "SKUA_MONITOR", "SKUA_WATCHDOG_MS",
+                                         "SKUA_WATCHDOG_SIGNAL" };
 
 static void forget_environment(void)
 {
@@ -61,6 +62,8 @@ TEST(defaults)
     check_line(text, "simulate", "no", "default");
     check_line(text, "stuck_ns", "10000000 ns", "default");
     check_line(text, "spare_workers", "as workers, to 16; of one: 0", "default");
+    check_line(text, "watchdog_ns", "never", "default");
+    check_line(text, "watchdog_signal", "none", "default");
     check_line(text, "trace", "none", "default");
     check_line(text, "monitor", "no", "default");
     check_line(text, "alloc, free", "malloc's", "default");
@@ -77,8 +80,14 @@ TEST(the_environment)
     setenv("SKUA_BIND", "1", 1);
     setenv("SKUA_WORKERS_PER_POLLER", "numa", 1);
     setenv("SKUA_DUMP_ON_SIGQUIT", "1", 1);
-    setenv("SKUA_SIM_SEED", "7", 1);
+    setenv("SKUA_WATCHDOG_MS", "50", 1);
     char *text = print(NULL, 0);
+    check_line(text, "watchdog_ns", "50000000 ns", "SKUA_WATCHDOG_MS");
+    check_line(text, "watchdog_signal", "23", "default");
+    free(text);
+    setenv("SKUA_SIM_SEED", "7", 1);
+    text = print(NULL, 0);
+    check_line(text, "watchdog_ns", "never", "SKUA_WATCHDOG_MS"); /* a simulation */
     check_line(text, "workers", "3", "SKUA_WORKERS");
     check_line(text, "stack_size", "131072", "SKUA_STACK_SIZE");
     check_line(text, "bind", "yes", "SKUA_BIND");

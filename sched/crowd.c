@@ -27,10 +27,10 @@ static void add_usage(struct usage *usage, struct skuai_worker *worker)
     uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED), ran, waited; /* counters, all */
     uint64_t events = skuai_load_64(&worker->counters.events_looked, SKUAI_RELAXED) +
                       skuai_load_64(&worker->counters.events_slept, SKUAI_RELAXED);
-    long number = (long)skuai_load_64(&worker->thread_number, SKUAI_RELAXED); /* of one that has begun */
+    uint32_t number = skuai_load_32(&worker->thread.number, SKUAI_RELAXED); /* a name, no more */
     usage->polls += polls - share->polls;
     usage->events += events;
-    bool is_known = polls != share->polls && number != 0 && skuai_crowd_read(number, &ran, &waited);
+    bool is_known = polls != share->polls && number != 0 && skuai_crowd_read((long)number, &ran, &waited);
     if (is_known && share->is_known) {
         usage->ran_ns += ran - share->ran_ns;
         usage->waited_ns += waited - share->waited_ns;

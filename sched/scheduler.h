@@ -109,7 +109,6 @@ struct skuai_worker {
     uint64_t watched_polls, watched_ns; /* the guard's: what it saw last, since when */
     bool watched_stuck;          /* likewise: it has been counted as stuck since then */
     struct skuai_crowd_share crowd_share; /* likewise */
-    skua_word64 thread_number;   /* the kernel's; 0: it has not begun yet */
     struct skuai_watch *watch;   /* fixed: its record with the watchdog, or NULL */
     struct skuai_wheel wheel __attribute__((aligned(SKUAI_CACHE_LINE))); /* guarded by its lock */
     struct skuai_deque deque;

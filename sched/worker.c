@@ -643,8 +643,6 @@ SKUAI_HOT void skuai_worker_main(void *arg)
             skuai_watchdog_enter(worker);
     }
     worker->flow = &worker->base;
-    if (worker->sched->env.sim == NULL) /* a number; no model test runs this: for crowd.h */
-        skuai_store_64(&worker->thread_number, (uint64_t)skuai_thread_number(), SKUAI_RELAXED);
     if (worker->sched->bind && !worker->is_spare)
         skuai_topology_bind_self(&worker->sched->topology, worker->sched->cpu_of_worker[worker->index]);
     for (;;) {

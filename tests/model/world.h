@@ -12,7 +12,6 @@
 #include "model/mc_internal.h"
 #include "sched/overflow.h"
 #include "sched/parker.h"
-#include "sched/rest.h"
 #include "sched/scheduler.h"
 #include "sched/watchdog.h"
 
@@ -164,7 +163,6 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
     (void)cpu;
     return 0;
 }
-long skuai_thread_number(void) { return 0; }
 bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }

@@ -114,7 +114,8 @@ SKUAI_HOT void skuai_schedule_woken_here(struct skuai_worker *worker, skua_task 
     skua_task *before = skuai_exchange_ptr(&worker->next, task, SKUAI_RELEASE); /* as above */
     if (before != NULL) {
         push_local(worker, before, SKUAI_SEQ_CST);
-        /* While events are delivered, P6: all that they wake lies here, and its worker is awake. */
+        /* While events are delivered, P6: all that they wake lies here, and its worker is awake. No model test needs
+         * the check: who is woken in a crowd costs time only. */
         if (SKUAI_LIKELY(worker->polled.count == 0 || !skuai_awake_are_enough(sched)))
             skuai_schedule_wake_one(sched);
     }

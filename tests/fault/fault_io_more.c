@@ -149,7 +149,6 @@ static int queues(void *arg)
     CHECK_OK(skua_spawn(&holder, is_held, &held));
     while (__atomic_load_n(&held, __ATOMIC_ACQUIRE) == 0)
         CHECK_OK(skua_yield());
-    faults_always(FAULT_pthread_create, 0);
     for (int i = 0; i < QUEUED; i++)
         CHECK_OK(skua_spawn(&tasks[i], is_queued, &called));
     while ((stats = stats_now()).blocking_queued < QUEUED)
@@ -166,7 +165,6 @@ static int queues(void *arg)
         if (i != 2)
             CHECK_OK(skua_join(tasks[i], NULL));
     CHECK_OK(skua_join(holder, NULL));
-    faults_always_none();
     CHECK_EQ(called, QUEUED - 1);
     while ((stats = stats_now()).blocking_idle == 0) /* it is on its way there */
         CHECK_OK(skua_yield());
@@ -220,8 +218,14 @@ TEST(watched_descriptors) { LIVE(watches, FAULT_poll, FAULT_epoll_ctl); }
 TEST(threads_for_calls) { LIVE(calls, FAULT_pthread_create, FAULT_application_alloc); }
 TEST(calls_that_wait_for_a_thread)
 {
-    skua_fiber_fn *body = queues;
-    live(&body);
+    skua_runtime *rt;
+    skua_config config = faults_config(2, true);
+    config.stuck_ns = SKUA_NEVER; /* no more threads than two workers, the guard, and one for calls */
+    faults_arm(FAULT_pthread_create, 0, 5, FAULTS_BURST);
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_EQ(skua_block_on(rt, queues, NULL), 0);
+    CHECK_EQ(skua_runtime_destroy(rt), 0);
+    faults_disarm();
 }
 TEST(child_processes)
 {

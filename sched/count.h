@@ -12,13 +12,14 @@ SKUAI_INLINE void skuai_count(skua_word64 *counter, uint64_t n)
     skuai_store_64(counter, skuai_load_64(counter, SKUAI_RELAXED) + n, SKUAI_RELAXED);
 }
 
-/* The greatest that there was. No model test needs the step or the check: for reports. */
+/* The greatest that there was. No model test needs the check or the step: for reports. */
 SKUAI_INLINE void skuai_count_max(skua_word64 *counter, uint64_t n)
 {
     if (n > skuai_load_64(counter, SKUAI_RELAXED)) /* a counter, as above */
         skuai_store_64(counter, n, SKUAI_RELAXED);
 }
 
+/* No model test runs this: for reports. */
 SKUAI_INLINE uint64_t skuai_count_sum(const skua_word64 *counters, size_t count)
 {
     uint64_t sum = 0;

@@ -1,5 +1,5 @@
-# What Skua is built on. Sets SKUA_CK_FOUND, SKUA_HIREDIS_FOUND, SKUA_LIBUV_FOUND, SKUA_HTTP_PARSER_FOUND and
-# SKUA_KV_FOUND beside the imported targets.
+# What Skua is built on. Sets SKUA_CK_FOUND, SKUA_HIREDIS_FOUND, SKUA_LIBUV_FOUND, SKUA_GLIB_FOUND, SKUA_HTTP_PARSER_FOUND
+# and SKUA_KV_FOUND beside the imported targets.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(PkgConfig)
@@ -42,6 +42,15 @@ if(PKG_CONFIG_FOUND AND SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING)
     pkg_check_modules(LIBUV IMPORTED_TARGET libuv)
     if(LIBUV_FOUND)
         set(SKUA_LIBUV_FOUND TRUE)
+    endif()
+endif()
+
+# GLib: likewise. Not with ThreadSanitizer, which does not see how GLib's threads wait for each other.
+set(SKUA_GLIB_FOUND FALSE)
+if(PKG_CONFIG_FOUND AND SKUA_EXAMPLES AND NOT CMAKE_CROSSCOMPILING AND NOT SKUA_SANITIZE MATCHES "thread")
+    pkg_check_modules(GLIB IMPORTED_TARGET gio-2.0>=2.36)
+    if(GLIB_FOUND)
+        set(SKUA_GLIB_FOUND TRUE)
     endif()
 endif()
 

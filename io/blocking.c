@@ -44,6 +44,8 @@ struct pool {
     struct pool_thread *idle; /* last in, first out: the others may end */
     struct pool_thread *ended;
     uint32_t threads;         /* started or about to be, and not ended */
+    uint32_t nidle;           /* in `idle` */
+    uint64_t queued, queued_max, calls; /* in `queue`; the most that were; taken from there, to be called */
     uint32_t number;          /* for names */
     bool stopping;
 };
@@ -54,11 +56,31 @@ static struct pool *pool_of(const skua_op *op) { return op->owner; }
 
 static const struct skuai_op_kind detached_kind = { .name = "skua_blocking, detached" };
 
+static void unlink_locked(struct pool *pool, skua_op *op)
+{
+    skuai_waiters_remove(&pool->queue, op);
+    pool->queued--;
+}
+
+/* skuai_waiters_claim(), and counts. */
+static skua_op *claim_locked(struct pool *pool)
+{
+    skua_op *op;
+    while ((op = pool->queue.first) != NULL) {
+        unlink_locked(pool, op);
+        if (skuai_op_claim(op)) {
+            pool->calls++;
+            return op;
+        }
+    }
+    return NULL;
+}
+
 /* B2, B6. */
 static bool run_one(struct pool *pool)
 {
     skuai_lock_acquire(&pool->lock);
-    skua_op *op = skuai_waiters_claim(&pool->queue);
+    skua_op *op = claim_locked(pool);
     skuai_lock_release(&pool->lock);
     if (op == NULL)
         return false;
@@ -77,6 +99,7 @@ static void take_off_idle_locked(struct pool *pool, struct pool_thread *thread)
         link = &(*link)->next;
     *link = thread->next;
     thread->is_idle = false;
+    pool->nidle--;
 }
 
 /* B3. False: something is there, or it is to end. */
@@ -87,6 +110,7 @@ static bool enter_idle(struct pool_thread *self)
     bool enters = !pool->stopping && pool->queue.first == NULL;
     if (enters) {
         self->is_idle = true;
+        pool->nidle++;
         self->next = pool->idle;
         pool->idle = self;
     }
@@ -216,7 +240,7 @@ static bool give_up(struct pool *pool, skua_op *op)
     pool->threads--;
     bool gives_up = pool->threads == 0 && skuai_waiters_has(&pool->queue, op);
     if (gives_up)
-        skuai_waiters_remove(&pool->queue, op);
+        unlink_locked(pool, op);
     skuai_lock_release(&pool->lock);
     return gives_up;
 }
@@ -229,6 +253,8 @@ static int enqueue(struct pool *pool, skua_op *op)
     uint32_t number = 0;
     skuai_lock_acquire(&pool->lock);
     skuai_waiters_append(&pool->queue, op);
+    if (++pool->queued > pool->queued_max)
+        pool->queued_max = pool->queued;
     if ((idle = pool->idle) != NULL) {
         take_off_idle_locked(pool, idle);
     } else if (pool->threads < THREADS_MAX) {
@@ -284,7 +310,14 @@ void skuai_blocking_begin(struct skuai_worker *worker, skua_op *op, bool may_wai
 bool skuai_blocking_withdraw(skua_op *op)
 {
     struct pool *pool = pool_of(op);
-    return skuai_waiters_withdraw(&pool->lock, &pool->queue, op);
+    bool withdrawn = true; /* as skuai_waiters_withdraw() */
+    skuai_lock_acquire(&pool->lock);
+    if (skuai_waiters_has(&pool->queue, op))
+        unlink_locked(pool, op);
+    else
+        withdrawn = skuai_op_state(op) == SKUAI_OP_ARMED;
+    skuai_lock_release(&pool->lock);
+    return withdrawn;
 }
 
 static const struct skuai_op_kind blocking_kind = {
@@ -324,11 +357,10 @@ void skuai_blocking_stats(struct skuai_scheduler *sched, struct skuai_blocking_s
 {
     struct pool *pool = skuai_load_ptr(&sched->blocking.pool, SKUAI_ACQUIRE); /* as in get_pool() */
     *stats = (struct skuai_blocking_stats){ .threads = 0 };
-    if (pool == NULL)
+    if (pool == NULL || skuai_load_32(sched->alive_here, SKUAI_RELAXED) == 0) /* whose lock may never be released */
         return;
     skuai_lock_acquire(&pool->lock);
-    stats->threads = pool->threads;
-    for (const struct pool_thread *thread = pool->idle; thread != NULL; thread = thread->next)
-        stats->idle++;
+    *stats = (struct skuai_blocking_stats){ .threads = pool->threads, .idle = pool->nidle, .queued = pool->queued,
+                                            .queued_max = pool->queued_max, .calls = pool->calls };
     skuai_lock_release(&pool->lock);
 }

@@ -17,9 +17,11 @@ bool skuai_blocking_withdraw(skua_op *op);
  * Returns: 0; errors as of skua_blocking(): then fn is not called. */
 int skuai_blocking_detach(struct skuai_scheduler *sched, skua_blocking_op *op, skua_blocking_fn *fn, void *arg);
 
-/* How many threads there are, and wait for a call. Any thread. */
+/* How many threads there are, and wait for a call; the calls that wait for a thread, and the most that ever did; those
+ * that one has begun. Any thread; nothing in a fork's child. */
 struct skuai_blocking_stats {
     uint32_t threads, idle;
+    uint64_t queued, queued_max, calls;
 };
 void skuai_blocking_stats(struct skuai_scheduler *sched, struct skuai_blocking_stats *stats);
 

@@ -7,7 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/stream.h"
@@ -19,6 +22,8 @@ enum { PIECE = 1 << 16, MEMORY = 1 << 14 }; /* a pipe's usual size; untuned */
 struct copying {
     skua_stream *to, *from;
     uint64_t limit, copied;
+    struct copying *back; /* the other way, of two */
+    skua_word32 has_ended; /* of two: all that came is written, and the end is passed on; read by the other way */
 };
 
 static int wait_for(skua_stream *stream, enum skuai_direction direction, uint32_t life)
@@ -148,7 +153,7 @@ static int copy(struct copying *c)
 
 int64_t skua_copy(skua_stream *to, skua_stream *from, uint64_t limit, uint64_t *copied)
 {
-    struct copying c = { to, from, limit, 0 };
+    struct copying c = { .to = to, .from = from, .limit = limit };
     int rc = copy(&c);
     if (copied != NULL)
         *copied = c.copied;
@@ -157,18 +162,41 @@ int64_t skua_copy(skua_stream *to, skua_stream *from, uint64_t limit, uint64_t *
 
 /* ---- both ways --------------------------------------------------------------------------------------------------- */
 
+/* Whether the end that was read is none. The kernel tells of a reset once. If it has told the other way, which writes
+ * to this stream, there is an end to be read after it; but the state is CLOSED then, which after an end it can only be
+ * if this side has ended, too. The other way's word is read after the state, and written before it ends this side. So
+ * if it is 0 the state is not of its making; and if it is 1 it has written without an error, and was not told. */
+static bool was_reset(struct copying *c)
+{
+    struct skuai_source *source = skuai_stream_source(c->from);
+    struct tcp_info info = { .tcpi_state = TCP_ESTABLISHED };
+    socklen_t size = sizeof info;
+    uint32_t life;
+    if (!skuai_source_begin(source, &life) || !skuai_source_enter(source, life))
+        return false;
+    bool is_closed = getsockopt(source->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_CLOSE;
+    skuai_source_leave(source);
+    /* SEQ_CST: message passing, { has_ended; shutdown } against { state; has_ended }, through the kernel. */
+    return is_closed && skuai_load_32(&c->back->has_ended, SKUAI_SEQ_CST) == 0;
+}
+
 static int copy_one_way(void *arg)
 {
     struct copying *c = arg;
     int rc = copy(c);
-    if (rc == 0 && skua_stream_shutdown_write(c->to) < 0)
-        rc = 0; /* one that cannot be shut down (a pipe) ends when it is closed */
-    return rc;
+    if (rc == 0 && was_reset(c))
+        rc = -ECONNRESET;
+    if (rc < 0)
+        return rc;
+    skuai_store_32(&c->has_ended, 1, SKUAI_SEQ_CST); /* pairs with was_reset() */
+    (void)skua_stream_shutdown_write(c->to);         /* one that cannot be (a pipe) ends when it is closed */
+    return 0;
 }
 
 int64_t skua_copy_both(skua_stream *a, skua_stream *b, uint64_t *there, uint64_t *back)
 {
-    struct copying ways[2] = { { b, a, UINT64_MAX, 0 }, { a, b, UINT64_MAX, 0 } };
+    struct copying ways[2] = { { .to = b, .from = a, .limit = UINT64_MAX, .back = &ways[1] },
+                               { .to = a, .from = b, .limit = UINT64_MAX, .back = &ways[0] } };
     skua_child children[2];
     skua_task *task;
     int64_t rc = skua_spawn(&task, copy_one_way, &ways[0]);

@@ -4,62 +4,57 @@
 #include <assert.h>
 #include <inttypes.h>
 
-#include "io/blocking.h"
 #include "runtime/stats_text.h"
 #include "runtime/text.h"
 
-enum { TOTALS_MAX = 2048, WORKER_MAX = 640 }; /* bytes, all numbers at their longest */
+enum { TOTALS_MAX = 3072, WORKER_MAX = 1536 }; /* bytes, all numbers at their longest */
+
+static void add_metrics(struct skuai_text *text, const struct skuai_metric *metrics, size_t count, const void *stats)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_time = metrics[i].kind == SKUAI_COUNTER_NS || metrics[i].kind == SKUAI_GAUGE_NS;
+        skuai_text_add(text, " %s%s=%" PRIu64, metrics[i].name, is_time ? "_ns" : "",
+                       skuai_metric_value(&metrics[i], stats));
+    }
+}
+
+/* What has labels, or is a histogram, for Prometheus. */
+static void add_parts(struct skuai_text *text, uint64_t steals, const uint64_t steals_at[SKUA_DISTANCES],
+                      const uint64_t timers_late[SKUA_LATES], uint64_t timers_late_ns)
+{
+    skuai_text_add(text, " steals=%" PRIu64, steals);
+    for (uint32_t i = 0; i < SKUA_DISTANCES; i++)
+        skuai_text_add(text, " steals_%s=%" PRIu64, skuai_distance_names[i], steals_at[i]);
+    for (uint32_t i = 0; i < SKUA_LATES; i++)
+        skuai_text_add(text, " timers_late_%s=%" PRIu64, skuai_late_names[i], timers_late[i]);
+    skuai_text_add(text, " timer_lateness_ns=%" PRIu64 "\n", timers_late_ns);
+}
 
 static void add_runtime(struct skuai_text *text, skua_runtime *rt)
 {
     skua_stats stats;
-    struct skuai_metric metrics[SKUAI_METRICS];
     skua_runtime_stats(rt, &stats);
-    skuai_stats_list(&stats, metrics);
     skuai_text_add(text, "runtime now_ns=%" PRIu64, skuai_clock_now());
-    for (size_t i = 0; i < SKUAI_METRICS; i++)
-        skuai_text_add(text, " %s=%" PRIu64, metrics[i].name, metrics[i].value);
-    skuai_text_add(text, "\n");
+    add_metrics(text, skuai_metrics, SKUAI_METRICS, &stats);
+    add_parts(text, stats.steals, stats.steals_at, stats.timers_late, stats.timers_late_ns);
 }
 
 static void add_pools(struct skuai_text *text, struct skuai_scheduler *sched)
 {
-    struct skuai_blocking_stats blocking;
-    skuai_blocking_stats(sched, &blocking);
     skuai_text_add(text, "pools injected=%" PRIu64 " spares_max=%" PRIu32 " spares_made=%" PRIu32,
                    skuai_inject_count(&sched->inject), sched->spares.max,
                    skuai_load_32(&sched->spares.made, SKUAI_RELAXED)); /* numbers, no more */
-    skuai_text_add(text, " spares_active=%" PRIu32 " blocking_threads=%" PRIu32 " blocking_idle=%" PRIu32 "\n",
-                   skuai_load_32(&sched->spares.active, SKUAI_RELAXED), blocking.threads, blocking.idle); /* likewise */
+    skuai_text_add(text, " spares_active=%" PRIu32 "\n",
+                   skuai_load_32(&sched->spares.active, SKUAI_RELAXED)); /* likewise */
 }
 
 static void add_worker(struct skuai_text *text, const skua_worker_stats *worker)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-        { "cpu_ns", worker->cpu_ns },
-        { "queued", worker->queued },
-        { "tasks_spawned", worker->spawned },
-        { "task_runs", worker->polls },
-        { "steals", worker->steals },
-        { "tasks_stolen", worker->stolen },
-        { "steal_attempts", worker->steal_attempts },
-        { "overflows", worker->overflows },
-        { "tasks_injected", worker->injected },
-        { "parks", worker->parks },
-        { "wakes", worker->wakes },
-        { "timers_expired", worker->timers },
-        { "events_looked", worker->events_looked },
-        { "events_slept", worker->events_slept },
-    };
     skuai_text_add(text, "worker index=%" PRIu32 " kind=%s state=%s", worker->index,
                    worker->is_spare ? "spare" : "regular",
                    worker->state == SKUA_WORKER_ASLEEP ? "asleep" : "awake");
-    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
-        skuai_text_add(text, " %s=%" PRIu64, counters[i].name, counters[i].value);
-    skuai_text_add(text, "\n");
+    add_metrics(text, skuai_worker_metrics, SKUAI_WORKER_METRICS, worker);
+    add_parts(text, worker->steals, worker->steals_at, worker->timers_late, worker->timers_late_ns);
 }
 
 char *skuai_monitor_stats(skua_runtime *rt, size_t *size, size_t *length)

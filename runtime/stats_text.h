@@ -1,20 +1,31 @@
-/* The counters of skua_stats by name: one list, for all that writes them as text. */
+/* The counters of skua_stats and skua_worker_stats by name: one list, for all that writes them as text. */
 #ifndef SKUAI_STATS_TEXT_H
 #define SKUAI_STATS_TEXT_H
 
+#include <stddef.h>
+
 #include "skua/runtime.h"
 
-enum skuai_metric_kind { SKUAI_COUNTER, SKUAI_GAUGE };
+/* _NS: in nanoseconds, which Prometheus is given as seconds. */
+enum skuai_metric_kind { SKUAI_COUNTER, SKUAI_GAUGE, SKUAI_COUNTER_NS, SKUAI_GAUGE_NS };
 
 struct skuai_metric {
-    const char *name; /* without a prefix, and of a counter without a suffix */
+    const char *name; /* without a prefix, of a counter without a suffix, and without a unit of time */
     const char *help;
     enum skuai_metric_kind kind;
-    uint64_t value;
+    size_t offset; /* of the uint64_t, or of the uint32_t that its last member says, in the struct */
+    bool is_32;
 };
 
-enum { SKUAI_METRICS = 21 };
+enum { SKUAI_METRICS = 29, SKUAI_WORKER_METRICS = 16 };
 
-void skuai_stats_list(const skua_stats *stats, struct skuai_metric metrics[SKUAI_METRICS]);
+extern const struct skuai_metric skuai_metrics[SKUAI_METRICS];               /* of skua_stats */
+extern const struct skuai_metric skuai_worker_metrics[SKUAI_WORKER_METRICS]; /* of skua_worker_stats */
+
+uint64_t skuai_metric_value(const struct skuai_metric *metric, const void *stats);
+
+/* What is an array in both. */
+extern const char *const skuai_distance_names[SKUA_DISTANCES];
+extern const char *const skuai_late_names[SKUA_LATES];
 
 #endif

@@ -369,8 +369,9 @@ static void say_counters(struct look *look, const struct skuai_counters *of)
     /* Relaxed: counters. */
     uint64_t spawned = skuai_load_64(&of->spawned, SKUAI_RELAXED), ended = skuai_load_64(&of->ended, SKUAI_RELAXED);
     uint64_t polls = skuai_load_64(&of->polls, SKUAI_RELAXED), parks = skuai_load_64(&of->parks, SKUAI_RELAXED);
-    uint64_t wakes = skuai_load_64(&of->wakes, SKUAI_RELAXED), timers = skuai_load_64(&of->timers, SKUAI_RELAXED);
-    uint64_t steals = skuai_load_64(&of->steals, SKUAI_RELAXED), stolen = skuai_load_64(&of->stolen, SKUAI_RELAXED);
+    uint64_t wakes = skuai_load_64(&of->wakes, SKUAI_RELAXED), stolen = skuai_load_64(&of->stolen, SKUAI_RELAXED);
+    uint64_t timers = skuai_count_sum(of->timers.counts, SKUA_LATES);
+    uint64_t steals = skuai_count_sum(of->steals_at, SKUA_DISTANCES);
     uint64_t attempts = skuai_load_64(&of->steal_attempts, SKUAI_RELAXED);
     uint64_t overflows = skuai_load_64(&of->overflows, SKUAI_RELAXED);
     uint64_t injected = skuai_load_64(&of->injected, SKUAI_RELAXED);

@@ -82,6 +82,7 @@ static bool look_into_pollers(struct skuai_scheduler *sched, uint64_t now)
         struct skuai_poll *poll = &sched->polls.of[i];
         if (!skuai_poll_is_neglected(poll, now, UNLOOKED_NS) || !skuai_poll_look(poll, polled, now))
             continue;
+        skuai_count(&sched->guard.looks, 1);
         skuai_count(&sched->guard.events, polled->count);
         skuai_trace(sched, &sched->trace.guard, SKUAI_TRACE_EVENTS, 0, polled->count);
         SKUAI_PROBE1(events, polled->count);

@@ -4,6 +4,7 @@
 
 #include "sched/context.h"
 #include "sched/env.h"
+#include "sched/lateness.h"
 #include "sched/poll.h"
 
 struct skuai_scheduler;
@@ -20,7 +21,8 @@ struct skuai_guard_thread {
     uint64_t total_era;         /* and the era in which all threads were at rest; 0: they were not */
     bool saw_injected;          /* at the last look the injection queue was not empty */
     struct skuai_poll_batch polled;
-    skua_word64 events, timers; /* that it had to see to; written by the guard, read by anybody; relaxed */
+    skua_word64 events, looks;  /* that it had to see to, into pollers; the guard writes, anybody reads; relaxed */
+    struct skuai_lateness timers; /* likewise */
     struct skuai_thread thread;
     struct skuai_context base;
     struct skuai_context *flow;

@@ -15,6 +15,7 @@
 #include "sched/guard.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
+#include "sched/lateness.h"
 #include "sched/parallel.h"
 #include "sched/poll.h"
 #include "sched/probes.h"
@@ -42,10 +43,18 @@ enum skuai_post { SKUAI_POST_NOTHING, SKUAI_POST_PAUSE, SKUAI_POST_REQUEUE, SKUA
 enum { SKUAI_AWAIT_BUDGET = 128 }; /* awaits that find their op done in one run of a task; as tokio\'s */
 
 struct skuai_counters { /* written by their worker, read by anybody; relaxed */
-    skua_word64 spawned, ended, polls, steals, steal_attempts, stolen, overflows, injected, parks, wakes, timers;
-    skua_word64 events_looked, events_slept;
+    skua_word64 spawned, ended, polls, steal_attempts, stolen, overflows, injected, parks, wakes;
+    skua_word64 events_looked, events_slept, poller_looks, poller_parks;
     skua_word64 looks; /* of fork-join strands on it (parallel.c) */
+    skua_word64 steals_at[SKUA_DISTANCES];
+    struct skuai_lateness timers;
 };
+
+_Static_assert((int)SKUA_DISTANCE_CORE == (int)SKUAI_SHARE_CORE && (int)SKUA_DISTANCE_L2 == (int)SKUAI_SHARE_L2 &&
+                   (int)SKUA_DISTANCE_L3 == (int)SKUAI_SHARE_L3 && (int)SKUA_DISTANCE_NUMA == (int)SKUAI_SHARE_NUMA &&
+                   (int)SKUA_DISTANCE_PACKAGE == (int)SKUAI_SHARE_PACKAGE &&
+                   (int)SKUA_DISTANCE_MACHINE == (int)SKUAI_SHARE_COUNT,
+               "the distances of victims.h are the public ones");
 
 struct skuai_worker {
     /* the owner only */
@@ -361,11 +370,5 @@ SKUAI_INLINE void skuai_trace_run(struct skuai_worker *worker, skua_task *task)
         skuai_trace_note_run(worker, ring, task);
 }
 #endif
-
-SKUAI_INLINE void skuai_count(skua_word64 *counter, uint64_t n)
-{
-    /* One writer, so no exchange is needed; relaxed: a reader wants a recent value, nothing behind it. */
-    skuai_store_64(counter, skuai_load_64(counter, SKUAI_RELAXED) + n, SKUAI_RELAXED);
-}
 
 #endif

@@ -57,7 +57,7 @@ static void complete(struct skuai_timer *timer)
     }
 }
 
-static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns)
+static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns, struct skuai_late_batch *late)
 {
     struct skuai_timer_list due = { NULL, NULL };
     struct skuai_timer *kept = NULL, **tail = &kept;
@@ -65,6 +65,7 @@ static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns)
     uint32_t count = skuai_wheel_expire_locked(wheel, now_ns, &due, EXPIRE_BATCH);
     for (struct skuai_timer *timer = due.first, *next; timer != NULL; timer = next) {
         next = timer->next;
+        skuai_late_note(late, timer->deadline_ns, now_ns);
         if (skuai_op_claim(op_of(timer))) { /* else an arm of a select that was decided: left alone */
             *tail = timer;
             tail = &timer->next;
@@ -79,20 +80,21 @@ static uint32_t expire_batch(struct skuai_wheel *wheel, uint64_t now_ns)
 void skuai_timers_run(struct skuai_scheduler *sched, uint64_t now_ns)
 {
     uint64_t left = SKUA_NEVER, expired = 0;
+    struct skuai_late_batch late = { .sum_ns = 0 };
     /* T2. Acquire-release: pairs with lower(): timers armed before this are in their wheels. SEQ_CST: T2's half. */
     skuai_exchange_64(&sched->timer_next, SKUA_NEVER, SKUAI_SEQ_CST);
     for (uint32_t i = 0; i < skuai_workers_all(sched); i++) {
         struct skuai_wheel *wheel = &sched->workers[i]->wheel;
         while (skuai_wheel_next_ns(wheel) <= now_ns)
-            expired += expire_batch(wheel, now_ns);
+            expired += expire_batch(wheel, now_ns, &late);
         uint64_t next = skuai_wheel_next_ns(wheel);
         left = next < left ? next : left;
     }
     if (left != SKUA_NEVER)
         lower(&sched->timer_next, left);
-    struct skuai_worker *worker = skuai_worker_self();
-    skuai_count(worker != NULL ? &worker->counters.timers : &sched->guard.timers, expired);
     if (expired != 0) {
+        struct skuai_worker *worker = skuai_worker_self();
+        skuai_late_add(worker != NULL ? &worker->counters.timers : &sched->guard.timers, &late);
         skuai_trace(sched, worker != NULL ? &worker->trace : &sched->trace.guard, SKUAI_TRACE_TIMERS, 0, expired);
         SKUAI_PROBE1(timers, expired);
     }
@@ -120,6 +122,9 @@ void skuai_sleep_hasten(skua_op *op, struct skuai_timer *timer, uint64_t instant
         after->word = (skua_word32 *)(op->sink - SKUAI_SINK_THREAD);
     if (wheel == NULL)
         return;
+    struct skuai_worker *worker = (void *)((char *)wheel - offsetof(struct skuai_worker, wheel));
+    uint64_t now_ns = skuai_env_now(&worker->sched->env);
+    instant_ns = instant_ns > now_ns ? instant_ns : now_ns; /* it is not late: it did not know before */
     skuai_lock_acquire(&wheel->lock);
     bool armed = skuai_timer_is_armed_locked(timer);
     if (armed)
@@ -127,7 +132,6 @@ void skuai_sleep_hasten(skua_op *op, struct skuai_timer *timer, uint64_t instant
     skuai_lock_release(&wheel->lock);
     if (!armed)
         return;
-    struct skuai_worker *worker = (void *)((char *)wheel - offsetof(struct skuai_worker, wheel));
     lower(&worker->sched->timer_next, instant_ns);
     struct skuai_worker *self = skuai_worker_self();
     if (self != NULL && self->sched == worker->sched)

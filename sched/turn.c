@@ -19,6 +19,7 @@ static void leave_the_set(struct skuai_worker *worker)
 static void come_back(struct skuai_worker *worker, uint64_t wait_until_ns)
 {
     worker->away = false;
+    skuai_count(&worker->counters.poller_parks, 1);
     skuai_store_32(&worker->asleep, 0, SKUAI_RELAXED); /* likewise. No model test needs the step. */
     skuai_poll_return(&worker->sched->polls, &worker->polled, &worker->parker, wait_until_ns);
     leave_the_set(worker);

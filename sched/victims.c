@@ -33,11 +33,15 @@ void skuai_victims_build(const struct skuai_topology *t, const uint32_t *cpu_of_
     for (uint32_t level = 0; level < SKUAI_VICTIM_RINGS; level++) {
         next[level] = end;
         end += count[level];
-        if (count[level] > 0)
+        if (count[level] > 0) {
+            out->distance[out->nrings] = (uint16_t)level;
             out->ring_end[out->nrings++] = end;
+        }
     }
-    for (uint32_t unused = out->nrings; unused < SKUAI_VICTIM_RINGS; unused++)
-        out->ring_end[unused] = end; /* so that equal tables are equal bytes */
+    for (uint32_t unused = out->nrings; unused < SKUAI_VICTIM_RINGS; unused++) {
+        out->distance[unused] = 0; /* so that equal tables are equal bytes */
+        out->ring_end[unused] = end;
+    }
     for (uint32_t step = 1; step < nworkers; step++) {
         uint32_t other = (w + step) % nworkers;
         uint32_t level = distance(own, &t->cpus[cpu_of_worker[other]]);

@@ -24,6 +24,7 @@
 struct skuai_victims {
     uint32_t nrings;                       /* rings without members are left out */
     uint32_t ring_end[SKUAI_VICTIM_RINGS]; /* ring r is order[ring_end[r - 1]] … order[ring_end[r] - 1] */
+    uint16_t distance[SKUAI_VICTIM_RINGS]; /* of each ring: an enum skuai_share, or SKUAI_SHARE_COUNT */
     uint16_t order[];                      /* worker numbers, one for each other worker */
 };
 
@@ -34,6 +35,15 @@ size_t skuai_victims_size(uint32_t nworkers);
  * (skuai_topology_place). */
 void skuai_victims_build(const struct skuai_topology *t, const uint32_t *cpu_of_worker, uint32_t nworkers, uint32_t w,
                          struct skuai_victims *out);
+
+/* How far away order[at] is. */
+static inline uint32_t skuai_victims_distance(const struct skuai_victims *victims, uint32_t at)
+{
+    uint32_t ring = 0;
+    while (at >= victims->ring_end[ring])
+        ring++;
+    return victims->distance[ring];
+}
 
 /* Where ring r begins in order[]. */
 static inline uint32_t skuai_victims_ring_start(const struct skuai_victims *victims, uint32_t ring)

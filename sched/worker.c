@@ -133,11 +133,18 @@ static bool deliver_polled(struct skuai_worker *worker, skua_word64 *counter)
 }
 
 /* poll.h, K3. */
+static bool look_into(struct skuai_worker *worker, struct skuai_poll *poll, uint64_t now_ns)
+{
+    if (!skuai_poll_look(poll, &worker->polled, now_ns))
+        return false;
+    skuai_count(&worker->counters.poller_looks, 1);
+    return deliver_polled(worker, &worker->counters.events_looked);
+}
+
 static bool look_into_home(struct skuai_worker *worker, uint64_t now_ns)
 {
     struct skuai_poll *poll = worker->home;
-    return SKUAI_UNLIKELY(skuai_poll_poller(poll) != NULL) && skuai_poll_look(poll, &worker->polled, now_ns) &&
-           deliver_polled(worker, &worker->counters.events_looked);
+    return SKUAI_UNLIKELY(skuai_poll_poller(poll) != NULL) && look_into(worker, poll, now_ns);
 }
 
 /* Likewise, of one that has nothing to do: those that others should have looked into. One with events is enough. */
@@ -145,9 +152,7 @@ static __attribute__((noinline)) bool look_into_others(struct skuai_worker *work
 {
     struct skuai_polls *polls = &worker->sched->polls;
     for (uint32_t i = 0; i < polls->count; i++)
-        if (skuai_poll_is_neglected(&polls->of[i], now_ns, CHECK_LATE_NS) &&
-            skuai_poll_look(&polls->of[i], &worker->polled, now_ns) &&
-            deliver_polled(worker, &worker->counters.events_looked))
+        if (skuai_poll_is_neglected(&polls->of[i], now_ns, CHECK_LATE_NS) && look_into(worker, &polls->of[i], now_ns))
             return true;
     return false;
 }
@@ -241,11 +246,17 @@ static skua_task *steal_from(struct skuai_worker *worker, struct skuai_worker *v
         count = 1;
     if (count <= 0)
         return NULL;
-    skuai_count(&worker->counters.steals, 1);
     skuai_count(&worker->counters.stolen, (uint64_t)count);
     skuai_trace(worker->sched, &worker->trace, SKUAI_TRACE_STEAL, victim->index, (uint64_t)count);
     SKUAI_PROBE3(steal, worker->index, victim->index, count);
     return keep_rest(worker, batch, count);
+}
+
+/* By the thief, who alone writes there. */
+static skua_task *count_steal(struct skuai_worker *worker, skua_task *task, uint32_t distance)
+{
+    skuai_count(&worker->counters.steals_at[distance], 1);
+    return task;
 }
 
 /* From those that are not among the victims; a spare from anybody. */
@@ -255,7 +266,7 @@ static skua_task *steal_beyond(struct skuai_worker *worker, uint32_t first, uint
         struct skuai_worker *victim = worker->sched->workers[i];
         skua_task *task = victim != worker ? steal_from(worker, victim, slots_too) : NULL;
         if (task != NULL)
-            return task;
+            return count_steal(worker, task, SKUA_DISTANCE_SPARE);
     }
     return NULL;
 }
@@ -272,7 +283,7 @@ static skua_task *steal(struct skuai_worker *worker, bool slots_too)
             uint32_t at = first + i < size ? first + i : first + i - size;
             skua_task *task = steal_from(worker, worker->sched->workers[victims->order[begin + at]], slots_too);
             if (task != NULL)
-                return task;
+                return count_steal(worker, task, victims->distance[ring]);
         }
         begin = end;
     }
@@ -290,10 +301,11 @@ static skua_task *steal_left(struct skuai_worker *worker)
         return NULL;
     uint32_t first = skuai_random_below(&worker->random, count);
     for (uint32_t i = 0; i < LEFT_LOOKS && i < count; i++) {
-        struct skuai_worker *victim = worker->sched->workers[victims->order[(first + i) % count]];
+        uint32_t at = (first + i) % count;
+        struct skuai_worker *victim = worker->sched->workers[victims->order[at]];
         skua_task *task = skuai_deque_count(&victim->deque) != 0 ? steal_from(worker, victim, false) : NULL;
         if (task != NULL)
-            return task;
+            return count_steal(worker, task, skuai_victims_distance(victims, at));
     }
     return NULL;
 }
@@ -369,8 +381,10 @@ static void park(struct skuai_worker *worker)
         uint64_t until = skuai_idle_sleep_until(&sched->idle, worker->index, &sched->timer_next);
         skuai_count(&worker->counters.parks, 1);
         bool token;
-        if (worker->is_aside || /* K8 */
-            !skuai_poll_sleep(&sched->polls, worker->home, &worker->polled, &worker->parker, until, &token)) {
+        if (!worker->is_aside && /* K8 */
+            skuai_poll_sleep(&sched->polls, worker->home, &worker->polled, &worker->parker, until, &token)) {
+            skuai_count(&worker->counters.poller_parks, 1);
+        } else {
             struct skuai_rest rest;
             bool is_endless = until == SKUA_NEVER && sched->env.sim == NULL;
             skuai_rest_begin(&rest, SKUAI_REST_WORKER, is_endless);

@@ -38,6 +38,7 @@ test_needs=(
     'pkg-config --exists hiredis' libhiredis-dev
     'command -v redis-server' redis-server
     'pkg-config --exists libuv' libuv1-dev
+    'pkg-config --exists gio-2.0' libglib2.0-dev
     'has_header gcc http_parser.h' libhttp-parser-dev
     'command -v curl' curl
     'command -v wrk' wrk

@@ -22,7 +22,8 @@ OTHER_ATOMS = {"skuai_fence", "skuai_pause", "SKUAI_READ", "SKUAI_WRITE"}
 SLEEP = re.compile(r"skuai_\w*(park|wake|wait)\w*$|futex_\w+$")
 # Calls that are no steps of any protocol, or that reach atomics only in the simulation. Those of sync/lock_debug.h are
 # nothing in the model tests.
-NO_STEPS = {"skuai_env_point", "skuai_env_now", "skuai_count", "skuai_log", "skuai_misuse", "skuai_worker_self",
+NO_STEPS = {"skuai_env_point", "skuai_env_now", "skuai_count", "skuai_count_max", "count_steal",
+            "skuai_late_note", "skuai_late_add", "skuai_log", "skuai_misuse", "skuai_worker_self",
             "skuai_worker_set_self", "skuai_random_below", "assert", "abort"}
 KEYWORDS = {"if", "while", "for", "do", "switch", "return", "sizeof", "case", "default", "else", "break", "continue",
             "goto"}

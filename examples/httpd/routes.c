@@ -96,7 +96,7 @@ static int answer_stats(struct connection *c, const char *rest, size_t length)
 /* For Prometheus. */
 static int answer_metrics(struct connection *c, const char *rest, size_t length)
 {
-    char text[4096];
+    char text[8192];
     skua_stats stats;
     (void)rest;
     if (length > 0)

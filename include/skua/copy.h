@@ -15,7 +15,8 @@ SKUA_BEGIN_DECLS
 SKUA_API int64_t skua_copy(skua_stream *to, skua_stream *from, uint64_t limit, uint64_t *copied);
 
 /* Copies both ways until both have ended: what ends on one side is shut down on the other. For proxies. If one
- * direction fails the other is given up.
+ * direction fails the other is given up. A side that was reset has not ended: that is an error, and the other side is
+ * not shut down; to pass a reset on close it with SO_LINGER set to 0 seconds.
  * Threads: fibers and jobs. Cancel: as skua_copy().
  * Returns: 0, or the first error; *there and *back (may be NULL) say how much was copied from a to b and from b to a.
  */

@@ -18,7 +18,7 @@
  * to do would never end, as they keep the loop from turning.
  *
  * docs/embedding.md says more, of signals, fork and plugins too; examples/libraries/libuv_loop.c is a service in
- * libuv's loop.
+ * libuv's loop, glib_loop.c one in GLib's.
  */
 #ifndef SKUA_EMBED_H
 #define SKUA_EMBED_H

@@ -23,13 +23,15 @@
  *     stats
  * The answer is lines of a word and `name=value` pairs, separated by single blanks, up to a line `end`:
  *     runtime now_ns=… workers=2 pollers=1 tasks_live=7 tasks_spawned=1204 …
- *     pools injected=0 spares_max=2 spares_made=1 spares_active=0 blocking_threads=3 blocking_idle=2
+ *     pools injected=0 spares_max=2 spares_made=1 spares_active=0
  *     worker index=0 kind=regular state=asleep cpu_ns=… queued=0 tasks_spawned=900 task_runs=14003 …
  *     worker index=2 kind=spare state=asleep …
  *     end
  * `runtime` has the counters of skua_stats, under the names that skua_stats_prometheus() gives them without `skua_` and
- * `_total`, and the time of skua_now(); `worker` those of skua_worker_stats, likewise, a line for each. To anything
- * else the answer is one line, `error` and why, and after a line that is too long the end. A client that does not read
+ * `_total`, but with times in nanoseconds (`…_ns`), and the time of skua_now(); `worker` those of skua_worker_stats,
+ * likewise, a line for each. `steals` are all of them, `steals_l2` and so on those at that distance; `timers_late_1ms`
+ * the timers that were later than those before and not later than that, `timer_lateness_ns` the sum. To anything else
+ * the answer is one line, `error` and why, and after a line that is too long the end. A client that does not read
  * is not waited for: it gets no further answer until it has read the last. There may be 16 clients at a time; one more
  * is told so, by an `error`, instead of the greeting.
  * Within a version lines and pairs may be added: who reads skips what it does not know.

@@ -168,6 +168,32 @@ SKUA_API skua_runtime *skua_runtime_self(void);
  * Returns: a result to return from main: fn's if it lies within 0 to 255, else 1, with the error text logged. */
 SKUA_API int skua_main(skua_fiber_fn *fn, void *arg);
 
+/* How far a steal went: the nearest thing that the processors of the thief and of its victim share, by what hwloc knows
+ * of the machine. These are where the runtime has put its workers; without `bind` the kernel may run them elsewhere.
+ * Without hwloc each processor is a core of its own, and they share all else. */
+enum skua_distance {
+    SKUA_DISTANCE_CORE,    /* hardware threads of one core, or workers that share a processor */
+    SKUA_DISTANCE_L2,      /* an L2 cache */
+    SKUA_DISTANCE_L3,      /* an L3 cache */
+    SKUA_DISTANCE_NUMA,    /* a NUMA node */
+    SKUA_DISTANCE_PACKAGE, /* a package */
+    SKUA_DISTANCE_MACHINE, /* nothing of these */
+    SKUA_DISTANCE_SPARE,   /* not known: the thief or the victim is a spare worker, which has no place */
+    SKUA_DISTANCES         /* how many there are */
+};
+
+/* How long after their deadlines timers were noticed: longer than the one before, if there is one, and not longer than
+ * this. They are never early. */
+enum skua_late {
+    SKUA_LATE_100US, /* 100 microseconds */
+    SKUA_LATE_1MS,   /* a millisecond */
+    SKUA_LATE_10MS,  /* 10 milliseconds */
+    SKUA_LATE_100MS, /* 100 milliseconds */
+    SKUA_LATE_1S,    /* a second */
+    SKUA_LATE_MORE,  /* any time */
+    SKUA_LATES       /* how many there are */
+};
+
 /* Counters since the start, summed over the workers; each is exact once the runtime is idle. */
 typedef struct skua_stats {
     uint32_t workers;     /* that it was made with */
@@ -192,7 +218,21 @@ typedef struct skua_stats {
     uint64_t timers_guard;   /* of the timers: those that the guard expired, because no worker had in time */
     uint64_t stuck;          /* runs of a task that held a worker for stuck_ns (skua_config) */
     uint64_t spares_begun;   /* times that a spare worker began to stand in for one */
-    uint64_t reserved[9];
+    uint64_t steals_at[SKUA_DISTANCES]; /* steals, by enum skua_distance */
+    /* Of a poller one thread at a time borrows: */
+    uint64_t poller_looks;       /* times that a worker looked into one */
+    uint64_t poller_parks;       /* of the parks that are over: those in a poller */
+    uint64_t poller_looks_guard; /* times that the guard looked into one */
+    uint64_t timers_late[SKUA_LATES]; /* timers expired, by enum skua_late */
+    uint64_t timers_late_ns;     /* their lateness, summed */
+    uint64_t timers_late_max_ns; /* and the greatest */
+    /* Blocking calls (skua/blocking.h), files and names of hosts included: */
+    uint32_t blocking_threads;    /* that there are now */
+    uint32_t blocking_idle;       /* of these: those that wait for a call */
+    uint64_t blocking_queued;     /* calls that no thread has begun */
+    uint64_t blocking_queued_max; /* the most that there were */
+    uint64_t blocking_calls;      /* calls begun */
+    uint64_t reserved[8];
 } skua_stats;
 
 /* Reads the counters. Threads: any. Blocks: never. */
@@ -225,6 +265,12 @@ typedef struct skua_worker_stats {
     uint64_t timers;      /* timers that it has expired */
     uint64_t events_looked; /* events that it noticed between two tasks, or before it searched for work */
     uint64_t events_slept;  /* events that woke it */
+    uint64_t steals_at[SKUA_DISTANCES]; /* steals, by enum skua_distance */
+    uint64_t poller_looks;  /* times that it looked into a poller */
+    uint64_t poller_parks;  /* of the parks that are over: those in a poller */
+    uint64_t timers_late[SKUA_LATES]; /* timers that it has expired, by enum skua_late */
+    uint64_t timers_late_ns;     /* their lateness, summed */
+    uint64_t timers_late_max_ns; /* and the greatest */
     uint64_t reserved[8]; /* 0; later counters take their place */
 } skua_worker_stats;
 
@@ -235,10 +281,18 @@ typedef struct skua_worker_stats {
 SKUA_API int skua_runtime_worker_stats(skua_runtime *runtime, uint32_t index, skua_worker_stats *stats);
 
 /* The counters in Prometheus' text format, for a page that a server of yours answers (Content-Type: text/plain;
- * version=0.0.4): `# HELP`, `# TYPE` and `skua_NAME{labels} VALUE` for each. `labels`: `runtime="io"`, or NULL. Cut to
- * size - 1 bytes and terminated; 4 KiB and the labels 21 times are enough.
+ * version=0.0.4): `# HELP`, `# TYPE` and `skua_NAME{labels} VALUE` for each. `labels`: `runtime="io"`, or NULL. Steals
+ * have a label `distance` besides; the lateness of timers is a histogram, in seconds. Cut to size - 1 bytes and
+ * terminated; 8 KiB and the labels 50 times are enough.
  * Threads: any. Returns: the whole length. */
 SKUA_API int skua_stats_prometheus(const skua_stats *stats, const char *labels, char *text, size_t size);
+
+/* The same of a runtime as it is now, and behind it the counters of each worker: `skua_worker_NAME{worker="w0"} VALUE`;
+ * spare workers are s0 and so on. 12 KiB and 3 KiB for each worker are enough, and the labels 50 times and 32 times for
+ * each worker.
+ * Threads: any. Blocks: never. Returns: the whole length, as skua_stats_prometheus(); -ENOMEM; -ENOTSUP (a
+ * fork's child). */
+SKUA_API int skua_runtime_prometheus(skua_runtime *runtime, const char *labels, char *text, size_t size);
 
 /* A pseudo-random number: from the runtime's seed in a simulation, else seeded by the kernel. Not for secrets.
  * Threads: any. */

@@ -2,6 +2,7 @@
  * kernel asks to try again is never noticed; an error is told to who called, and what was being made is unmade. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -115,6 +116,65 @@ static int calls(void *arg)
     return 0;
 }
 
+/* ---- calls that wait, as no thread can be started for them ------------------------------------------------------- */
+
+enum { QUEUED = 5 };
+
+static int64_t holds(void *arg)
+{
+    int *held = arg; /* 1: its thread has begun; 2: it may end */
+    __atomic_store_n(held, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(held, __ATOMIC_ACQUIRE) == 1)
+        sched_yield();
+    return 0;
+}
+
+static int is_held(void *arg) { return (int)skua_blocking(holds, arg); }
+static int is_queued(void *arg) { return (int)skua_blocking(is_called, arg); }
+
+static skua_stats stats_now(void)
+{
+    skua_stats stats;
+    skua_runtime_stats(skua_runtime_self(), &stats);
+    return stats;
+}
+
+static int queues(void *arg)
+{
+    skua_task *holder, *tasks[QUEUED];
+    skua_stats stats;
+    int held = 0, called = 0;
+    int64_t result;
+    (void)arg;
+    CHECK_OK(skua_spawn(&holder, is_held, &held));
+    while (__atomic_load_n(&held, __ATOMIC_ACQUIRE) == 0)
+        CHECK_OK(skua_yield());
+    for (int i = 0; i < QUEUED; i++)
+        CHECK_OK(skua_spawn(&tasks[i], is_queued, &called));
+    while ((stats = stats_now()).blocking_queued < QUEUED)
+        CHECK_OK(skua_yield());
+    CHECK_EQ(stats.blocking_queued_max, QUEUED);
+    CHECK_EQ(stats.blocking_calls, 1);
+    CHECK_EQ(stats.blocking_idle, 0);
+    skua_cancel(tasks[2]);
+    CHECK_OK(skua_join(tasks[2], &result));
+    CHECK_EQ(result, -ECANCELED);
+    CHECK_EQ(stats_now().blocking_queued, QUEUED - 1);
+    __atomic_store_n(&held, 2, __ATOMIC_RELEASE);
+    for (int i = 0; i < QUEUED; i++)
+        if (i != 2)
+            CHECK_OK(skua_join(tasks[i], NULL));
+    CHECK_OK(skua_join(holder, NULL));
+    CHECK_EQ(called, QUEUED - 1);
+    while ((stats = stats_now()).blocking_idle == 0) /* it is on its way there */
+        CHECK_OK(skua_yield());
+    CHECK_EQ(stats.blocking_threads, 1);
+    CHECK_EQ(stats.blocking_queued, 0);
+    CHECK_EQ(stats.blocking_queued_max, QUEUED);
+    CHECK_EQ(stats.blocking_calls, QUEUED);
+    return 0;
+}
+
 static int processes(void *arg)
 {
     (void)arg;
@@ -156,6 +216,17 @@ TEST(datagrams_come_or_are_refused) { LIVE(datagrams, FAULT_recvmmsg, FAULT_send
 TEST(copies_go_by_memory_if_need_be) { LIVE(copies, FAULT_splice, FAULT_pipe2, FAULT_malloc); }
 TEST(watched_descriptors) { LIVE(watches, FAULT_poll, FAULT_epoll_ctl); }
 TEST(threads_for_calls) { LIVE(calls, FAULT_pthread_create, FAULT_application_alloc); }
+TEST(calls_that_wait_for_a_thread)
+{
+    skua_runtime *rt;
+    skua_config config = faults_config(2, true);
+    config.stuck_ns = SKUA_NEVER; /* no more threads than two workers, the guard, and one for calls */
+    faults_arm(FAULT_pthread_create, 0, 5, FAULTS_BURST);
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_EQ(skua_block_on(rt, queues, NULL), 0);
+    CHECK_EQ(skua_runtime_destroy(rt), 0);
+    faults_disarm();
+}
 TEST(child_processes)
 {
     LIVE(processes, FAULT_posix_spawnp, FAULT_posix_spawn_file_actions_init, FAULT_posix_spawnattr_init,

@@ -39,7 +39,7 @@ static bool all_calls_refuse(skua_runtime *rt)
 {
     skua_spawn_attr attr = { .runtime = rt };
     return skua_spawn_with(NULL, &attr, returns, NULL) == -ENOTSUP && skua_block_on(rt, returns, NULL) == -ENOTSUP &&
-           skua_runtime_shutdown(rt, 0, 0) == -ENOTSUP;
+           skua_runtime_prometheus(rt, NULL, NULL, 0) == -ENOTSUP && skua_runtime_shutdown(rt, 0, 0) == -ENOTSUP;
 }
 
 /* ---- of a plain thread --------------------------------------------------------------------------------------- */

@@ -236,7 +236,11 @@ TEST(the_answer_has_the_counters)
     CHECK_EQ(value_in(text, "runtime ", "tasks_live"), 0);
     CHECK_EQ(value_in(text, "runtime ", "task_runs"), stats.polls);
     CHECK_EQ(value_in(text, "pools ", "spares_max"), 0);
-    CHECK_EQ(value_in(text, "pools ", "blocking_threads"), 0);
+    CHECK_EQ(value_in(text, "runtime ", "blocking_threads"), 0);
+    CHECK_EQ(value_in(text, "runtime ", "steals"), stats.steals);
+    CHECK_EQ(value_in(text, "runtime ", "steals_spare"), 0);
+    CHECK_EQ(value_in(text, "runtime ", "timers_late_more"), 0);
+    CHECK_EQ(value_in(text, "worker index=1 kind=regular ", "timer_lateness_max_ns"), 0);
     CHECK_EQ(count_of(text, "worker index="), 2);
     runs += value_in(text, "worker index=0 kind=regular ", "task_runs");
     runs += value_in(text, "worker index=1 kind=regular ", "task_runs");
@@ -263,9 +267,10 @@ TEST(threads_for_blocking_calls_are_counted)
     skua_runtime *rt = begin(1);
     CHECK_EQ(skua_block_on(rt, calls_blocking, NULL), 0);
     int fd = enter(path);
-    while (value_in(answer_of(fd), "pools ", "blocking_idle") == 0) /* it is on its way there */
+    while (value_in(answer_of(fd), "runtime ", "blocking_idle") == 0) /* it is on its way there */
         ;
-    CHECK_EQ(value_in(answer_of(fd), "pools ", "blocking_threads"), 1);
+    CHECK_EQ(value_in(answer_of(fd), "runtime ", "blocking_threads"), 1);
+    CHECK_EQ(value_in(answer_of(fd), "runtime ", "blocking_calls"), 1);
     CHECK_EQ(close(fd), 0);
     end(rt);
 }

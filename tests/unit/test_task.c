@@ -428,6 +428,6 @@ TEST(sizes)
     CHECK_EQ(sizeof(skua_waker), 16);
     CHECK_EQ(sizeof(skua_local), 16);
     CHECK_EQ(sizeof(skua_config), 160);
-    CHECK_EQ(sizeof(skua_stats), 232);
-    CHECK_EQ(sizeof(skua_worker_stats), 184);
+    CHECK_EQ(sizeof(skua_stats), 400);
+    CHECK_EQ(sizeof(skua_worker_stats), 320);
 }

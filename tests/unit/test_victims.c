@@ -84,6 +84,16 @@ static bool is_complete(const struct skuai_victims *victims, uint32_t nworkers, 
     return ok;
 }
 
+/* By the table of processors. */
+static uint32_t shared(const struct team *team, uint32_t w, uint32_t other)
+{
+    const struct skuai_cpu *a = &team->topology.cpus[team->cpus[w]], *b = &team->topology.cpus[team->cpus[other]];
+    uint32_t level = 0;
+    while (level < SKUAI_SHARE_COUNT && a->share[level] != b->share[level])
+        level++;
+    return level;
+}
+
 /* Inside a ring all distances are equal and the order is rotated from w; from ring to ring distances grow. */
 static bool is_sorted(const struct skuai_victims *victims, const struct machine *machine, const struct team *team,
                       uint32_t w)
@@ -94,6 +104,8 @@ static bool is_sorted(const struct skuai_victims *victims, const struct machine 
         uint32_t start = skuai_victims_ring_start(victims, ring);
         for (uint32_t i = start; i < victims->ring_end[ring]; i++) {
             uint32_t other = victims->order[i];
+            if (skuai_victims_distance(victims, i) != shared(team, w, other))
+                return false;
             uint32_t distance = expected_distance(machine, team->cpus[w], team->cpus[other]);
             uint32_t step = (other + team->nworkers - w) % team->nworkers;
             if (i == start ? ring > 0 && distance <= last_distance : distance != last_distance)
@@ -191,6 +203,8 @@ TEST(victims_all_six_rings)
     static const uint32_t ends[SKUAI_VICTIM_RINGS] = { 1, 3, 7, 15, 31, 63 };
     CHECK_EQ(victims->nrings, SKUAI_VICTIM_RINGS);
     CHECK(memcmp(victims->ring_end, ends, sizeof ends) == 0);
+    for (uint32_t ring = 0; ring < SKUAI_VICTIM_RINGS; ring++)
+        CHECK_EQ(victims->distance[ring], ring);
     team_dismiss(&team);
 }
 
@@ -233,4 +247,7 @@ TEST(victims_things_that_do_not_nest)
     CHECK_EQ(victims->order[0], 2);
     CHECK_EQ(victims->order[1], 0);
     CHECK_EQ(victims->order[2], 3);
+    CHECK_EQ(skuai_victims_distance(victims, 0), SKUAI_SHARE_NUMA);
+    CHECK_EQ(skuai_victims_distance(victims, 1), SKUAI_SHARE_PACKAGE);
+    CHECK_EQ(skuai_victims_distance(victims, 2), SKUAI_SHARE_COUNT);
 }

@@ -1,6 +1,9 @@
 /* Counters of single workers: their sums are the runtime's, and what each is and does is said. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "support/with_runtime.h"
 
@@ -54,6 +57,10 @@ static void compare_sums(skua_runtime *rt, uint32_t workers, uint64_t spawned_ou
         sum.overflows += one.overflows;
         sum.injected += one.injected;
         sum.timers += one.timers;
+        sum.parks += one.parks;
+        sum.poller_parks += one.poller_parks;
+        sum.poller_looks += one.poller_looks;
+        CHECK(one.poller_parks <= one.parks);
     }
     CHECK_EQ(sum.spawned + spawned_outside, total.spawned);
     CHECK_EQ(sum.polls, total.polls);
@@ -63,6 +70,9 @@ static void compare_sums(skua_runtime *rt, uint32_t workers, uint64_t spawned_ou
     CHECK_EQ(sum.overflows, total.overflows);
     CHECK_EQ(sum.injected, total.injected);
     CHECK_EQ(sum.timers + total.timers_guard, total.timers);
+    CHECK_EQ(sum.parks, total.parks);
+    CHECK_EQ(sum.poller_parks, total.poller_parks);
+    CHECK_EQ(sum.poller_looks, total.poller_looks);
 }
 
 TEST(the_sums_are_the_runtimes)
@@ -89,6 +99,43 @@ TEST(the_sums_are_the_runtimes)
     CHECK_EQ(worker.cpu_ns, 0);
     compare_sums(rt, 3, 1);
     CHECK_OK(skua_runtime_destroy(rt));
+}
+
+static int reads(void *arg)
+{
+    skua_stream *stream;
+    char byte;
+    CHECK_OK(skua_stream_open(&stream, NULL, *(int *)arg));
+    CHECK_EQ(skua_read(stream, &byte, 1), 1);
+    skua_stream_close(stream);
+    return 0;
+}
+
+/* Who has nothing to do but to wait for a descriptor borrows the poller to sleep in. */
+TEST(sleeps_in_the_poller)
+{
+    skua_runtime *rt;
+    skua_task *reader;
+    skua_worker_stats worker = { .polls = 0 };
+    skua_stats total;
+    int ends[2];
+    skua_config config = { .workers = 1, .ignore_environment = true };
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_OK(skua_spawn_with(&reader, &(skua_spawn_attr){ .runtime = rt }, reads, &ends[0]));
+    while (worker.polls == 0 || worker.state != SKUA_WORKER_ASLEEP) /* poller_parks is counted when it ends */
+        CHECK_OK(skua_runtime_worker_stats(rt, 0, &worker));
+    CHECK_EQ(write(ends[1], "x", 1), 1);
+    CHECK_OK(skua_join(reader, NULL));
+    CHECK_OK(skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER));
+    CHECK_OK(skua_runtime_worker_stats(rt, 0, &worker));
+    skua_runtime_stats(rt, &total);
+    CHECK_EQ(worker.poller_parks, total.poller_parks);
+    CHECK_EQ(worker.poller_looks, total.poller_looks);
+    CHECK(worker.poller_parks <= worker.parks);
+    CHECK(worker.poller_parks + worker.poller_looks + total.poller_looks_guard > 0); /* one has found the event */
+    CHECK_OK(skua_runtime_destroy(rt));
+    CHECK_EQ(close(ends[1]), 0);
 }
 
 static int holds(void *arg)

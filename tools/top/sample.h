@@ -11,7 +11,10 @@
     X(now_ns) X(workers) X(pollers) X(tasks_live) X(tasks_spawned) X(task_runs) X(steals) X(tasks_stolen)          \
     X(steal_attempts) X(overflows) X(tasks_injected) X(parks) X(wakes) X(timers_expired) X(timers_expired_by_guard) \
     X(events_looked) X(events_slept) X(events_guard) X(tasks_stuck) X(spares_begun) X(task_memory_bytes) X(stacks) \
-    X(injected) X(spares_max) X(spares_made) X(spares_active) X(blocking_threads) X(blocking_idle)
+    X(injected) X(spares_max) X(spares_made) X(spares_active) X(blocking_threads) X(blocking_idle)                 \
+    X(blocking_queued) X(blocking_queued_max) X(blocking_calls) X(poller_looks) X(poller_parks)                    \
+    X(poller_looks_by_guard) X(timer_lateness_ns) X(timer_lateness_max_ns)                                         \
+    X(steals_core) X(steals_l2) X(steals_l3) X(steals_numa) X(steals_package) X(steals_machine) X(steals_spare)
 /* And in the lines `worker`. */
 #define TOP_COUNTERS(X) X(index) X(cpu_ns) X(queued) X(task_runs) X(steals) X(parks) X(wakes) X(timers_expired)
 

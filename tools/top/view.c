@@ -68,6 +68,25 @@ static struct number rate(const struct page *page, uint64_t before, uint64_t now
 }
 #define RATE(field) rate(page, before->field, now->field).text
 
+static struct number duration(double ns)
+{
+    static const char *const units[] = { "ns", "us", "ms", "s" };
+    struct number number;
+    size_t unit = 0;
+    for (; ns >= 999.5 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        ns /= 1000;
+    snprintf(number.text, sizeof number.text, "%.*f %s", ns < 9.95 && unit > 0, ns, units[unit]);
+    return number;
+}
+
+/* How late the timers of the interval were, in the mean. */
+static struct number lateness(const struct sample *before, const struct sample *now)
+{
+    uint64_t expired = now->timers_expired - before->timers_expired;
+    bool is_known = now->timers_expired > before->timers_expired && now->timer_lateness_ns >= before->timer_lateness_ns;
+    return duration(is_known ? (double)(now->timer_lateness_ns - before->timer_lateness_ns) / (double)expired : 0);
+}
+
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
 static void put_head(struct page *page, const struct process *process, const struct sample *before,
@@ -81,13 +100,20 @@ static void put_head(struct page *page, const struct process *process, const str
     put(page, "queues    %s injected, %s taken from there   %s overflows", short_number((double)now->injected, "").text,
         RATE(tasks_injected), RATE(overflows));
     put(page, "stealing  %s steals   %s tasks   %s attempts", RATE(steals), RATE(tasks_stolen), RATE(steal_attempts));
-    put(page, "sleeping  %s parks   %s wakes", RATE(parks), RATE(wakes));
+    put(page, "          of these in a core %s   L2 %s   L3 %s   NUMA node %s   package %s   beyond %s   spares %s",
+        RATE(steals_core), RATE(steals_l2), RATE(steals_l3), RATE(steals_numa), RATE(steals_package),
+        RATE(steals_machine), RATE(steals_spare));
+    put(page, "sleeping  %s parks   %s of these in a poller   %s wakes", RATE(parks), RATE(poller_parks), RATE(wakes));
     put(page, "events    %s while asleep   %s between tasks   %s by the guard", RATE(events_slept), RATE(events_looked),
         RATE(events_guard));
-    put(page, "timers    %s expired   %s of these by the guard", RATE(timers_expired), RATE(timers_expired_by_guard));
-    put(page, "threads   spares: %" PRIu64 " active, %" PRIu64 " made, %" PRIu64 " at most, %s begun   blocking: "
-        "%" PRIu64 ", %" PRIu64 " idle", now->spares_active, now->spares_made, now->spares_max, RATE(spares_begun),
-        now->blocking_threads, now->blocking_idle);
+    put(page, "pollers   %s looks   %s looks by the guard", RATE(poller_looks), RATE(poller_looks_by_guard));
+    put(page, "timers    %s expired   %s of these by the guard   late by %s, %s at most", RATE(timers_expired),
+        RATE(timers_expired_by_guard), lateness(before, now).text, duration((double)now->timer_lateness_max_ns).text);
+    put(page, "spares    %" PRIu64 " active   %" PRIu64 " made   %" PRIu64 " at most   %s begun", now->spares_active,
+        now->spares_made, now->spares_max, RATE(spares_begun));
+    put(page, "blocking  %s calls   %" PRIu64 " queued, %" PRIu64 " at most   %" PRIu64 " threads, %" PRIu64 " idle",
+        RATE(blocking_calls), now->blocking_queued, now->blocking_queued_max, now->blocking_threads,
+        now->blocking_idle);
     put(page, "memory    %s of tasks   %" PRIu64 " stacks", bytes(now->task_memory_bytes).text, now->stacks);
     put(page, "%s", "");
 }

@@ -70,6 +70,7 @@ void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
                                        &stats->timers_late_max_ns);
     stats->timers += stats->timers_guard;
     stats->stuck = skuai_load_64(&sched->spares.stuck, SKUAI_RELAXED);
+    stats->crowds = skuai_load_64(&sched->crowd.begun, SKUAI_RELAXED);
     stats->spares_begun = skuai_load_64(&sched->spares.begun, SKUAI_RELAXED);
     stats->spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
     stats->wakes += skuai_load_64(&sched->wakes_outside, SKUAI_RELAXED);

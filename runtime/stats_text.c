@@ -38,6 +38,7 @@ const struct skuai_metric skuai_metrics[SKUAI_METRICS] = {
     { "events_guard", "Events noticed by the guard, as no worker had looked.", SKUAI_COUNTER, TOTAL(events_guard) },
     { "tasks_stuck", "Runs of a task that held a worker for long.", SKUAI_COUNTER, TOTAL(stuck) },
     { "spares_begun", "Times that a spare worker began to stand in.", SKUAI_COUNTER, TOTAL(spares_begun) },
+    { "crowds", "Times the processors were crowded, and fewer workers enough.", SKUAI_COUNTER, TOTAL(crowds) },
     { "task_memory_bytes", "Task memory mapped.", SKUAI_GAUGE, TOTAL(task_bytes) },
     { "stacks", "Stacks of fibers in use or kept warm.", SKUAI_GAUGE, TOTAL(stacks) },
     { "blocking_threads", "Threads for blocking calls.", SKUAI_GAUGE, TOTAL(blocking_threads) },

@@ -3,8 +3,8 @@
 #include "sched/crowd.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 bool skuai_crowd_read(long number, uint64_t *ran_ns, uint64_t *waited_ns)
@@ -19,5 +19,8 @@ bool skuai_crowd_read(long number, uint64_t *ran_ns, uint64_t *waited_ns)
     if (length <= 0)
         return false;
     text[length] = '\0';
-    return sscanf(text, "%" SCNu64 " %" SCNu64, ran_ns, waited_ns) == 2;
+    char *end, *last;
+    *ran_ns = strtoull(text, &end, 10);
+    *waited_ns = strtoull(end, &last, 10);
+    return last != end;
 }

@@ -232,7 +232,10 @@ typedef struct skua_stats {
     uint64_t blocking_queued;     /* calls that no thread has begun */
     uint64_t blocking_queued_max; /* the most that there were */
     uint64_t blocking_calls;      /* calls begun */
-    uint64_t reserved[8];
+    /* Times that the processors were found crowded, so that fewer workers than there are serve descriptors for a while:
+       those that they serve, or others, run on the same processors, and more workers would only be in their way. */
+    uint64_t crowds;
+    uint64_t reserved[7];
 } skua_stats;
 
 /* Reads the counters. Threads: any. Blocks: never. */

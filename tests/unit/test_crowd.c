@@ -91,7 +91,12 @@ static void exchange(int rounds)
 }
 
 static struct skuai_scheduler *scheduler(void) { return skuai_worker_self()->sched; }
-static uint64_t begun(void) { return skuai_load_64(&scheduler()->crowd.begun, SKUAI_RELAXED); }
+static uint64_t begun(void)
+{
+    skua_stats stats;
+    skua_runtime_stats(skua_runtime_self(), &stats);
+    return stats.crowds;
+}
 
 /* ---- a crowd is found ------------------------------------------------------------------------------------------- */
 

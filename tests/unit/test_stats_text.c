@@ -10,7 +10,7 @@ static const skua_stats sample = {
     .workers = 4, .pollers = 1, .live = 7, .spawned = UINT64_MAX, .polls = 11, .steals = 12, .stolen = 13,
     .overflows = 14, .injected = 15, .parks = 16, .wakes = 17, .timers = 18, .task_bytes = 19, .stacks = 20,
     .steal_attempts = 21, .events_looked = 22, .events_slept = 23, .events_guard = 24, .timers_guard = 25,
-    .stuck = 26, .spares_begun = 27, .steals_at = { 30, 31, 32, 33, 34, 35, 36 }, .poller_looks = 40,
+    .stuck = 26, .spares_begun = 27, .crowds = 28, .steals_at = { 30, 31, 32, 33, 34, 35, 36 }, .poller_looks = 40,
     .poller_parks = 41, .poller_looks_guard = 42, .timers_late = { 5, 4, 3, 2, 1, 3 }, .timers_late_ns = 12000000345,
     .timers_late_max_ns = 7000000001, .blocking_threads = 50, .blocking_idle = 51, .blocking_queued = 52,
     .blocking_queued_max = 53, .blocking_calls = 54,
@@ -85,7 +85,7 @@ TEST(each_line_is_one_of_the_format)
     char text[8192];
     int length = skua_stats_prometheus(&sample, "runtime=\"io\"", text, sizeof text);
     CHECK_EQ(length, strlen(text));
-    CHECK_EQ(read_page(text, "runtime=\"io\""), 31);
+    CHECK_EQ(read_page(text, "runtime=\"io\""), 32);
 }
 
 TEST(each_value_is_under_its_name)
@@ -102,6 +102,7 @@ TEST(each_value_is_under_its_name)
     CHECK_EQ(value_of(text, "skua_timers_expired_by_guard_total"), 25);
     CHECK_EQ(value_of(text, "skua_tasks_stuck_total"), 26);
     CHECK_EQ(value_of(text, "skua_spares_begun_total"), 27);
+    CHECK_EQ(value_of(text, "skua_crowds_total"), 28);
     CHECK_EQ(value_of(text, "skua_task_memory_bytes"), 19);
     CHECK_EQ(value_of(text, "skua_poller_looks_total"), 40);
     CHECK_EQ(value_of(text, "skua_poller_parks_total"), 41);
@@ -215,7 +216,7 @@ TEST(with_its_workers)
     CHECK_EQ(sum_of(text, "parks_total", 3), value_of(text, "skua_parks_total"));
     CHECK_EQ(sum_of(text, "tasks_spawned_total", 3) + 1, value_of(text, "skua_tasks_spawned_total"));
     /* One label more for each of so many samples, some of which had none. */
-    CHECK_EQ(skua_runtime_prometheus(rt, "runtime=\"io\"", NULL, 0), length + (44 + 3 * 31) * 13 + 31);
+    CHECK_EQ(skua_runtime_prometheus(rt, "runtime=\"io\"", NULL, 0), length + (45 + 3 * 31) * 13 + 32);
     CHECK(skua_runtime_prometheus(rt, "runtime=\"io\"", text, sizeof text) > length);
     CHECK_EQ(read_page(text, "runtime=\"io\""), 31 + 18);
     CHECK_EQ(memory.blocks, blocks);

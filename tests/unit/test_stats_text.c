@@ -218,7 +218,7 @@ TEST(with_its_workers)
     /* One label more for each of so many samples, some of which had none. */
     CHECK_EQ(skua_runtime_prometheus(rt, "runtime=\"io\"", NULL, 0), length + (45 + 3 * 31) * 13 + 32);
     CHECK(skua_runtime_prometheus(rt, "runtime=\"io\"", text, sizeof text) > length);
-    CHECK_EQ(read_page(text, "runtime=\"io\""), 31 + 18);
+    CHECK_EQ(read_page(text, "runtime=\"io\""), 32 + 18);
     CHECK_EQ(memory.blocks, blocks);
     CHECK_OK(skua_runtime_destroy(rt));
     CHECK_EQ(memory.blocks, 0);

@@ -19,11 +19,12 @@ SKUA_BEGIN_DECLS
 typedef int64_t skua_blocking_fn(void *arg);
 
 /* Runs fn(arg) on a thread of the pool and waits for it.
- * Threads: fibers and jobs (suspended). A thread outside the runtime just calls the function, as it may block.
+ * Threads: fibers and jobs (suspended). A thread outside the runtime just calls the function, as it may block; so does
+ *   a fork's child.
  *   In a simulation the function runs whole, on the calling worker, and takes a time that the seed decides.
  * Cancel: while it is queued: -ECANCELED or -ETIMEDOUT, and it has not been called. Once it has begun it is waited for.
- * Returns: what fn returns; -ECANCELED; -ETIMEDOUT; -EAGAIN or -ENOMEM (there is no thread, and none could be started);
- *   -ENOTSUP (in a fork's child). */
+ * Returns: what fn returns; -ECANCELED; -ETIMEDOUT; -EAGAIN or -ENOMEM (there is no thread, and none could be
+ *   started). */
 SKUA_API int64_t skua_blocking(skua_blocking_fn *fn, void *arg);
 
 /* The call as an op, for futures and selects. As an arm: exactly one arm takes effect, so the function of an arm that

@@ -11,7 +11,7 @@ SKUA_BEGIN_DECLS
  * or shut down.
  * Threads: as skua_read(). Cancel: *copied (may be NULL) says how much was written at -ECANCELED or -ETIMEDOUT, as
  *   after every error. Up to 64 KiB more may have been read that the other side had no room for: they are lost.
- * Returns: how many bytes; errors as skua_read() and skua_write(); -ENOMEM, -EMFILE. */
+ * Returns: how many bytes; errors as skua_read() and skua_write(); -ENOMEM. */
 SKUA_API int64_t skua_copy(skua_stream *to, skua_stream *from, uint64_t limit, uint64_t *copied);
 
 /* Copies both ways until both have ended: what ends on one side is shut down on the other. For proxies. If one

@@ -23,7 +23,7 @@
  *   it is waited for, and the result is its own.
  * EINTR is never returned: the call is made again.
  * Returns: a count or 0, or a negative errno value, as of the system call; -ECANCELED; -ETIMEDOUT; and, if there is no
- *   thread and none could be started, -EAGAIN or -ENOMEM; -ENOTSUP (in a fork's child).
+ *   thread and none could be started, -EAGAIN or -ENOMEM.
  */
 #ifndef SKUA_FILE_H
 #define SKUA_FILE_H
@@ -70,8 +70,8 @@ SKUA_API skua_op *skua_file_open_prepare(skua_file_op *op, const char *path, int
 
 /* Closes a descriptor, always: if the task is cancelled, too, and if there is no thread for it. It may have to wait for
  * what was written (network file systems), and for a large deleted file's end.
- * Cancel: is waited for all the same, and never returns -ECANCELED or -ETIMEDOUT. An op's wait may end with these, and
- *   then the calling thread has closed it. There is no form for selects.
+ * Cancel: is waited for all the same, and does not fail for it. An op's wait may end cancelled or by a deadline, and then
+ *   the calling thread has closed it. There is no form for selects.
  * Returns: 0; -EBADF; -EIO, -ENOSPC, -EDQUOT (something written before is lost): closed all the same. */
 SKUA_API int skua_file_close(int fd);
 SKUA_API skua_op *skua_file_close_start(skua_file_op *op, int fd);

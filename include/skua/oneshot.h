@@ -52,9 +52,10 @@ SKUA_API void skua_oneshot_close_sender(skua_oneshot *oneshot);
 /* Waits until the receiver has closed: nobody wants the value any more. By the sender, as long as it has its end. One
  * call at a time.
  * Threads: as skua_oneshot_receive(). Cancel: at -ECANCELED or -ETIMEDOUT nothing has happened.
- * Returns: 0; -ECANCELED; -ETIMEDOUT; -EBUSY (another call waits); without waiting also -EAGAIN. */
+ * Returns: 0; -ECANCELED; -ETIMEDOUT (by the instant, or a deadline around it); -EBUSY (another call waits). */
 SKUA_API int skua_oneshot_unwanted(skua_oneshot *oneshot);
 SKUA_API int skua_oneshot_unwanted_until(skua_oneshot *oneshot, uint64_t instant_ns);
+/* Without waiting: 0 as above, or -EAGAIN. Also where nothing may wait. */
 SKUA_API int skua_oneshot_try_unwanted(skua_oneshot *oneshot);
 SKUA_API skua_op *skua_oneshot_unwanted_start(skua_op *op, skua_oneshot *oneshot);
 SKUA_API skua_op *skua_oneshot_unwanted_prepare(skua_op *op, skua_oneshot *oneshot);

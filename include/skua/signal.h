@@ -32,7 +32,7 @@ SKUA_API SKUA_NODISCARD int skua_signals_open(skua_signals **signals, skua_runti
 SKUA_API int skua_signal_wait(skua_signals *signals);
 /* Without waiting: -EAGAIN. */
 SKUA_API int skua_signal_try_wait(skua_signals *signals);
-/* As an arm of a select: that one has come, to be taken by skua_signal_try_wait(), which may say -EAGAIN: somebody else
+/* As an arm of a select: that one has come, to be taken by skua_signal_try_wait(), which may find none: somebody else
  * has taken it, or it was taken before its news arrived. */
 SKUA_API skua_op *skua_signal_pending_prepare(skua_op *op, skua_signals *signals);
 

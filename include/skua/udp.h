@@ -86,9 +86,10 @@ SKUA_API skua_frame *skua_udp_receive_many_start(skua_udp_io *io, skua_udp *sock
 SKUA_API skua_frame *skua_udp_send_many_start(skua_udp_io *io, skua_udp *socket, const skua_datagram *datagrams,
                                               int count);
 
-/* Joins and leaves a multicast group, on the interface of this index (if_nametoindex(3); 0: the system's choice).
+/* Joins a multicast group, on the interface of this index (if_nametoindex(3); 0: the system's choice).
  * Returns: 0; -EBADF; -EINVAL (no multicast address); errors of setsockopt(2). */
 SKUA_API int skua_udp_join(skua_udp *socket, const skua_address *group, unsigned interface_index);
+/* Leaves it. Returns: 0; -EBADF; -EADDRNOTAVAIL (it was not joined there); errors of setsockopt(2). */
 SKUA_API int skua_udp_leave(skua_udp *socket, const skua_address *group, unsigned interface_index);
 
 SKUA_END_DECLS

@@ -289,7 +289,8 @@ INSTEAD(int, epoll_create1, (int flags))
 INSTEAD(int, eventfd, (unsigned count, int flags))
 {
     int way = faults_way(FAULT_eventfd);
-    int fd = way >= 0 ? error_of((int[]){ EMFILE, ENODEV, ENOMEM }, way) : opened(eventfd(count, flags));
+    int fd = way >= 0 ? error_of((int[]){ EMFILE, ENODEV, ENOMEM, ENFILE }, way)
+                     : opened(eventfd(count, flags)); /* the last by hand only */
     if (fd >= 0 && fd < WATCHED_MAX)
         watched[fd].is_eventfd = true;
     return fd;
@@ -422,7 +423,10 @@ INSTEAD(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags))
     struct msghdr shorter = *message;
     struct iovec byte;
     bool one;
-    if (!goes_on(fd, faults_way(FAULT_sendmsg), ECONNRESET, ENOBUFS, &one))
+    int way = faults_way(FAULT_sendmsg);
+    if (way == 5) /* by hand only: of descriptors */
+        return error_of((int[]){ ETOOMANYREFS }, 0);
+    if (!goes_on(fd, way, ECONNRESET, ENOBUFS, &one))
         return -1;
     if (one) {
         shorter.msg_iov = (struct iovec *)(uintptr_t)one_byte_of(message->msg_iov, &byte);
@@ -556,7 +560,8 @@ INSTEAD(int, close, (int fd))
     faults_count(FAULTS_DESCRIPTORS, -1);
     forget(fd);
     int rc = close(fd);
-    return way >= 0 ? error_of((int[]){ EINTR }, way) : rc; /* Linux closes it all the same */
+    /* Linux closes it all the same. Those after the first by hand only: what is written through them may be lost. */
+    return way >= 0 ? error_of((int[]){ EINTR, EIO, ENOSPC, EDQUOT }, way) : rc;
 }
 
 /* Besides errors: the end too soon, and one byte at a time. An eventfd has none of these: it can be interrupted. */

@@ -9,6 +9,7 @@
 #include "sched/combine.h"
 #include "sched/scope.h"
 #include "sched/sim.h"
+#include "sched/spawn.h"
 
 #include <errno.h>
 
@@ -69,6 +70,11 @@ int skuai_interruption(struct skuai_worker *worker)
 
 void skua_cancel(skua_task *task)
 {
+    /* A task whose memory is nobody's has neither a handle nor a run. Relaxed: that it has is its caller's own doing. */
+    if (SKUAI_UNLIKELY(task == NULL || !(skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_ALIVE))) {
+        skuai_task_refuse(task, "skua_cancel");
+        return;
+    }
     if (skuai_task_word_cancel(&task->word) == SKUAI_TASK_ENQUEUE)
         skuai_schedule_woken(task);
 }

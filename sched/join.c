@@ -106,6 +106,7 @@ bool skuai_join_end(skua_task *task)
             skuai_op_lose(op);
             return false;
         }
+        skuai_task_word_use_up(&task->word);
         SKUAI_WRITE(((skua_join_op *)op)->value, SKUAI_READ(task->result));
         skuai_op_finish(op, 0);
         return true;

@@ -69,11 +69,36 @@ static __attribute__((noinline)) void attach_from_outside(struct skuai_worker *w
     skuai_rundown_leave(&sched->holds);
 }
 
+int skuai_task_refuse(const skua_task *task, const char *call)
+{
+    if (task == NULL)
+        return skuai_misuse(call, "was given NULL for a task", "look at what skua_spawn() has returned");
+    struct skuai_scheduler *sched = skuai_task_scheduler(task);
+    uint64_t word = skuai_load_64(&task->word, SKUAI_RELAXED); /* a report */
+    if (word & SKUAI_TASK_MEMBER)
+        return skuai_misuse_of(sched, call, "was given a member of a group", "wait for all of it: skua_group_wait()");
+    return skuai_misuse_of(sched, call, "was given a handle that is used up, or a task that is detached",
+                           "join or detach a handle once; without one, skua_waker_cancel() ends a task");
+}
+
+/* 0: it can be joined. */
+SKUAI_INLINE int check(const struct skuai_worker *worker, const struct skuai_scheduler *sched, const skua_task *task)
+{
+    int rc = may_join(worker, sched);
+    if (SKUAI_UNLIKELY(rc < 0) || (worker != NULL && worker->task == task)) /* who joins itself is told so */
+        return rc;
+    return skuai_task_check_handle(task, "skua_join");
+}
+
 static void start_join(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     skua_task *task = op->owner;
+    if (SKUAI_UNLIKELY(task == NULL)) {
+        settle_join(op, skuai_task_refuse(task, "skua_join"));
+        return;
+    }
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
-    int rc = may_join(worker, sched);
+    int rc = check(worker, sched, task);
     if (SKUAI_UNLIKELY(rc < 0))
         settle_join(op, rc);
     else if (!may_wait && !has_ended(task))
@@ -109,6 +134,8 @@ static int join_simulated(struct skuai_worker *worker, struct skuai_scheduler *s
     if (!skuai_sim_is_owner(sched->env.sim))
         return -EPERM;
     int rc = worker != NULL ? skuai_interruption(worker) : 0;
+    if (rc == 0)
+        rc = skuai_task_check_handle(task, "skua_join");
     if (rc < 0)
         return rc;
     skua_join_prepare(op, task);
@@ -120,9 +147,12 @@ static int join_simulated(struct skuai_worker *worker, struct skuai_scheduler *s
 /* On the thread that turns an embedded runtime, where nobody else would run the task. */
 static int join_embedded(struct skuai_scheduler *sched, skua_join_op *op, skua_task *task)
 {
+    int rc = skuai_task_check_handle(task, "skua_join");
+    if (rc < 0)
+        return rc;
     skua_join_prepare(op, task);
     attach_from_outside(NULL, sched, op, task);
-    int rc = sched->embed->drive(sched, &op->op.state, SKUAI_OP_DONE, skuai_thread_deadline_ns());
+    rc = sched->embed->drive(sched, &op->op.state, SKUAI_OP_DONE, skuai_thread_deadline_ns());
     return rc == -ETIMEDOUT && withdraw_join(&op->op) ? rc : (int)skua_await(&op->op); /* -EBUSY: somebody else does */
 }
 
@@ -137,6 +167,8 @@ static bool is_driven(const struct skuai_worker *worker, const struct skuai_sche
 int skua_join(skua_task *task, int64_t *result)
 {
     skua_join_op op;
+    if (SKUAI_UNLIKELY(task == NULL))
+        return skuai_task_refuse(task, "skua_join");
     struct skuai_worker *worker = skuai_worker_self();
     struct skuai_scheduler *sched = skuai_task_scheduler(task);
     bool can_wait = worker == NULL || (worker->task != NULL && worker->polling == 0);
@@ -152,12 +184,17 @@ int skua_join(skua_task *task, int64_t *result)
 
 int skua_try_join(skua_task *task, int64_t *result)
 {
+    if (SKUAI_UNLIKELY(task == NULL))
+        return skuai_task_refuse(task, "skua_try_join");
     if (SKUAI_UNLIKELY(skuai_load_32(skuai_task_scheduler(task)->alive_here, SKUAI_RELAXED) == 0)) /* as in detach */
         return -ENOTSUP;
+    int rc = skuai_task_check_handle(task, "skua_try_join");
+    if (SKUAI_UNLIKELY(rc < 0))
+        return rc;
     if (!has_ended(task))
         return -EAGAIN;
     if (result != NULL)
         *result = task->result;
-    skua_detach(task);
+    skuai_task_release(task);
     return 0;
 }

@@ -58,12 +58,16 @@ int skua_on_done(skua_task *task, skua_runtime *where, skua_done_fn *fn, void *c
 {
     static const struct skuai_member_kind kind = { .ended = ended, .abandoned = abandoned };
     static struct skuai_member_owner owner = { .kind = &kind }; /* never written */
+    if (task == NULL)
+        return skuai_task_refuse(task, "skua_on_done");
     struct skuai_scheduler *from = skuai_task_scheduler(task);
     struct skuai_scheduler *to = where != NULL ? (struct skuai_scheduler *)(void *)where : from;
     struct skuai_joining joining = { .owner = &owner, .admit = admit };
     const struct on_done call = { .in = { task, fn, context } };
     if (fn == NULL)
         return -EINVAL;
+    if (skuai_load_32(from->alive_here, SKUAI_RELAXED) != 0 && skuai_task_check_handle(task, "skua_on_done") < 0)
+        return -EPERM;
     if (from != to && (from->env.sim != NULL || to->env.sim != NULL)) /* as for a join */
         return -EPERM;
     return skuai_spawn_frame_member(&joining, &(skua_spawn_attr){ .runtime = (skua_runtime *)(void *)to }, on_done_poll,

@@ -103,12 +103,37 @@ void skuai_task_free(skua_task *task)
     slot_free(sched, task);
 }
 
-void skua_detach(skua_task *task)
+void skuai_task_release(skua_task *task)
 {
     if (SKUAI_UNLIKELY(skuai_load_32(skuai_task_scheduler(task)->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
         return;
     if (skuai_task_word_release(&task->word) == SKUAI_TASK_FREE)
         skuai_task_free(task);
+}
+
+/* By its joiner, whom its end would not find any more. It is no joiner any more if the task has ended: an arm that LOST
+ * (join.c). */
+static bool somebody_joins(const skua_task *task)
+{
+    return (skuai_load_64(&task->word, SKUAI_RELAXED) & (SKUAI_TASK_JOINER | SKUAI_TASK_ENDED)) == SKUAI_TASK_JOINER;
+}
+
+void skua_detach(skua_task *task)
+{
+    if (SKUAI_UNLIKELY(task == NULL)) {
+        skuai_task_refuse(task, "skua_detach");
+        return;
+    }
+    if (SKUAI_UNLIKELY(skuai_load_32(skuai_task_scheduler(task)->alive_here, SKUAI_RELAXED) == 0)) /* a fork's child */
+        return;
+    if (SKUAI_UNLIKELY(skuai_task_check_handle(task, "skua_detach") < 0))
+        return;
+    if (SKUAI_UNLIKELY(somebody_joins(task))) {
+        skuai_misuse_of(skuai_task_scheduler(task), "skua_detach", "was given a task that somebody joins",
+                        "let the join return first: it uses the handle up, or leaves it to you with an error");
+        return;
+    }
+    skuai_task_release(task);
 }
 
 /* ---- spawning ------------------------------------------------------------------------------------------------ */

@@ -31,6 +31,17 @@ struct skuai_large_frame {
  * calling thread's, or NULL. */
 void skuai_join_start_here(struct skuai_worker *worker, skua_join_op *op, skua_task *task);
 
+/* Whether a caller can have a handle to the task: reports it if not. The answer is a look: who has a handle of his own
+ * gets the right one. */
+int skuai_task_refuse(const skua_task *task, const char *call);
+SKUAI_INLINE int skuai_task_check_handle(const skua_task *task, const char *call)
+{
+    /* Relaxed: that there is a handle is its holder's own doing. */
+    if (SKUAI_LIKELY(task != NULL && skuai_task_word_has_handle(skuai_load_64(&task->word, SKUAI_RELAXED))))
+        return 0;
+    return skuai_task_refuse(task, call);
+}
+
 /* The task that an op joins, NULL if it is no join. */
 skua_task *skuai_join_target(const skua_op *op);
 

@@ -47,6 +47,9 @@ struct skua_task {
 /* Notifies and, if that is the caller's duty, queues it (schedule.c). Any thread. */
 void skuai_task_wake(skua_task *task);
 
+/* Releases the handle (spawn.c): skua_detach() by who is right for certain. Any thread. */
+void skuai_task_release(skua_task *task);
+
 /* Joins (join.c; steps J1..J6 there). `op` is armed by the caller; `foreign`: who is not of the task's runtime. */
 enum skuai_join { SKUAI_JOIN_READY, SKUAI_JOIN_WAITS, SKUAI_JOIN_BUSY };
 enum skuai_join skuai_join_attach(skua_task *task, skua_op *op, bool foreign);

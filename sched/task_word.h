@@ -106,6 +106,14 @@ SKUAI_INLINE bool skuai_task_word_lives(uint64_t word)
     return (word & (SKUAI_TASK_ALIVE | SKUAI_TASK_ENDED)) == SKUAI_TASK_ALIVE;
 }
 
+/* Whether somebody can hold a handle to it. Who is given one asks; of a slot that holds another handle's task by now
+ * this says nothing. */
+SKUAI_INLINE bool skuai_task_word_has_handle(uint64_t word)
+{
+    return (word & (SKUAI_TASK_ALIVE | SKUAI_TASK_HANDLE | SKUAI_TASK_MEMBER)) ==
+           (SKUAI_TASK_ALIVE | SKUAI_TASK_HANDLE);
+}
+
 /* A wake of the task that `old` was read of, and a cancellation if `more` is C: R if it waits, else N. Returns false if
  * the word has changed, and what it is now. Release: what the waker did before is seen by the run that this leads to
  * (its acquire is in _run). An exchange even if it changes no bit: reading N and skipping would be the store-buffering
@@ -228,6 +236,14 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_end(skua_word64 *word)
     if (old & SKUAI_TASK_JOINER)
         return SKUAI_TASK_COMPLETE_JOINER;
     return old & SKUAI_TASK_HANDLE ? SKUAI_TASK_NOTHING : SKUAI_TASK_FREE;
+}
+
+/* It has ended, and its joiner, whose op is claimed, uses the handle up: who comes with it once more, before the slot is
+ * buried, finds that there is none. Nobody else changes the word any more, so that two relaxed accesses do; the joiner's
+ * DONE publishes them. No model test needs the step: it is for reports of misuse. */
+SKUAI_INLINE void skuai_task_word_use_up(skua_word64 *word)
+{
+    skuai_store_64(word, skuai_load_64(word, SKUAI_RELAXED) & ~(uint64_t)SKUAI_TASK_HANDLE, SKUAI_RELAXED);
 }
 
 /* A joiner has set task->joiner. True: it waits, and the end will complete it. False: the task has ended already,

@@ -76,7 +76,7 @@ static void drop_chain(skua_task *task)
 {
     for (skua_task *next; task != NULL; task = next) {
         next = SKUAI_READ(skuai_member_of(task)->next);
-        skua_detach(task);
+        skuai_task_release(task);
     }
 }
 
@@ -296,7 +296,7 @@ static void member_ended(skua_task *task, int64_t result)
     skuai_lock_release(skuai_group_lock(group));
     skuai_fires_finish(&fires);
     if (is_dropped)
-        skua_detach(task);
+        skuai_task_release(task);
     if (SKUAI_UNLIKELY(kept != NULL))
         drop_chain(kept);
 }
@@ -456,7 +456,7 @@ static void start_next(struct skuai_worker *worker, skua_op *op, bool may_wait)
         return;
     if (task != NULL) {
         tell_result((skua_group_op *)(void *)op, task, SKUAI_READ(task->result));
-        skua_detach(task);
+        skuai_task_release(task);
     }
     skuai_op_set_done(op, task != NULL);
 }

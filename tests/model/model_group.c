@@ -67,7 +67,7 @@ static void free_slot(struct slot *slot)
     mc_free(&slot->member, sizeof slot->member);
     skuai_task_word_bury(&slot->task.word);
 }
-void skua_detach(skua_task *task)
+void skuai_task_release(skua_task *task)
 {
     if (skuai_task_word_release(&task->word) == SKUAI_TASK_FREE)
         free_slot(slot_of(task));

@@ -1,0 +1,241 @@
+/* Misuse that is seen: each is reported once, by the name of the call and with what to do, and does no harm. What the
+ * locks, channels and other primitives report is tested with them; docs/errors.md lists all.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/with_runtime.h"
+
+enum { LINE_ROOM = 600 };
+
+/* The latest report, which one thread at a time makes here. */
+struct reports {
+    int count;
+    char text[LINE_ROOM];
+};
+
+static void keep_report(void *context, const char *text)
+{
+    struct reports *reports = context;
+    reports->count++;
+    CHECK((size_t)snprintf(reports->text, sizeof reports->text, "%s", text) < sizeof reports->text);
+}
+
+/* There has been one report since the last time, with these parts. */
+static void check_reported(struct reports *reports, const char *call, const char *what, const char *instead)
+{
+    char begin[64];
+    snprintf(begin, sizeof begin, "misuse: %s ", call);
+    CHECK_EQ(reports->count, 1);
+    CHECK_STR(strncmp(reports->text, begin, strlen(begin)) == 0 ? begin : reports->text, begin);
+    CHECK_STR(strstr(reports->text, what) != NULL ? what : reports->text, what);
+    const char *end = strstr(reports->text, "): "); /* behind the task's name; without a task: the first colon's */
+    CHECK(end != NULL || strstr(reports->text, what)[strlen(what)] == ':');
+    CHECK_STR(strstr(reports->text, instead) != NULL ? instead : reports->text, instead);
+    reports->count = 0;
+}
+
+static skua_config reporting_to(struct reports *reports)
+{
+    return (skua_config){
+        .workers = 2, .ignore_environment = true, .on_misuse = keep_report, .misuse_context = reports
+    };
+}
+
+static void run_reporting(skua_fiber_fn *body)
+{
+    struct reports reports = { .count = 0 };
+    CHECK_EQ(run_in(reporting_to(&reports), body, &reports), 0);
+    CHECK_EQ(reports.count, 0);
+}
+
+/* ---- handles of tasks ---------------------------------------------------------------------------------------------- */
+
+static int returns(void *arg) { return (int)(intptr_t)arg; }
+
+static int waits_to_be_woken(void *arg)
+{
+    return skua_event_wait(arg);
+}
+
+static void called(void *context, int64_t result) { *(int64_t *)context = result; }
+
+/* By every call that takes a handle. */
+static void check_refused(struct reports *reports, skua_task *task, const char *what, const char *instead)
+{
+    int64_t result = 77;
+    skua_join_op join;
+    CHECK_EQ(skua_join(task, &result), -EPERM);
+    check_reported(reports, "skua_join", what, instead);
+    CHECK_EQ(skua_await(skua_join_start(&join, task)), -EPERM);
+    check_reported(reports, "skua_join", what, instead);
+    CHECK_EQ(skua_select((skua_op *[]){ skua_join_prepare(&join, task) }, 1), 0);
+    CHECK_EQ(join.result, -EPERM);
+    check_reported(reports, "skua_join", what, instead);
+    CHECK_EQ(skua_select_try((skua_op *[]){ skua_join_prepare(&join, task) }, 1), 0);
+    check_reported(reports, "skua_join", what, instead);
+    CHECK_EQ(skua_try_join(task, &result), -EPERM);
+    check_reported(reports, "skua_try_join", what, instead);
+    skua_detach(task);
+    check_reported(reports, "skua_detach", what, instead);
+    CHECK_EQ(skua_on_done(task, NULL, called, &result), -EPERM);
+    check_reported(reports, "skua_on_done", what, instead);
+    CHECK_EQ(result, 77);
+}
+
+static const char *const used_up = "was given a handle that is used up, or a task that is detached";
+static const char *const join_once = "join or detach a handle once";
+
+static int uses_handles_up(void *arg)
+{
+    struct reports *reports = arg;
+    skua_task *task;
+    int64_t result = 0;
+    CHECK_OK(skua_spawn(&task, returns, (void *)3));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, 3);
+    check_refused(reports, task, used_up, join_once);
+    skua_cancel(task);
+    check_reported(reports, "skua_cancel", used_up, "skua_waker_cancel()");
+    check_refused(reports, NULL, "was given NULL for a task", "look at what skua_spawn() has returned");
+    skua_cancel(NULL);
+    check_reported(reports, "skua_cancel", "was given NULL for a task", "skua_spawn()");
+    return 0;
+}
+TEST(a_handle_is_used_once) { run_reporting(uses_handles_up); }
+
+static int detaches_twice(void *arg)
+{
+    struct reports *reports = arg;
+    skua_task *task;
+    skua_event event;
+    skua_event_init(&event, SKUA_EVENT_MANUAL);
+    CHECK_OK(skua_spawn(&task, waits_to_be_woken, &event));
+    skua_detach(task);
+    check_refused(reports, task, used_up, join_once); /* it lives, and nobody has a handle */
+    skua_cancel(task); /* alive, so that nothing can be seen */
+    CHECK_EQ(reports->count, 0);
+    skua_event_set(&event);
+    return 0;
+}
+TEST(a_detached_task_is_not_joined) { run_reporting(detaches_twice); }
+
+static int tells_itself(void *arg)
+{
+    skua_task **self = arg;
+    *self = skua_self();
+    skua_event event;
+    skua_event_init(&event, SKUA_EVENT_MANUAL);
+    return skua_event_wait(&event);
+}
+
+static int joins_a_member(void *arg)
+{
+    struct reports *reports = arg;
+    skua_task *member = NULL;
+    skua_group group;
+    skua_group_init(&group);
+    CHECK_OK(skua_group_go(&group, tells_itself, &member));
+    while (member == NULL)
+        skua_yield();
+    check_refused(reports, member, "was given a member of a group", "skua_group_wait()");
+    skua_group_cancel(&group);
+    CHECK_EQ(skua_group_wait(&group), -ECANCELED);
+    skua_group_fini(&group);
+    return 0;
+}
+TEST(a_member_of_a_group_is_not_joined)
+{
+    struct reports reports = { .count = 0 };
+    skua_config config = reporting_to(&reports);
+    config.workers = 1; /* so that `member` is one thread's */
+    CHECK_EQ(run_in(config, joins_a_member, &reports), 0);
+}
+
+struct joined {
+    skua_task *task;
+    int begun;
+};
+static int joins(void *arg)
+{
+    struct joined *joined = arg;
+    int64_t result = 0;
+    joined->begun = 1;
+    int rc = skua_join(joined->task, &result);
+    return rc < 0 ? rc : (int)result;
+}
+
+static int detaches_what_is_joined(void *arg)
+{
+    struct reports *reports = arg;
+    struct joined joined = { .begun = 0 };
+    skua_event event;
+    skua_task *joiner;
+    int64_t result = -1;
+    skua_event_init(&event, SKUA_EVENT_MANUAL);
+    CHECK_OK(skua_spawn(&joined.task, waits_to_be_woken, &event));
+    CHECK_OK(skua_spawn(&joiner, joins, &joined));
+    while (!joined.begun)
+        skua_yield();
+    CHECK_EQ(skua_join(joined.task, NULL), -EBUSY);
+    skua_detach(joined.task);
+    check_reported(reports, "skua_detach", "was given a task that somebody joins", "let the join return first");
+    skua_event_set(&event);
+    CHECK_OK(skua_join(joiner, &result)); /* it is told all the same */
+    CHECK_EQ(result, 0);
+    return 0;
+}
+TEST(what_is_joined_is_not_detached)
+{
+    struct reports reports = { .count = 0 };
+    skua_config config = reporting_to(&reports);
+    config.workers = 1;
+    CHECK_EQ(run_in(config, detaches_what_is_joined, &reports), 0);
+}
+
+/* From a thread outside, and in a simulation and an embedded runtime, whose tasks run in the join. */
+static void join_twice_outside(skua_config config)
+{
+    struct reports reports = { .count = 0 };
+    skua_runtime *rt;
+    skua_task *task;
+    config.ignore_environment = true;
+    config.on_misuse = keep_report;
+    config.misuse_context = &reports;
+    CHECK_OK(skua_runtime_create(&rt, &config));
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .runtime = rt }, returns, NULL));
+    CHECK_OK(skua_join(task, NULL));
+    CHECK_EQ(skua_join(task, NULL), -EPERM);
+    check_reported(&reports, "skua_join", used_up, join_once);
+    skua_detach(task);
+    check_reported(&reports, "skua_detach", used_up, join_once);
+    CHECK_EQ(skua_runtime_shutdown(rt, SKUA_NEVER, SKUA_NEVER), 0);
+    CHECK_EQ(skua_join(task, NULL), -EPERM); /* its memory is there until the runtime is destroyed */
+    check_reported(&reports, "skua_join", used_up, join_once);
+    CHECK_OK(skua_runtime_destroy(rt));
+}
+TEST(a_handle_is_used_once_outside_of_a_runtime)
+{
+    join_twice_outside((skua_config){ .workers = 2 });
+    join_twice_outside((skua_config){ .simulate = true, .sim_seed = 1 });
+    join_twice_outside((skua_config){ .embed = true });
+}
+
+static void joins_twice(void *arg)
+{
+    (void)arg;
+    skua_runtime *rt;
+    skua_task *task;
+    CHECK_OK(skua_runtime_create(&rt, &(skua_config){ .workers = 1, .ignore_environment = true }));
+    CHECK_OK(skua_spawn_with(&task, &(skua_spawn_attr){ .runtime = rt }, returns, NULL));
+    CHECK_OK(skua_join(task, NULL));
+    CHECK_OK(skua_join(task, NULL));
+}
+TEST(without_a_handler_it_aborts)
+{
+    test_expect_abort(joins_twice, NULL, "skua: misuse: skua_join was given a handle that is used up, or a task that "
+                                         "is detached: join or detach a handle once");
+}

@@ -70,7 +70,7 @@ int skuai_interruption(struct skuai_worker *worker)
 
 void skua_cancel(skua_task *task)
 {
-    /* A task whose memory is nobody's has neither a handle nor a run. Relaxed: that it has is its caller's own doing. */
+    /* A task whose memory is nobody's has neither a handle nor a run. Relaxed: that it has is its caller's doing. */
     if (SKUAI_UNLIKELY(task == NULL || !(skuai_load_64(&task->word, SKUAI_RELAXED) & SKUAI_TASK_ALIVE))) {
         skuai_task_refuse(task, "skua_cancel");
         return;

@@ -140,12 +140,13 @@ static void report_real(struct skuai_scheduler *sched)
     log_report(&report);
 }
 
-/* When to look again if it is none yet. */
+/* When to look again if it is none yet. Guards of several runtimes look at different times, or each would find the
+ * other awake each time: a machine that was suspended meanwhile had brought them to look at the same one, for ever. */
 static uint64_t later(struct skuai_guard_thread *guard, uint64_t now)
 {
-    uint64_t wait_ns = guard->look_again_ns;
+    uint64_t wait_ns = guard->look_again_ns, seed = (uintptr_t)guard ^ now;
     guard->look_again_ns = wait_ns < AGAIN_MAX_NS / 2 ? 2 * wait_ns : AGAIN_MAX_NS;
-    return now + wait_ns;
+    return now + wait_ns + skuai_random_below(&seed, (uint32_t)(wait_ns / 16)) * UINT64_C(2);
 }
 
 uint64_t skuai_deadlock_look(struct skuai_scheduler *sched, uint64_t until_ns, bool *looks)

@@ -238,9 +238,9 @@ SKUAI_INLINE enum skuai_task_verdict skuai_task_word_end(skua_word64 *word)
     return old & SKUAI_TASK_HANDLE ? SKUAI_TASK_NOTHING : SKUAI_TASK_FREE;
 }
 
-/* It has ended, and its joiner, whose op is claimed, uses the handle up: who comes with it once more, before the slot is
- * buried, finds that there is none. Nobody else changes the word any more, so that two relaxed accesses do; the joiner's
- * DONE publishes them. No model test needs the step: it is for reports of misuse. */
+/* It has ended, and its joiner, whose op is claimed, uses the handle up: who comes with it once more, before the slot
+ * is buried, finds that there is none. Nobody else changes the word any more, so that two relaxed accesses do; the
+ * joiner's DONE publishes them. No model test needs the step: it is for reports of misuse. */
 SKUAI_INLINE void skuai_task_word_use_up(skua_word64 *word)
 {
     skuai_store_64(word, skuai_load_64(word, SKUAI_RELAXED) & ~(uint64_t)SKUAI_TASK_HANDLE, SKUAI_RELAXED);

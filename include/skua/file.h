@@ -70,8 +70,8 @@ SKUA_API skua_op *skua_file_open_prepare(skua_file_op *op, const char *path, int
 
 /* Closes a descriptor, always: if the task is cancelled, too, and if there is no thread for it. It may have to wait for
  * what was written (network file systems), and for a large deleted file's end.
- * Cancel: is waited for all the same, and does not fail for it. An op's wait may end cancelled or by a deadline, and then
- *   the calling thread has closed it. There is no form for selects.
+ * Cancel: is waited for all the same, and does not fail for it. An op's wait may end cancelled or by a deadline, and
+ *   then the calling thread has closed it. There is no form for selects.
  * Returns: 0; -EBADF; -EIO, -ENOSPC, -EDQUOT (something written before is lost): closed all the same. */
 SKUA_API int skua_file_close(int fd);
 SKUA_API skua_op *skua_file_close_start(skua_file_op *op, int fd);

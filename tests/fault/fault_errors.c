@@ -36,7 +36,7 @@ static void end(skua_runtime *rt)
     CHECK_OK(skua_runtime_destroy(rt));
 }
 
-/* ---- runtimes and tasks ------------------------------------------------------------------------------------------- */
+/* ---- runtimes and tasks ------------------------------------------------------------------------------------------ */
 
 static int returns_0(void *arg)
 {
@@ -75,7 +75,7 @@ static int spawns(void *arg)
     skua_task *task = NULL, *last = NULL;
     int rc = 0;
     (void)arg;
-    faults_arm(FAULT_application_alloc, 0, 1, UINT64_MAX);
+    faults_arm(FAULT_mmap, 0, 1, UINT64_MAX);
     for (int i = 0; i < ENOUGH && rc == 0; i++) {
         rc = skua_spawn(&task, returns_0, NULL);
         if (rc == 0 && last == NULL)
@@ -180,7 +180,7 @@ TEST(threads_that_may_block)
     end(rt);
 }
 
-/* ---- channels -------------------------------------------------------------------------------------------------------- */
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
 
 static int sends(void *arg)
 {
@@ -204,7 +204,7 @@ TEST(a_channel_that_cannot_grow)
     end(rt);
 }
 
-/* ---- descriptors ----------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 /* The poller is made for the first of them, where the runtime is not embedded. */
 static void check_first(int (*opens)(skua_runtime *rt), enum fault call, int way, int error)
@@ -300,7 +300,7 @@ TEST(signals)
     end(rt);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static int open_null(void)
 {
@@ -321,7 +321,7 @@ TEST(files) /* on a plain thread, which calls the system itself */
     faults_count(FAULTS_DESCRIPTORS, 3); /* those of the test's own */
 }
 
-/* ---- looking in ------------------------------------------------------------------------------------------------------- */
+/* ---- looking in -------------------------------------------------------------------------------------------------- */
 
 TEST(monitors)
 {
@@ -342,6 +342,7 @@ TEST(traces)
 {
     skua_runtime *rt = begin();
     REFUSED(skua_trace_start(rt, 0), application_alloc, 0, -ENOMEM);
+    REFUSED(skua_runtime_prometheus(rt, NULL, NULL, 0), application_alloc, 0, -ENOMEM);
     REFUSED(skua_trace_write(rt, "/dev/null"), calloc, 0, -ENOMEM);
     end(rt);
 }

@@ -57,8 +57,8 @@ void faults_hold_names(bool held);
 /* How many questions are held. */
 int faults_names_held(void);
 
-/* Arms one fault by hand, and ends that. Some calls have more ways than faults.def says, for this alone (fault_calls.c).
- */
+/* Arms one fault by hand, and ends that. Some calls have more ways than faults.def says, for this alone: see
+ * fault_calls.c. */
 void faults_arm(enum fault call, int way, uint64_t first, uint64_t count);
 void faults_disarm(void);
 

@@ -220,7 +220,7 @@ TEST(loops_of_a_task_that_is_canceled)
     CHECK_EQ(run_on(2, scans, NULL), -ECANCELED);
 }
 
-/* ---- what tasks share ---------------------------------------------------------------------------------------------- */
+/* ---- what tasks share -------------------------------------------------------------------------------------------- */
 
 static int takes_too_much(void *arg)
 {
@@ -336,7 +336,7 @@ static int locks_again(void *arg)
 TEST(locking_again_until_an_instant) { run_counting(locks_again, 3); }
 #endif
 
-/* ---- addresses and sockets ------------------------------------------------------------------------------------------ */
+/* ---- addresses and sockets --------------------------------------------------------------------------------------- */
 
 static void parse(skua_address *address, const char *text) { CHECK_OK(skua_address_parse(address, text)); }
 
@@ -551,7 +551,7 @@ static int sends_datagrams_canceled(void *arg)
 }
 TEST(datagrams_of_a_task_that_is_canceled) { CHECK_EQ(run_on(1, sends_datagrams_canceled, NULL), -ECANCELED); }
 
-/* ---- descriptors, files, signals, processes -------------------------------------------------------------------------- */
+/* ---- descriptors, files, signals, processes ---------------------------------------------------------------------- */
 
 static int watches_descriptors(void *arg)
 {
@@ -704,7 +704,7 @@ TEST(processes)
     CHECK_EQ(run_on(1, uses_processes, NULL), 0);
 }
 
-/* ---- nothing real in a simulation ------------------------------------------------------------------------------------ */
+/* ---- nothing real in a simulation -------------------------------------------------------------------------------- */
 
 static int wants_the_outside(void *arg)
 {

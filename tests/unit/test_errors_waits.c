@@ -69,7 +69,7 @@ static void check_interrupted(skua_fiber_fn *fn, void *arg, int canceled, int ex
     }
 }
 
-/* ---- time, tasks ------------------------------------------------------------------------------------------------ */
+/* ---- time, tasks ------------------------------------------------------------------------------------------------- */
 
 static int sleeps(void *arg)
 {
@@ -456,7 +456,7 @@ static void check_values(struct things *things)
     check_interrupted(watches_until, things, -ECANCELED, -ETIMEDOUT);
 }
 
-/* ---- groups and gatherings ---------------------------------------------------------------------------------------- */
+/* ---- groups and gatherings --------------------------------------------------------------------------------------- */
 
 static int takes_the_next(void *arg)
 {
@@ -603,7 +603,7 @@ static int waits_for_everything(void *arg)
 
 TEST(what_waits_for_other_tasks) { run_everywhere(waits_for_everything, NULL); }
 
-/* ---- the outside --------------------------------------------------------------------------------------------------- */
+/* ---- the outside ------------------------------------------------------------------------------------------------- */
 
 struct outside {
     skua_stream *quiet[2], *full[2]; /* a pair in which nobody writes, and one in which nobody reads */

@@ -52,7 +52,7 @@ static void run_reporting(skua_fiber_fn *body)
     CHECK_EQ(reports.count, 0);
 }
 
-/* ---- handles of tasks ---------------------------------------------------------------------------------------------- */
+/* ---- handles of tasks -------------------------------------------------------------------------------------------- */
 
 static int returns(void *arg) { return (int)(intptr_t)arg; }
 

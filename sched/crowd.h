@@ -8,13 +8,14 @@
  * if that was an eighth of the workers' time or more, and runs are short and come from events, it sets a *limit*: so
  * many workers are enough as had a processor on average, for 50 ms, then for twice as long each time, up to 1.6 s, if
  * the processors are crowded again as soon as there is one more. Where those wait as well it gives up for as long: it
- * is others then who crowd, and who runs fewer threads among them has less of the processors.
+ * is others then who crowd, and who runs fewer threads among them has less of the processors. So it does if the guard
+ * has to look into the poller at several looks in a row, as those that are awake are in long runs or blocked.
  *
- * Where as many as the limit are awake (idle.h, P6; poll.h, K8) whoever else has nothing to do goes to sleep on its
- * parker without looking for others' tasks, and events wake nobody but whom they are for. What a worker has not come to
- * between two of the guard's looks, 2 to 4 ms, one more is woken for (lagging), so the limit does not limit what can be
- * done. Nothing that is not woken by events is affected: spawns, injected tasks, jobs and timers wake as ever.
- * Whichever way it is decided, all is served: it is a hint.
+ * Where as many as the limit are awake (idle.h, P6; poll.h, K8) who has served events and has nothing to do goes to
+ * sleep on its parker without looking for others' tasks, and events wake nobody but whom they are for. What a worker
+ * has not come to between two of the guard's looks, 2 to 4 ms, one more is woken for (lagging), so the limit does not
+ * limit what can be done. Nothing that is not woken by events is affected: spawns, injected tasks, jobs and timers wake
+ * as ever. Whichever way it is decided, all is served: it is a hint.
  */
 #ifndef SKUAI_CROWD_H
 #define SKUAI_CROWD_H
@@ -34,13 +35,14 @@ struct skuai_crowd {
     uint64_t seen_ns, events, hold_ns;
     uint64_t raised_ns; /* when the limit was, if not lowered since; or 0 */
     uint64_t paused_ns; /* until when there is to be none; or 0 */
-    uint32_t in_vain;
+    uint64_t by_guard;  /* events that it had to see to */
+    uint32_t in_vain, neglected;
 };
 
 /* What the guard knows of a worker. */
 struct skuai_crowd_share {
     uint64_t ran_ns, waited_ns, polls;
-    bool is_known;
+    bool is_known, has_run;
     uint64_t lag_polls;   /* at the last look, */
     uint64_t lag_waiting; /* and how many tasks were in its queues */
 };

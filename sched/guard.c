@@ -124,7 +124,8 @@ static uint64_t look(struct skuai_scheduler *sched, uint64_t interval)
     /* No model test needs the check: that somebody sleeps spares the look through all queues, and to wake somebody too
      * soon while it is crowded costs time only. */
     bool is_crowded = skuai_awake_are_enough(sched);
-    if (is_crowded ? skuai_crowd_lags(sched) : skuai_idle_sleeping(&sched->idle) != 0 && something_waits(sched)) {
+    bool lags = is_crowded && skuai_crowd_lags(sched);
+    if (skuai_idle_sleeping(&sched->idle) != 0 && (is_crowded ? lags : something_waits(sched))) {
         skuai_schedule_wake_one(sched);
         found = true;
     }

@@ -19,8 +19,9 @@
  *               the work was in nobody's sight, and a searcher may have missed it in P2's second look.
  *   P6 aside   while the processors are crowded (crowd.h), who settles and leaves enough others awake, one at least,
  *              looks again at the injection queue alone: what is in a deque is that of a worker who is awake. The last
- *              one looks everywhere; how many are left settling says, under the lock, so there is always one. And P3
- *              and P5 wake somebody only if the injection queue has something: who pushed elsewhere is awake itself.
+ *              one looks everywhere; how many are left settling says, under the lock, so there is always one. And who
+ *              has searched, or been woken by events, wakes another (P3, P5) only if the injection queue has something:
+ *              who pushed elsewhere is awake itself.
  * At most half of the workers that are awake search at once (P1 counts in any case).
  *
  * The set is a stack guarded by a short lock (woken last in, first out: warm caches, and the rest sleep on). One

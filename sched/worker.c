@@ -467,7 +467,7 @@ static skua_task *find(struct skuai_worker *worker)
         skuai_worker_note_time(worker, worker->checked_ns); /* no model test needs the step: likewise */
         bool looks = looks_first(worker, slept_at_ns);
         /* P6. No model test needs the sequence, here and before the poller: a hint, and looks for different things. */
-        bool goes_aside = !searching && skuai_crowd_is_enough(&sched->crowd, others_awake(sched));
+        bool goes_aside = !searching && worker->had_events && skuai_crowd_is_enough(&sched->crowd, others_awake(sched));
         if (worker->checked_ns >= skuai_load_64(&sched->timer_next, SKUAI_RELAXED)) { /* as in look_around */
             skuai_timers_run(sched, worker->checked_ns);
             woke = true;

@@ -262,3 +262,31 @@ TEST(a_batch_behind_a_hog)
         CHECK_EQ(run_in((skua_config){ .workers = 2, .stuck_ns = SKUA_NEVER, .ignore_environment = true },
                         waits_for_both, &(struct meeting){ .met = 0 }), 0);
 }
+
+/* One that is awake and does not come to the events is not enough: the limit goes, or all messages went through the
+ * guard. */
+static int holds_until(void *arg)
+{
+    while (__atomic_load_n((int *)arg, __ATOMIC_ACQUIRE) == 0)
+        ;
+    return 0;
+}
+static int exchange_beside_a_hog(void *arg)
+{
+    int is_over = 0;
+    skua_task *hog;
+    (void)arg;
+    exchange(1);
+    CHECK_OK(skua_spawn(&hog, holds_until, &is_over));
+    CHECK_OK(skua_yield());
+    make_crowded();
+    while (skuai_load_32(&scheduler()->crowd.limit, SKUAI_RELAXED) != 0)
+        exchange(10);
+    __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
+    return skua_join(hog, NULL);
+}
+TEST(no_limit_beside_a_hog)
+{
+    CHECK_EQ(run_in((skua_config){ .workers = 2, .stuck_ns = SKUA_NEVER, .ignore_environment = true },
+                    exchange_beside_a_hog, NULL), 0);
+}

@@ -270,13 +270,13 @@ enum skuai_how {
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6;), \
                      (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6), \
                      (, a1, a2, a3, a4, a5, a6))
-#define SKUAI_JOB_16(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7)             \
+#define SKUAI_JOB_16(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7) \
     SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7;), \
                      (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7), \
                      (, a1, a2, a3, a4, a5, a6, a7))
-#define SKUAI_JOB_18(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8)     \
-    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8),               \
+#define SKUAI_JOB_18(what, mode, kind, R, name, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8) \
+    SKUAI_JOB_##what(mode, kind, R, name, (, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8), \
                      (T1 a1; T2 a2; T3 a3; T4 a4; T5 a5; T6 a6; T7 a7; T8 a8;), \
                      (, in.a1, in.a2, in.a3, in.a4, in.a5, in.a6, in.a7, in.a8), \
                      (, a1, a2, a3, a4, a5, a6, a7, a8))
@@ -338,19 +338,19 @@ enum skuai_how {
         if (*(how) == SKUAI_FORKS)                                                                                  \
             break;                                                                                                  \
         if ((!(may_pass) || *(how) != SKUAI_PASSES) && __builtin_expect(skuai_job_is_wanted(strand), 0))            \
-            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_wanted((strand)SKUAI_JOB_UNPACK pass)); \
-        else if ((may_pass) && *(how) == SKUAI_LOOKS) \
-            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_passing((strand)SKUAI_JOB_UNPACK pass)); \
-        else \
-            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_looking((strand)SKUAI_JOB_UNPACK pass)); \
-        if (*(how) == SKUAI_PASSES) \
-            *(how) = SKUAI_PASSED; \
+            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_wanted((strand)SKUAI_JOB_UNPACK pass));                      \
+        else if ((may_pass) && *(how) == SKUAI_LOOKS)                                                               \
+            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_passing((strand)SKUAI_JOB_UNPACK pass));                     \
+        else                                                                                                        \
+            SKUAI_JOB_KEEP_##kind(forked, name##_skuai_looking((strand)SKUAI_JOB_UNPACK pass));                     \
+        if (*(how) == SKUAI_PASSES)                                                                                 \
+            *(how) = SKUAI_PASSED;                                                                                  \
         return;                                                                                                     \
     } while (0)
 #define SKUAI_JOB_CALL_WAITS(kind, name, how, plain) (void)(how)
 #define SKUAI_JOB_CALL_COMPUTES(kind, name, how, plain)                                                             \
-    if ((how) != SKUAI_FORKS) { \
-        SKUAI_JOB_GIVE_##kind(name##_skuai_looking(skuai_strand SKUAI_JOB_UNPACK plain)); \
+    if ((how) != SKUAI_FORKS) {                                                                                     \
+        SKUAI_JOB_GIVE_##kind(name##_skuai_looking(skuai_strand SKUAI_JOB_UNPACK plain));                           \
     }
 #define SKUAI_JOB_JOIN_WAITS(kind, how, forked) (void)(how)
 #define SKUAI_JOB_JOIN_COMPUTES(kind, how, forked)                                                                  \
@@ -411,7 +411,7 @@ enum skuai_how {
     }                                                                                                               \
     SKUAI_JOB_HELPER void name##_skuai_fork(skua_strand *strand, skua_job **top, enum skuai_how *how,               \
                                             const bool may_pass, struct name##_skuai_forked *forked,                \
-                                            struct name##_skuai_in in)          \
+                                            struct name##_skuai_in in)                                              \
     {                                                                                                               \
         SKUAI_JOB_FORK_##mode(kind, name, how, may_pass, strand, forked, pass);                                     \
         SKUAI_JOB_CHECK(strand->top.raw == *top, #name, "comes after a call that has left a job unjoined");         \

@@ -19,7 +19,7 @@ static const skua_stats sample = {
 /* Its value, of which there is one. */
 static uint64_t value_of(const char *text, const char *name)
 {
-    char *line, key[80];
+    char *line, key[128];
     snprintf(key, sizeof key, "\n%s ", name);
     line = strstr(text, key);
     CHECK(line != NULL);

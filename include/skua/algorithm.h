@@ -77,11 +77,11 @@ typedef struct skua_reduce {
 
 /* Reduces a range into *result, which need not be initialised.
  * Cancel: *result is what the chunks that were done make, in order.
- * Returns: 0; -ECANCELED; -EINVAL (begin > end, a member of `how` is 0 or NULL, result is NULL: it is left alone);
- *   -ENOMEM only if it is to be deterministic and accumulators have more than 64 bytes: as -ECANCELED. */
+ * Returns: 0; -ECANCELED; -EINVAL (begin > end, a member of `how` is 0 or NULL, result is NULL: it is left alone). */
 SKUA_API SKUA_NODISCARD int skua_parallel_reduce(size_t begin, size_t end, const skua_reduce *how, void *context,
                                                  void *result);
-/* The same with attributes (NULL: none). */
+/* The same with attributes (NULL: none). Returns also -ENOMEM, if it is to be deterministic and accumulators have more
+ * than 64 bytes: as at -ECANCELED. */
 SKUA_API SKUA_NODISCARD int skua_parallel_reduce_with(const skua_parallel_attr *attr, size_t begin, size_t end,
                                                       const skua_reduce *how, void *context, void *result);
 

@@ -77,6 +77,7 @@ SKUA_API skua_op *skua_broadcast_receive_prepare(skua_broadcast_op *op, skua_bro
 /* What is there, up to `max` values, one after the other; waits for the first only. Returns how many, or as above, with
  * the values indeterminate after -EOVERFLOW; -EINVAL if `max` is 0. */
 SKUA_API int64_t skua_broadcast_receive_many(skua_broadcast_receiver *receiver, void *values, size_t max);
+/* Without waiting: as above, or -EAGAIN. Also where nothing may wait. */
 SKUA_API int64_t skua_broadcast_try_receive_many(skua_broadcast_receiver *receiver, void *values, size_t max);
 
 /* How many values were missed when -EOVERFLOW was last returned. By the receiver's user. */

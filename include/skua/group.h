@@ -138,7 +138,7 @@ SKUA_API void skua_group_cancel(skua_group *group);
 SKUA_API int64_t skua_group_wait(skua_group *group);
 /* With a deadline: at that instant the members are cancelled, and when they have ended it returns -ETIMEDOUT. */
 SKUA_API int64_t skua_group_wait_until(skua_group *group, uint64_t instant_ns);
-/* Without waiting: -EAGAIN if a member is alive. Also where nothing may wait. */
+/* Without waiting: -EAGAIN if a member is alive, so always in a member. Also where nothing may wait. */
 SKUA_API int64_t skua_group_try_wait(skua_group *group);
 
 /* For skua_select() (select.h), and for who wants to be told of the end without being responsible for it: cancelling

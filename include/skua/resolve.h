@@ -28,8 +28,8 @@ SKUA_BEGIN_DECLS
  * Threads: fibers and jobs (suspended), threads outside the runtime (blocked); futures: skua_resolve_start().
  * Cancel: at once, whatever the resolver does: at -ECANCELED or -ETIMEDOUT there are no addresses, and nothing is to be
  *   freed.
- * Returns: 0; -ECANCELED; -ETIMEDOUT; -EINVAL, -ENAMETOOLONG (it is not written so); -ENOTSUP (a name, in a simulation
- *   or in a fork's child); -ENOMEM; -EAGAIN (no thread could be started); and the resolver's errors:
+ * Returns: 0; -ECANCELED; -ETIMEDOUT; -EINVAL, -ENAMETOOLONG (it is not written so); -ENOTSUP (a name, in a
+ *   simulation); -ENOMEM; -EAGAIN (no thread could be started); and the resolver's errors:
  *     -ENOENT          EAI_NONAME, EAI_NODATA, EAI_ADDRFAMILY: there is no such name, or it has no address
  *     -EAGAIN          EAI_AGAIN: no name server has answered; later, perhaps
  *     -EIO             EAI_FAIL: one has answered with a failure

@@ -19,7 +19,8 @@ SKUA_BEGIN_DECLS
 typedef struct skua_udp skua_udp;
 
 /* Opens a socket that is bound to an address (port 0: a free one). Of the options runtime, reuse_port and only_ipv6
- * count. Threads, Blocks, Cancel, Returns: as skua_listen(). (To send to a name: skua_resolve().) */
+ * count. Threads, Blocks, Cancel, Returns: as skua_listen(); -EINVAL also where an address is neither IPv4 nor
+ * IPv6. (To send to a name: skua_resolve().) */
 SKUA_API SKUA_NODISCARD int skua_udp_open(skua_udp **socket, const char *address, const skua_socket_options *options);
 SKUA_API SKUA_NODISCARD int skua_udp_open_at(skua_udp **socket, const skua_address *address,
                                              const skua_socket_options *options);
@@ -52,10 +53,11 @@ typedef struct skua_datagram {
 } skua_datagram;
 
 /* Receives as many as are there, up to `count`, and waits only if there is none: one system call for up to 64.
- * Returns: how many, at least one; errors as skua_udp_receive(). */
+ * Returns: how many, at least one; errors as skua_udp_receive(); -EINVAL (`count` is less than 1). */
 SKUA_API int skua_udp_receive_many(skua_udp *socket, skua_datagram *datagrams, int count);
 /* Sends all. Returns: count; fewer, if a later one met an error, which the next call will tell; errors as
- * skua_udp_send() if the first did. At -ECANCELED or -ETIMEDOUT none was sent; if some were it returns how many. */
+ * skua_udp_send() if the first did; -EINVAL (`count` is less than 1). At -ECANCELED or -ETIMEDOUT none was sent; if some
+ * were it returns how many. */
 SKUA_API int skua_udp_send_many(skua_udp *socket, const skua_datagram *datagrams, int count);
 
 /* As an arm of a select: that a receive will not wait, as far as is known. */

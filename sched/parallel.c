@@ -34,11 +34,12 @@ enum {
     SMALL_NS = 4000,      /* what took less was not worth it */
     SOON_US = 8,          /* twice a chunk of a loop; a suspension and what wakes from it cost 2 */
     FIRST_WATCH = 16,
+    LEAST_SMALL = 2,    /* levels that no clone may begin at */
     /* After two runs that took so long the next is expected to, and shares at its first fork: with who searches, and
      * with who must be woken. Else 1 ms of skynet had a second worker for 0.7. */
     LONG_NS = 2 * SHARE_NS,
     WAKES_NS = 4 * WAKE_NS,
-    SHORT_NS = 200000,    /* a run that will be like the next one, if that uses the strand: it keeps the watch */
+    SHORT_NS = 80000,    /* a run that will be like the next one, if that uses the strand: it keeps the watch */
     SLICE_NS = 100000,    /* of what a strand computes while tasks wait */
     MAPPING_BYTES = 1 << 20, /* of address space; what is never forked takes no memory */
     GUARD_BYTES = 1 << 16,   /* at least a page of any size */
@@ -96,11 +97,13 @@ static struct mapped_strand *mapped_of_token(skua_task *token)
 
 static enum skuai_run run_token(struct skuai_worker *worker, skua_task *token);
 
-/* Jobs that nobody looks at are small. */
+/* Jobs that nobody looks at are small, except for the first ones: a run may be longer than those before, by which the
+ * watch was found, and a clone has nothing to share. */
 static void set_watch(struct mapped_strand *strand, skua_job *watch)
 {
+    skua_job *least = strand->strand.jobs + LEAST_SMALL;
     skuai_strand_watch(&strand->strand, watch);
-    strand->strand.head.small = watch;
+    strand->strand.head.small = watch > least ? watch : least;
 }
 
 /* Twice the address space that an aligned one needs, out of bounds but for what is used. */
@@ -268,6 +271,8 @@ static struct mapped_strand *begin(bool is_taken)
         strand->strand.waiter = worker->task;
         strand->first_ns = strand->looked_ns = strand->wanted_ticks = 0;
         strand->is_taken = is_taken;
+        if (is_taken) /* it was worth sharing, so it is not like this strand's short runs, if there were some */
+            set_watch(strand, strand->strand.jobs + FIRST_WATCH);
         strand->owes = false;
         strand->canceled = false;
         note_scopes(&strand->strand, worker->task);

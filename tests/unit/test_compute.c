@@ -79,6 +79,46 @@ SKUA_COMPUTE(struct jobs_wide, wide_tree, struct jobs_wide, in)
     SKUA_CALL(tree, seed, in.depth, &in.seed);
     return in;
 }
+/* After a short run, in which much was too small to be shared, a long one: until another worker has had much of it. If
+ * its first call went into a clone others would have nothing but crumbs. */
+enum { SHORT_DEPTH = 17, ENDLESS_DEPTH = 34, LEAVES_ELSEWHERE = 1000000, STEALS = 100 };
+static _Atomic int leaves_elsewhere;
+static int enough_leaves;
+static bool is_long;
+SKUA_COMPUTE(long, bush_of_leaves, pthread_t, forker, int, depth)
+{
+    if (depth == 0) {
+        if (is_long && !pthread_equal(pthread_self(), forker))
+            leaves_elsewhere++;
+        return 1;
+    }
+    if (leaves_elsewhere >= enough_leaves)
+        return 0;
+    SKUA_FORK(left, bush_of_leaves, forker, depth - 1);
+    long right = SKUA_CALL(bush_of_leaves, forker, depth - 1);
+    return SKUA_JOIN(bush_of_leaves, left) + right;
+}
+static int run_long_after_short(void *arg)
+{
+    (void)arg;
+    skua_stats before, after;
+    is_long = false;
+    leaves_elsewhere = 0;
+    enough_leaves = (int)test_scaled(LEAVES_ELSEWHERE);
+    CHECK_EQ(SKUA_RUN(bush_of_leaves, pthread_self(), SHORT_DEPTH), 1 << SHORT_DEPTH);
+    is_long = true;
+    skua_runtime_stats(skua_runtime_self(), &before);
+    CHECK(SKUA_RUN(bush_of_leaves, pthread_self(), ENDLESS_DEPTH) >= enough_leaves);
+    skua_runtime_stats(skua_runtime_self(), &after);
+    CHECK(after.steals - before.steals <= STEALS); /* a few; of crumbs it was hundreds or thousands */
+    return 0;
+}
+TEST(a_long_run_after_a_short_one_is_shared)
+{
+    for (int i = 0; i < 20; i++)
+        CHECK_EQ(run_on(2, run_long_after_short, NULL), 0);
+}
+
 /* A function of the other kind among them, which may wait. */
 SKUA_PARALLEL(uint64_t, waiting_tree, uint64_t, seed, int, depth)
 {

@@ -8,11 +8,18 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "sched/scheduler.h"
 
 enum { CHUNK_SOURCES = 256, CHUNKS_MAX = 8192 }; /* 2,097,152 sources; the kernel's limit of descriptors is lower */
+enum { OWNED_WORDS = 512, OWNED_FDS = 64 * OWNED_WORDS, OWNED_CHUNKS = 1024 };
+
+/* A bit for each descriptor that has a source. */
+struct owned {
+    skua_word64 words[OWNED_WORDS];
+};
 
 struct shard {
     struct skuai_poller base; /* first: what the scheduler knows */
@@ -27,6 +34,8 @@ struct skuai_driver {
     uint32_t chunks_made;
     skua_word64 open;                 /* written under the lock, read by anybody */
     skua_wordptr chunks[CHUNKS_MAX];  /* likewise */
+    skua_wordptr owned[OWNED_CHUNKS]; /* written once each, read by anybody; beyond them nobody looks */
+    struct owned first_owned;         /* owned[0]: more is rarely needed */
     /* fixed */
     uint32_t nshards;
     struct shard shards[];            /* each source is watched by one */
@@ -67,6 +76,11 @@ static void kick(struct skuai_poller *poller) { skuai_kernel_poller_kick(&shard_
 
 static void free_driver(struct skuai_driver *driver)
 {
+    for (uint32_t i = 1; i < OWNED_CHUNKS; i++) {
+        struct owned *owned = skuai_load_ptr(&driver->owned[i], SKUAI_RELAXED); /* nobody else is there any more */
+        if (owned != NULL)
+            skuai_memory_put_lines(&driver->sched->memory, owned, sizeof *owned);
+    }
     for (uint32_t i = 0; i < driver->nshards; i++)
         skuai_kernel_poller_fini(&driver->shards[i].poller);
     skuai_memory_put_lines(&driver->sched->memory, driver, driver_size(driver->sched->polls.count));
@@ -125,6 +139,7 @@ static int make_driver(struct skuai_scheduler *sched, struct skuai_driver **out)
     if (driver == NULL)
         return -ENOMEM;
     driver->sched = sched;
+    skuai_store_ptr(&driver->owned[0], &driver->first_owned, SKUAI_RELAXED); /* published with the driver */
     int rc = make_shards(driver, count);
     if (rc < 0) {
         free_driver(driver);
@@ -238,7 +253,69 @@ void skuai_driver_recycle(struct skuai_driver *driver, struct skuai_source *sour
     skuai_lock_release(&driver->lock);
 }
 
-int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **out)
+/* ---- whose descriptors are whose -------------------------------------------------------------------------------- */
+
+/* The chunk with a descriptor's bit, or NULL: no memory, or the number is beyond them. */
+static struct owned *owned_chunk(struct skuai_driver *driver, uint32_t at)
+{
+    struct owned *owned = skuai_load_ptr(&driver->owned[at], SKUAI_ACQUIRE); /* pairs with the exchange: zeroes */
+    if (SKUAI_LIKELY(owned != NULL))
+        return owned;
+    struct owned *made = skuai_memory_get_lines(&driver->sched->memory, sizeof *made);
+    void *seen = NULL;
+    if (made == NULL || skuai_cas_ptr(&driver->owned[at], &seen, made, SKUAI_ACQ_REL))
+        return made;
+    skuai_memory_put_lines(&driver->sched->memory, made, sizeof *made); /* another thread was faster */
+    return seen;
+}
+
+static skua_word64 *owned_word(struct skuai_driver *driver, int fd)
+{
+    uint32_t at = (uint32_t)fd / OWNED_FDS;
+    struct owned *owned = fd >= 0 && at < OWNED_CHUNKS ? owned_chunk(driver, at) : NULL;
+    return owned != NULL ? &owned->words[(uint32_t)fd % OWNED_FDS / 64] : NULL;
+}
+
+/* Relaxed, here and where it is let go: the bit is all there is, and a number comes anew from the kernel only after its
+ * close, which orders the two. Where there is no memory for the bit nobody looks. */
+static bool own(struct skuai_driver *driver, int fd)
+{
+    skua_word64 *word = owned_word(driver, fd);
+    uint64_t bit = UINT64_C(1) << ((uint32_t)fd % 64);
+    return word == NULL || !(skuai_or_64(word, bit, SKUAI_RELAXED) & bit);
+}
+
+static void disown(struct skuai_driver *driver, int fd)
+{
+    skua_word64 *word = owned_word(driver, fd);
+    if (word != NULL)
+        skuai_and_64(word, ~(UINT64_C(1) << ((uint32_t)fd % 64)), SKUAI_RELAXED); /* as above */
+}
+
+/* Of one that the kernel has just given: it was closed, and its source has not let it go. */
+static __attribute__((noinline, cold)) void report_reuse(struct skuai_driver *driver, int fd)
+{
+    char text[96];
+    snprintf(text, sizeof text, "has the number %d of a stream, socket or watch that is open", fd);
+    skuai_misuse_of(driver->sched, "a new descriptor", text,
+                    "close() no descriptor that Skua has, and end a watch before: skua_fd_close()");
+}
+
+void skuai_driver_lost(struct skuai_driver *driver, int fd)
+{
+    char text[96];
+    snprintf(text, sizeof text, "found that its descriptor %d had been closed by somebody else", fd);
+    skuai_misuse_of(driver->sched, "the end of a stream, socket or watch", text,
+                    "close() no descriptor that Skua has, and end a watch before: skua_fd_close()");
+}
+
+void skuai_driver_closed_twice(struct skuai_driver *driver, const char *call)
+{
+    skuai_misuse_of(driver->sched, call, "was given what is closed already", "close once, by whoever is the owner");
+}
+
+static int open_source(skua_runtime *rt, int fd, bool is_given, bool keeps_fd, uint8_t stream,
+                       struct skuai_source **out)
 {
     struct skuai_driver *driver;
     int rc = get_driver(rt, &driver);
@@ -247,6 +324,13 @@ int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream
     struct skuai_source *source = take_source(driver);
     if (source == NULL)
         return -ENOMEM;
+    if (SKUAI_UNLIKELY(!own(driver, fd))) {
+        if (is_given) {
+            skuai_driver_recycle(driver, source);
+            return -EBUSY;
+        }
+        report_reuse(driver, fd);
+    }
     source->fd = fd;
     source->keeps_fd = keeps_fd;
     source->stream = stream;
@@ -260,7 +344,17 @@ int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream
 
 int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_source **out)
 {
-    return skuai_source_open_as(rt, fd, keeps_fd, 0, out);
+    return open_source(rt, fd, false, keeps_fd, 0, out);
+}
+
+int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **out)
+{
+    return open_source(rt, fd, false, keeps_fd, stream, out);
+}
+
+int skuai_source_open_given(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **out)
+{
+    return open_source(rt, fd, true, keeps_fd, stream, out);
 }
 
 uint64_t skuai_driver_open_sources(struct skuai_driver *driver)
@@ -285,14 +379,19 @@ int skuai_driver_watch(struct skuai_driver *driver, uint32_t shard, int fd, uint
     return skuai_kernel_poller_add(&driver->shards[shard].poller, fd, token);
 }
 
-void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd)
+bool skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd)
 {
-    skuai_kernel_poller_remove(&driver->shards[shard].poller, fd);
+    return skuai_kernel_poller_remove(&driver->shards[shard].poller, fd);
 }
 
-void skuai_driver_close_fd(int fd)
+void skuai_driver_let_go(struct skuai_driver *driver, int fd, bool closes)
 {
+    disown(driver, fd); /* first: then the number may be anybody's */
+    if (!closes)
+        return;
     int cancellable = skuai_cancel_hold_off(); /* nobody else would close it */
-    (void)close(fd); /* EINTR: Linux has closed it */
+    bool was_lost = close(fd) != 0 && skua_errno() == EBADF; /* EINTR: Linux has closed it */
     skuai_cancel_allow(cancellable);
+    if (SKUAI_UNLIKELY(was_lost) && !skuai_driver_is_childs(driver))
+        skuai_driver_lost(driver, fd);
 }

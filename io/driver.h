@@ -13,6 +13,8 @@
 int skuai_source_open(skua_runtime *rt, int fd, bool keeps_fd, struct skuai_source **source);
 /* The same for a stream of this kind (stream.h). */
 int skuai_source_open_as(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **source);
+/* The same for a descriptor that the kernel has not just given: also -EBUSY, if the runtime has a source of it. */
+int skuai_source_open_given(skua_runtime *rt, int fd, bool keeps_fd, uint8_t stream, struct skuai_source **source);
 
 struct skuai_scheduler;
 

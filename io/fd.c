@@ -22,13 +22,13 @@ _Static_assert(sizeof(skua_selection) <= sizeof((skua_fd_waiting){ .events = 0 }
 int skua_fd_open(skua_fd **watch, skua_runtime *rt, int fd)
 {
     struct skuai_source *source;
-    int rc = skuai_source_open(rt, fd, true, &source);
+    int rc = skuai_source_open_given(rt, fd, true, 0, &source);
     if (rc == 0)
         *watch = (skua_fd *)(void *)source;
     return rc;
 }
 
-void skua_fd_close(skua_fd *watch) { skuai_source_close(source_of_watch(watch)); }
+void skua_fd_close(skua_fd *watch) { (void)skuai_source_close_once(source_of_watch(watch), "skua_fd_close"); }
 
 /* ---- L1 --------------------------------------------------------------------------------------------------------- */
 

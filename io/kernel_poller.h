@@ -32,7 +32,8 @@ void skuai_kernel_poller_fini(struct skuai_kernel_poller *poller);
 
 /* -EPERM: a descriptor that cannot be polled (a regular file), which is always ready. */
 int skuai_kernel_poller_add(struct skuai_kernel_poller *poller, int fd, uint64_t token);
-void skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd);
+/* False: it is not there (any more), as far as the kernel tells. */
+bool skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd);
 
 /* Until an event, a kick or an instant, never earlier; 0: looks and does not wait. May come back for no reason. */
 void skuai_kernel_poller_wait(struct skuai_kernel_poller *poller, struct skuai_poll_batch *batch, uint64_t until_ns);

@@ -51,10 +51,13 @@ int skuai_kernel_poller_add(struct skuai_kernel_poller *poller, int fd, uint64_t
     return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -skua_errno();
 }
 
-void skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd)
+bool skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd)
 {
-    struct epoll_event ignored = { .events = 0 };                  /* old kernels want one */
-    (void)epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, &ignored); /* closed behind our back: then it is out already */
+    struct epoll_event ignored = { .events = 0 }; /* old kernels want one */
+    if (epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, &ignored) == 0)
+        return true;
+    int error = skua_errno();
+    return error != EBADF && error != ENOENT; /* closed behind our back: then it is out already */
 }
 
 static uint32_t ready_of(uint32_t events)

@@ -58,13 +58,17 @@ int skuai_kernel_poller_add(struct skuai_kernel_poller *poller, int fd, uint64_t
     return 0;
 }
 
-void skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd)
+/* A descriptor may have but one of the two filters, so only a number that is nobody's tells. */
+bool skuai_kernel_poller_remove(struct skuai_kernel_poller *poller, int fd)
 {
     struct kevent changes[2];
     EV_SET(&changes[0], (uintptr_t)fd, EVFILT_READ, EV_DELETE, 0, 0, NULL);
     EV_SET(&changes[1], (uintptr_t)fd, EVFILT_WRITE, EV_DELETE, 0, 0, NULL);
+    bool is_there = true;
     for (int i = 0; i < 2; i++)
-        (void)kevent(poller->fd, changes + i, 1, NULL, 0, NULL);
+        if (kevent(poller->fd, changes + i, 1, NULL, 0, NULL) < 0 && skua_errno() == EBADF)
+            is_there = false;
+    return is_there;
 }
 
 /* A read ends before urgent data, and a short one then does not mean that there is no more. macOS tells when there is

@@ -343,6 +343,6 @@ void skua_process_destroy(skua_process *process)
         (void)skua_process_kill(process, SIGKILL);
         (void)await_end_shielded(process);
     }
-    skuai_source_close(process->ended);
+    (void)skuai_source_close(process->ended);
     free(process);
 }

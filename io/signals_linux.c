@@ -194,7 +194,7 @@ int skua_signals_open(skua_signals **out, skua_runtime *rt, const int *numbers, 
     skuai_source_drained(signals->source, skuai_source_readiness(signals->source), SKUAI_READING);
     rc = watch(&signals->slot, mask, fd);
     if (rc < 0) {
-        skuai_source_close(signals->source);
+        (void)skuai_source_close(signals->source);
         free(signals);
         return rc;
     }
@@ -205,7 +205,7 @@ int skua_signals_open(skua_signals **out, skua_runtime *rt, const int *numbers, 
 void skua_signals_close(skua_signals *signals)
 {
     skuai_signal_unwatch(signals->slot);
-    skuai_source_close(signals->source);
+    (void)skuai_source_close(signals->source);
     free(signals);
 }
 

@@ -204,9 +204,11 @@ uint64_t skua_listener_turned_away(const skua_listener *listener)
 
 void skua_listener_close(skua_listener *listener)
 {
-    remove_file(&listener->bound); /* first: the next one may bind a new one as soon as nobody listens */
-    skuai_source_close(listener->source);
-    listener_unhold(listener);
+    uint32_t life;
+    if (skuai_source_begin(listener->source, &life))
+        remove_file(&listener->bound); /* first: the next one may bind a new one as soon as nobody listens */
+    if (SKUAI_LIKELY(skuai_source_close_once(listener->source, "skua_listener_close")))
+        listener_unhold(listener);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------------------------- */

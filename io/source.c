@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "sched/spawn.h"
 #include "sched/wait.h"
 #include "sched/waiters.h"
 
@@ -189,30 +190,51 @@ SKUAI_HOT skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source
 void skuai_source_last_left(struct skuai_source *source)
 {
     int fd = SKUAI_READ(source->fd);
-    if (SKUAI_READ(source->armed))
-        skuai_driver_unwatch(source->driver, SKUAI_READ(source->shard), fd);
-    if (!source->keeps_fd)
-        skuai_driver_close_fd(fd);
+    bool is_ours = !SKUAI_READ(source->armed) ||
+                   skuai_driver_unwatch(source->driver, SKUAI_READ(source->shard), fd);
+    skuai_driver_let_go(source->driver, fd, is_ours && !source->keeps_fd);
     source->always_ready = false;
     SKUAI_WRITE(source->armed, false);
     /* No model test needs the step: by this the driver's end knows what is still open. */
     SKUAI_WRITE(source->fd, -1);
-    skuai_driver_recycle(source->driver, source);
+    struct skuai_driver *driver = source->driver;
+    skuai_driver_recycle(driver, source);
+    /* No model test needs the step: nobody closes behind anybody's back there. */
+    if (SKUAI_UNLIKELY(!is_ours))
+        skuai_driver_lost(driver, fd);
 }
 
-void skuai_source_close(struct skuai_source *source)
+/* Q6: nobody enters from here on. The closer is a user meanwhile. Relaxed: it is the leaving that orders. False: it is
+ * closed. */
+static bool begin_close(struct skuai_source *source)
+{
+    uint32_t seen = skuai_load_32(&source->users, SKUAI_RELAXED); /* the exchange decides */
+    do {
+        if (SKUAI_UNLIKELY(seen & SKUAI_SOURCE_CLOSED))
+            return false;
+    } while (!skuai_cas_32(&source->users, &seen, (seen | SKUAI_SOURCE_CLOSED) + 1, SKUAI_RELAXED));
+    return true;
+}
+
+/* Others are in for a system call that does not wait. */
+static void let_others_leave(struct skuai_source *source)
+{
+    /* Relaxed: the closer is the last one out then, and orders. No model test runs this: it has no watches. */
+    while (skuai_load_32(&source->users, SKUAI_RELAXED) != (SKUAI_SOURCE_CLOSED | 1))
+        skuai_thread_yield();
+}
+
+bool skuai_source_close(struct skuai_source *source)
 {
     struct skuai_fires fires = SKUAI_FIRES_NONE;
-    /* Q6: nobody enters from here on. The closer is a user meanwhile. Relaxed: it is the leaving that orders. No model
-     * test needs the sequence: none forks. */
-    skuai_add_32(&source->users, SKUAI_SOURCE_CLOSED | 1, SKUAI_RELAXED);
+    if (!begin_close(source)) /* no model test needs the sequence: none forks, here and below */
+        return false;
     /* No model test needs the sequence: likewise. */
     if (SKUAI_UNLIKELY(skuai_driver_is_childs(source->driver))) {
         /* Q9: whoever else was in there is not in the child. The closer stays in, so that nobody is the last. */
-        if (!source->keeps_fd)
-            skuai_driver_close_fd(source->fd);
+        skuai_driver_let_go(source->driver, source->fd, !source->keeps_fd);
         source->fd = -1;
-        return;
+        return true;
     }
     skuai_lock_acquire(&source->lock);
     uint64_t seen = skuai_load_64(&source->readiness, SKUAI_RELAXED); /* the exchange decides */
@@ -224,5 +246,16 @@ void skuai_source_close(struct skuai_source *source)
         claim_locked(source, (enum skuai_direction)direction, -ECANCELED, &fires);
     skuai_lock_release(&source->lock);
     skuai_fires_finish(&fires);
+    if (SKUAI_UNLIKELY(source->keeps_fd))
+        let_others_leave(source);
     skuai_source_leave(source);
+    return true;
+}
+
+bool skuai_source_close_once(struct skuai_source *source, const char *call)
+{
+    bool was_open = skuai_source_close(source);
+    if (SKUAI_UNLIKELY(!was_open) && !skuai_driver_is_childs(source->driver))
+        skuai_driver_closed_twice(source->driver, call);
+    return was_open;
 }

@@ -23,7 +23,8 @@
  *               last one out, or the closer if there is none, takes the descriptor out of the poller and closes it. So
  *               nobody calls the kernel with a descriptor that may be another file's by now
  *   Q7 close    raises the generation, so that events that are under way find nobody, and ends all waits with
- *               -ECANCELED
+ *               -ECANCELED. The end of a watch, whose descriptor its owner will close next, waits for others to be out.
+ *               Who finds it closed does nothing
  *   Q8 lives    a call that has waited may find its source closed and opened again for others. So it takes down which
  *               life it means when it begins, by the generation, and enters and waits in that life only. To wait for
  *               what is armed it need not enter: under the lock it finds the life over, or the closer finds the op
@@ -127,8 +128,10 @@ skua_op *skuai_source_wait_prepare(skua_op *op, struct skuai_source *source, enu
 skua_op *skuai_source_wait_in_prepare(skua_op *op, struct skuai_source *source, enum skuai_direction direction,
                                       uint32_t life);
 
-/* Q7. Once. */
-void skuai_source_close(struct skuai_source *source);
+/* Q7. False: it was closed before, and nothing is done. */
+bool skuai_source_close(struct skuai_source *source);
+/* The same for a call of this name, which reports it. */
+bool skuai_source_close_once(struct skuai_source *source, const char *call);
 
 /* ---- given by driver.c ---- */
 
@@ -139,8 +142,13 @@ bool skuai_driver_is_childs(const struct skuai_driver *driver);
 uint32_t skuai_driver_shard(const struct skuai_driver *driver, const struct skuai_worker *worker, uint32_t index);
 /* Tells the kernel of the descriptor. */
 int skuai_driver_watch(struct skuai_driver *driver, uint32_t shard, int fd, uint64_t token);
-void skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd);
-void skuai_driver_close_fd(int fd);
+/* False: the kernel knows it no more, so somebody else has closed it: the number is not the source's, or nobody's. */
+bool skuai_driver_unwatch(struct skuai_driver *driver, uint32_t shard, int fd);
+/* The source has done with the descriptor, which is closed if asked. */
+void skuai_driver_let_go(struct skuai_driver *driver, int fd, bool closes);
+/* Reports that somebody else has closed it. */
+void skuai_driver_lost(struct skuai_driver *driver, int fd);
+void skuai_driver_closed_twice(struct skuai_driver *driver, const char *call);
 /* The source can be another's. */
 void skuai_driver_recycle(struct skuai_driver *driver, struct skuai_source *source);
 

@@ -419,10 +419,9 @@ int skuai_stream_of_fd(skua_stream **stream, skua_runtime *rt, int fd, enum skua
 {
     struct skuai_source *source;
     int rc = skuai_source_open_as(rt, fd, false, (uint8_t)kind, &source);
-    if (rc < 0)
-        return rc;
-    *stream = (skua_stream *)(void *)source;
-    return 0;
+    if (rc == 0)
+        *stream = (skua_stream *)(void *)source;
+    return rc;
 }
 
 static enum skuai_stream_kind kind_of(int fd)
@@ -441,8 +440,11 @@ int skua_stream_open(skua_stream **stream, skua_runtime *rt, int fd)
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
         return -skua_errno();
-    int rc = skuai_stream_of_fd(stream, rt, fd, kind_of(fd));
-    if (rc < 0 && !(flags & O_NONBLOCK))
+    struct skuai_source *source;
+    int rc = skuai_source_open_given(rt, fd, false, (uint8_t)kind_of(fd), &source);
+    if (rc == 0)
+        *stream = (skua_stream *)(void *)source;
+    else if (!(flags & O_NONBLOCK))
         (void)fcntl(fd, F_SETFL, flags); /* as it was */
     return rc;
 }
@@ -452,7 +454,7 @@ void skua_stream_close(skua_stream *stream)
     if (SKUAI_UNLIKELY(skuai_stream_is_made(stream)))
         skuai_made_close(stream);
     else
-        skuai_source_close(skuai_stream_source(stream));
+        (void)skuai_source_close_once(skuai_stream_source(stream), "skua_stream_close");
 }
 
 int skua_stream_fd(const skua_stream *stream) { return skuai_stream_source(stream)->fd; }

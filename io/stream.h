@@ -20,7 +20,7 @@ enum skuai_stream_kind {
     SKUAI_STREAM_TCP     /* no more room, no more bytes */
 };
 
-/* Makes a stream of a descriptor that does not block already. */
+/* Makes a stream of a descriptor that the kernel has just given, and that does not block. */
 int skuai_stream_of_fd(skua_stream **stream, skua_runtime *rt, int fd, enum skuai_stream_kind kind);
 
 /* ---- made streams ----------------------------------------------------------------------------------------------- */

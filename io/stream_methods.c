@@ -71,7 +71,11 @@ void skuai_made_close(skua_stream *stream)
 {
     struct made *made = made_of(stream);
     /* Relaxed: what it is to be seen with, the end of waits, comes by the object's own means. */
-    skuai_or_32(&made->users, CLOSED, SKUAI_RELAXED);
+    if (SKUAI_UNLIKELY(skuai_or_32(&made->users, CLOSED, SKUAI_RELAXED) & CLOSED)) { /* others are in it still */
+        (void)skuai_misuse("skua_stream_close", "was given what is closed already",
+                           "close once, by whoever is the owner");
+        return;
+    }
     if (made->methods->close != NULL)
         made->methods->close(made->object);
     skuai_made_unhold(stream);

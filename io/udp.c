@@ -128,7 +128,7 @@ int skua_udp_leave(skua_udp *socket, const skua_address *group, unsigned interfa
     return with_fd(socket, call_membership, &m);
 }
 
-void skua_udp_close(skua_udp *socket) { skuai_source_close(source_of_udp(socket)); }
+void skua_udp_close(skua_udp *socket) { (void)skuai_source_close_once(source_of_udp(socket), "skua_udp_close"); }
 int skua_udp_fd(const skua_udp *socket) { return source_of_udp(socket)->fd; }
 
 skua_op *skua_udp_receivable_prepare(skua_op *op, skua_udp *socket)

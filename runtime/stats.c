@@ -74,6 +74,7 @@ void skua_runtime_stats(skua_runtime *rt, skua_stats *stats)
     stats->spares_begun = skuai_load_64(&sched->spares.begun, SKUAI_RELAXED);
     stats->spawned += skuai_load_64(&sched->spawned_outside, SKUAI_RELAXED);
     stats->wakes += skuai_load_64(&sched->wakes_outside, SKUAI_RELAXED);
+    stats->failed = skuai_load_64(&sched->failed_unseen, SKUAI_RELAXED);
     stats->live = skuai_scheduler_live(sched);
     skuai_workers_memory(sched, &stats->task_bytes, &stats->stacks);
     add_blocking(sched, stats);

@@ -17,6 +17,7 @@ const struct skuai_metric skuai_metrics[SKUAI_METRICS] = {
     { "pollers", "Pollers that the workers share.", SKUAI_GAUGE, TOTAL(pollers) },
     { "tasks_live", "Tasks that have not ended.", SKUAI_GAUGE, TOTAL(live) },
     { "tasks_spawned", "Tasks spawned.", SKUAI_COUNTER, TOTAL(spawned) },
+    { "tasks_failed", "Tasks without a handle that ended with an error.", SKUAI_COUNTER, TOTAL(failed) },
     { "task_runs", "Runs of a task, each until it waits, yields or ends.", SKUAI_COUNTER, TOTAL(polls) },
     { "tasks_stolen", "Tasks moved by steals.", SKUAI_COUNTER, TOTAL(stolen) },
     { "steal_attempts", "Looks into another worker's queues.", SKUAI_COUNTER, TOTAL(steal_attempts) },

@@ -17,7 +17,7 @@ struct skuai_metric {
     bool is_32;
 };
 
-enum { SKUAI_METRICS = 30, SKUAI_WORKER_METRICS = 16 };
+enum { SKUAI_METRICS = 31, SKUAI_WORKER_METRICS = 16 };
 
 extern const struct skuai_metric skuai_metrics[SKUAI_METRICS];               /* of skua_stats */
 extern const struct skuai_metric skuai_worker_metrics[SKUAI_WORKER_METRICS]; /* of skua_worker_stats */

@@ -95,23 +95,23 @@ void skuai_join_abort(skua_task *task, int64_t error)
         skuai_op_lose(op);
 }
 
-bool skuai_join_end(skua_task *task)
+enum skuai_end skuai_join_end(skua_task *task)
 {
     switch (skuai_task_word_end(&task->word)) {
     case SKUAI_TASK_FREE:
-        return true;
+        return SKUAI_END_UNSEEN;
     case SKUAI_TASK_COMPLETE_JOINER: {
         skua_op *op = SKUAI_READ(task->joiner);
         if (!claim(op)) {
             skuai_op_lose(op);
-            return false;
+            return SKUAI_END_KEPT;
         }
         skuai_task_word_use_up(&task->word);
         SKUAI_WRITE(((skua_join_op *)op)->value, SKUAI_READ(task->result));
         skuai_op_finish(op, 0);
-        return true;
+        return SKUAI_END_TOLD;
     }
     default:
-        return false;
+        return SKUAI_END_KEPT;
     }
 }

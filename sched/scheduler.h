@@ -179,6 +179,7 @@ struct skuai_scheduler {
     struct skuai_slab_set slabs;
     skua_word64 spawned_outside;          /* any thread that is none of the workers */
     skua_word64 wakes_outside;            /* likewise */
+    skua_word64 failed_unseen;            /* any thread: skuai_count_failed() */
     struct skuai_stack_pool stack_pool;
     struct skuai_strand_pool strands;
     struct skuai_inject inject;
@@ -349,6 +350,8 @@ uint64_t skuai_task_id(const skua_task *task);
 uint64_t skuai_scheduler_cancel_all(struct skuai_scheduler *sched);
 uint64_t skuai_scheduler_live(struct skuai_scheduler *sched);
 void skuai_task_free(skua_task *task);
+/* Of one that has ended with an error, which nobody will be told of. */
+void skuai_count_failed(const skua_task *task);
 
 /* V1 (trace.h), if it is on. A model has no rings here. */
 #if defined(SKUAI_MODEL) || defined(SKUAI_NO_TRACING)

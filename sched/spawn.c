@@ -111,6 +111,12 @@ void skuai_task_release(skua_task *task)
         skuai_task_free(task);
 }
 
+__attribute__((noinline, cold)) void skuai_count_failed(const skua_task *task)
+{
+    if (SKUAI_READ(task->result) != -ECANCELED)
+        skuai_add_64(&skuai_task_scheduler(task)->failed_unseen, 1, SKUAI_RELAXED); /* for reports */
+}
+
 /* By its joiner, whom its end would not find any more. It is no joiner any more if the task has ended: an arm that LOST
  * (join.c). */
 static bool somebody_joins(const skua_task *task)
@@ -133,7 +139,11 @@ void skua_detach(skua_task *task)
                         "let the join return first: it uses the handle up, or leaves it to you with an error");
         return;
     }
-    skuai_task_release(task);
+    if (skuai_task_word_release(&task->word) != SKUAI_TASK_FREE)
+        return;
+    if (SKUAI_READ(task->result) < 0)
+        skuai_count_failed(task);
+    skuai_task_free(task);
 }
 
 /* ---- spawning ------------------------------------------------------------------------------------------------ */

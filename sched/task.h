@@ -58,8 +58,13 @@ bool skuai_join_detach(skua_task *task, skua_op *op);
 bool skuai_join_pin(skua_op *op);
 void skuai_join_unpin(skua_op *op);
 uint32_t skuai_join_generation(const skua_op *op); /* the task's */
-/* The task has ended with task->result: completes a joiner. True: the caller frees the task. */
-bool skuai_join_end(skua_task *task);
+/* The task has ended with task->result: completes a joiner. */
+enum skuai_end {
+    SKUAI_END_KEPT,  /* who has the handle frees the task; or whoever: it is out of the caller's hands */
+    SKUAI_END_TOLD,  /* the caller frees it: its joiner has the result */
+    SKUAI_END_UNSEEN /* the caller frees it: there is no handle, and nobody is to know */
+};
+enum skuai_end skuai_join_end(skua_task *task);
 /* J5, for a task that may or may not have a joiner. */
 void skuai_join_abort(skua_task *task, int64_t error);
 

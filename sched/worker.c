@@ -550,9 +550,15 @@ void skuai_worker_end_task(struct skuai_worker *worker, skua_task *task)
     /* Release: who counts this end has the spawns that came before it in view (skuai_scheduler_live). */
     skuai_store_64(&worker->counters.ended, skuai_load_64(&worker->counters.ended, SKUAI_RELAXED) + 1, SKUAI_RELEASE);
     worker->ending = true;
-    bool last = SKUAI_UNLIKELY(skuai_task_word_is_member(&task->word)) ? skuai_member_end(task) : skuai_join_end(task);
+    enum skuai_end end;
+    if (SKUAI_UNLIKELY(skuai_task_word_is_member(&task->word)))
+        end = skuai_member_end(task) ? SKUAI_END_TOLD : SKUAI_END_KEPT;
+    else
+        end = skuai_join_end(task);
     worker->ending = false;
-    if (last)
+    if (end == SKUAI_END_UNSEEN && SKUAI_UNLIKELY(task->result < 0))
+        skuai_count_failed(task);
+    if (end != SKUAI_END_KEPT)
         skuai_task_free(task);
 }
 

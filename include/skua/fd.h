@@ -34,11 +34,12 @@ enum skua_readiness {
 
 /* Watches a descriptor, which stays the caller's: it is not changed, and not closed. At most one watch of a descriptor
  * in a runtime at a time. `rt`: whose workers watch it; NULL: the calling task's.
- * Threads: any. Blocks: never. Returns: 0; -EINVAL (no runtime); -ENOTSUP (in a simulation); -ENOMEM, -EMFILE, -ENFILE.
- */
+ * Threads: any. Blocks: never. Returns: 0; -EINVAL (no runtime); -EBUSY (the runtime has a watch or a stream of it);
+ * -ENOTSUP (in a simulation); -ENOMEM, -EMFILE, -ENFILE. */
 SKUA_API SKUA_NODISCARD int skua_fd_open(skua_fd **watch, skua_runtime *rt, int fd);
 
-/* Ends the watch, before the descriptor is closed. Waits in it end with -ECANCELED. Threads: any, once. */
+/* Ends the watch, before the descriptor is closed, which may be done as soon as this has returned. Waits in it end with
+ * -ECANCELED. Threads: any, once. */
 SKUA_API void skua_fd_close(skua_fd *watch);
 
 /* Waits until the descriptor is ready for one of the events asked for (SKUA_READABLE, SKUA_WRITABLE, SKUA_URGENT,

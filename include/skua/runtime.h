@@ -235,7 +235,8 @@ typedef struct skua_stats {
     /* Times that the processors were found crowded, so that fewer workers than there are serve descriptors for a while:
        those that they serve, or others, run on the same processors, and more workers would only be in their way. */
     uint64_t crowds;
-    uint64_t reserved[7];
+    uint64_t failed;      /* tasks without a handle that have ended with an error other than -ECANCELED */
+    uint64_t reserved[6];
 } skua_stats;
 
 /* Reads the counters. Threads: any. Blocks: never. */

@@ -31,8 +31,9 @@ typedef struct skua_stream skua_stream;
 /* Makes a stream of a descriptor that is a socket, pipe, terminal or the like, and makes it non-blocking; closing the
  * stream closes it. A regular file is taken too, but its reads and writes block their worker.
  * `rt`: the runtime whose workers watch it; NULL: the calling task's.
- * Threads: any. Blocks: never. Returns: 0; -EBADF; -EINVAL (no runtime); -ENOTSUP (in a simulation, which has no real
- * descriptors); -ENOMEM, -EMFILE, -ENFILE. On an error the descriptor is the caller's still. */
+ * Threads: any. Blocks: never. Returns: 0; -EBADF; -EINVAL (no runtime); -EBUSY (the runtime has a stream or a watch of
+ * it); -ENOTSUP (in a simulation, which has no real descriptors); -ENOMEM, -EMFILE, -ENFILE. On an error the descriptor
+ * is the caller's still. */
 SKUA_API SKUA_NODISCARD int skua_stream_open(skua_stream **stream, skua_runtime *rt, int fd);
 
 /* Closes it, whoever else uses it: their waits end with -ECANCELED. The handle is gone with the call.

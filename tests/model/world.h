@@ -114,8 +114,12 @@ struct skuai_scheduler *skuai_task_scheduler(const skua_task *task) { (void)task
 /* ---- tasks' ends: nobody joins them ---- */
 
 static unsigned world_frees, world_locals; /* tasks' that were destroyed */
-bool skuai_join_end(skua_task *task) { return skuai_task_word_end(&task->word) == SKUAI_TASK_FREE; }
+enum skuai_end skuai_join_end(skua_task *task)
+{
+    return skuai_task_word_end(&task->word) == SKUAI_TASK_FREE ? SKUAI_END_UNSEEN : SKUAI_END_KEPT;
+}
 void skuai_task_free(skua_task *task) { (void)task; world_frees++; }
+void skuai_count_failed(const skua_task *task) { (void)task; }
 void skuai_task_locals_destroy(skua_task *task)
 {
     mc_assert(skuai_load_ptr(&task->more, SKUAI_RELAXED) != NULL, "the task has no locals");

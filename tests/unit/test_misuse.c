@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -223,6 +224,231 @@ TEST(a_handle_is_used_once_outside_of_a_runtime)
     join_twice_outside((skua_config){ .simulate = true, .sim_seed = 1 });
     join_twice_outside((skua_config){ .embed = true });
 }
+
+/* ---- streams, sockets, watches --------------------------------------------------------------------------------- */
+
+static const char *const closed_twice = "was given what is closed already";
+
+/* On one worker, so that who waits is told before it runs. */
+static void run_reporting_alone(skua_fiber_fn *body)
+{
+    struct reports reports = { .count = 0 };
+    skua_config config = reporting_to(&reports);
+    config.workers = 1;
+    CHECK_EQ(run_in(config, body, &reports), 0);
+    CHECK_EQ(reports.count, 0);
+}
+
+static int accepts(void *arg)
+{
+    skua_stream *stream;
+    return skua_accept(arg, &stream, NULL);
+}
+
+static int closes_twice(void *arg)
+{
+    struct reports *reports = arg;
+    skua_stream *streams[2];
+    skua_udp *socket;
+    skua_listener *listener;
+    skua_fd *watch;
+    skua_task *acceptor;
+    int64_t result = 0;
+    int fds[2];
+    CHECK_OK(skua_stream_pair(streams, NULL));
+    skua_stream_close(streams[0]);
+    skua_stream_close(streams[0]);
+    check_reported(reports, "skua_stream_close", closed_twice, "close once");
+    CHECK_EQ(skua_read(streams[0], fds, sizeof fds), -EBADF); /* and it is as closed as before */
+    CHECK_EQ(skua_read(streams[1], fds, sizeof fds), 0);
+    skua_stream_close(streams[1]);
+    CHECK_OK(skua_udp_open(&socket, "udp://127.0.0.1:0", NULL));
+    skua_udp_close(socket);
+    skua_udp_close(socket);
+    check_reported(reports, "skua_udp_close", closed_twice, "close once");
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_OK(skua_fd_open(&watch, NULL, fds[0]));
+    skua_fd_close(watch);
+    skua_fd_close(watch);
+    check_reported(reports, "skua_fd_close", closed_twice, "close once");
+    CHECK_EQ(close(fds[0]), 0);
+    CHECK_EQ(close(fds[1]), 0);
+    CHECK_OK(skua_listen(&listener, "tcp://127.0.0.1:0", NULL));
+    CHECK_OK(skua_spawn(&acceptor, accepts, listener));
+    skua_yield();
+    skua_listener_close(listener); /* until who accepts has returned it is there */
+    skua_listener_close(listener);
+    check_reported(reports, "skua_listener_close", closed_twice, "close once");
+    CHECK_OK(skua_join(acceptor, &result));
+    CHECK_EQ(result, -ECANCELED);
+    return 0;
+}
+TEST(what_is_closed_is_not_closed_again) { run_reporting_alone(closes_twice); }
+
+struct waiting {
+    skua_event closed;
+    int released;
+};
+static ssize_t read_waiting(void *object, const struct iovec *vectors, int count)
+{
+    (void)vectors;
+    (void)count;
+    int rc = skua_event_wait(&((struct waiting *)object)->closed);
+    return rc < 0 ? rc : -ECANCELED;
+}
+static void close_waiting(void *object) { skua_event_set(&((struct waiting *)object)->closed); }
+static void release_waiting(void *object) { ((struct waiting *)object)->released++; }
+
+static int reads(void *arg)
+{
+    char byte;
+    return (int)skua_read(arg, &byte, 1);
+}
+
+static int closes_a_made_stream_twice(void *arg)
+{
+    static const skua_stream_methods methods = {
+        .read = read_waiting, .close = close_waiting, .release = release_waiting
+    };
+    struct reports *reports = arg;
+    struct waiting waiting = { .released = 0 };
+    skua_stream *stream;
+    skua_task *reader;
+    int64_t result = 0;
+    skua_event_init(&waiting.closed, SKUA_EVENT_MANUAL);
+    CHECK_OK(skua_stream_make(&stream, &methods, &waiting));
+    CHECK_OK(skua_spawn(&reader, reads, stream));
+    skua_yield();
+    skua_stream_close(stream);
+    skua_stream_close(stream);
+    check_reported(reports, "skua_stream_close", closed_twice, "close once");
+    CHECK_EQ(waiting.released, 0);
+    CHECK_OK(skua_join(reader, &result));
+    CHECK_EQ(result, -ECANCELED);
+    CHECK_EQ(waiting.released, 1);
+    return 0;
+}
+TEST(a_made_stream_is_not_closed_again) { run_reporting_alone(closes_a_made_stream_twice); }
+
+static int opens_twice(void *arg)
+{
+    (void)arg;
+    skua_fd *watch, *another;
+    skua_stream *stream;
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_OK(skua_fd_open(&watch, NULL, fds[0]));
+    CHECK_EQ(skua_fd_open(&another, NULL, fds[0]), -EBUSY);
+    CHECK_EQ(skua_stream_open(&stream, NULL, fds[0]), -EBUSY);
+    CHECK(!(fcntl(fds[0], F_GETFL) & O_NONBLOCK)); /* as it was */
+    CHECK_EQ(skua_fd_poll(watch, SKUA_READABLE), 0);
+    skua_fd_close(watch);
+    CHECK_OK(skua_stream_open(&stream, NULL, fds[0]));
+    CHECK_EQ(skua_fd_open(&watch, NULL, fds[0]), -EBUSY);
+    skua_stream_close(stream);
+    CHECK_EQ(close(fds[1]), 0);
+    return 0;
+}
+TEST(a_descriptor_is_opened_once) { run_reporting(opens_twice); }
+
+static int opens_a_high_number(void *arg)
+{
+    (void)arg;
+    enum { HIGH = 100000 }; /* beyond those that there is room for from the start */
+    skua_fd *watch, *another;
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    int high = fcntl(fds[0], F_DUPFD_CLOEXEC, HIGH);
+    if (high >= 0) { /* the limit may be lower */
+        CHECK_OK(skua_fd_open(&watch, NULL, high));
+        CHECK_EQ(skua_fd_open(&another, NULL, high), -EBUSY);
+        skua_fd_close(watch);
+        CHECK_OK(skua_fd_open(&watch, NULL, high));
+        skua_fd_close(watch);
+        CHECK_EQ(close(high), 0);
+    }
+    CHECK_EQ(close(fds[0]), 0);
+    CHECK_EQ(close(fds[1]), 0);
+    return 0;
+}
+TEST(a_descriptor_of_a_high_number_is_opened_once) { run_reporting(opens_a_high_number); }
+
+static const char *const lost = "had been closed by somebody else", *const end_before = "end a watch before";
+
+/* Waits, so that the kernel's poller is told of the descriptor. */
+static ssize_t read_in_vain(skua_stream *stream, char *byte)
+{
+    skua_scope scope;
+    skua_deadline_enter(&scope, skua_after(SKUA_US));
+    ssize_t n = skua_read(stream, byte, 1);
+    skua_scope_leave(&scope);
+    return n;
+}
+
+static int closes_behind_its_back(void *arg)
+{
+    struct reports *reports = arg;
+    skua_stream *streams[2];
+    skua_fd *watch;
+    char byte;
+    int fds[2];
+    CHECK_OK(skua_stream_pair(streams, NULL));
+    CHECK_EQ(close(skua_stream_fd(streams[0])), 0); /* the kernel's poller has not been told of it */
+    skua_stream_close(streams[0]);
+    check_reported(reports, "the end of a stream, socket or watch", lost, end_before);
+    skua_stream_close(streams[1]);
+    CHECK_OK(skua_stream_pair(streams, NULL));
+    CHECK_EQ(read_in_vain(streams[0], &byte), -ETIMEDOUT);
+    CHECK_EQ(close(skua_stream_fd(streams[0])), 0); /* it has */
+    skua_stream_close(streams[0]);
+    check_reported(reports, "the end of a stream, socket or watch", lost, end_before);
+    skua_stream_close(streams[1]);
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_OK(skua_fd_open(&watch, NULL, fds[0]));
+    CHECK_EQ(skua_fd_wait_until(watch, SKUA_READABLE, skua_after(SKUA_US)), -ETIMEDOUT);
+    CHECK_EQ(close(fds[0]), 0); /* and the watch comes too late */
+    skua_fd_close(watch);
+    check_reported(reports, "the end of a stream, socket or watch", lost, end_before);
+    CHECK_EQ(close(fds[1]), 0);
+    return 0;
+}
+TEST(a_descriptor_that_is_closed_behind_a_streams_back) { run_reporting_alone(closes_behind_its_back); }
+
+/* The number is another file's, which is left alone. */
+static int reuses_the_number(void *arg)
+{
+    struct reports *reports = arg;
+    skua_stream *streams[2], *others[2];
+    char byte;
+    int fds[2];
+    CHECK_OK(skua_stream_pair(streams, NULL));
+    CHECK_EQ(read_in_vain(streams[0], &byte), -ETIMEDOUT);
+    int fd = skua_stream_fd(streams[0]);
+    CHECK_EQ(close(fd), 0);
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(fds[0], fd); /* the lowest that is free: nothing else opens any */
+    skua_stream_close(streams[0]);
+    check_reported(reports, "the end of a stream, socket or watch", lost, end_before);
+    CHECK_EQ(close(fds[0]), 0);
+    CHECK_EQ(close(fds[1]), 0);
+    skua_stream_close(streams[1]);
+    /* Or one of the same runtime: that is told when it comes. */
+    CHECK_OK(skua_stream_pair(streams, NULL));
+    fd = skua_stream_fd(streams[0]);
+    CHECK_EQ(close(fd), 0);
+    CHECK_OK(skua_stream_pair(others, NULL));
+    CHECK_EQ(skua_stream_fd(others[0]), fd);
+    check_reported(reports, "a new descriptor", "of a stream, socket or watch that is open", end_before);
+    skua_stream_close(others[0]);
+    skua_stream_close(others[1]);
+    skua_stream_close(streams[0]);
+    check_reported(reports, "the end of a stream, socket or watch", lost, end_before);
+    skua_stream_close(streams[1]);
+    return 0;
+}
+TEST(a_number_that_is_somebody_elses) { run_reporting_alone(reuses_the_number); }
+
+/* ---- the default ----------------------------------------------------------------------------------------------- */
 
 static void joins_twice(void *arg)
 {

@@ -13,7 +13,7 @@ static const skua_stats sample = {
     .stuck = 26, .spares_begun = 27, .crowds = 28, .steals_at = { 30, 31, 32, 33, 34, 35, 36 }, .poller_looks = 40,
     .poller_parks = 41, .poller_looks_guard = 42, .timers_late = { 5, 4, 3, 2, 1, 3 }, .timers_late_ns = 12000000345,
     .timers_late_max_ns = 7000000001, .blocking_threads = 50, .blocking_idle = 51, .blocking_queued = 52,
-    .blocking_queued_max = 53, .blocking_calls = 54,
+    .blocking_queued_max = 53, .blocking_calls = 54, .failed = 55,
 };
 
 /* Its value, of which there is one. */
@@ -85,7 +85,7 @@ TEST(each_line_is_one_of_the_format)
     char text[8192];
     int length = skua_stats_prometheus(&sample, "runtime=\"io\"", text, sizeof text);
     CHECK_EQ(length, strlen(text));
-    CHECK_EQ(read_page(text, "runtime=\"io\""), 32);
+    CHECK_EQ(read_page(text, "runtime=\"io\""), 33);
 }
 
 TEST(each_value_is_under_its_name)
@@ -103,6 +103,7 @@ TEST(each_value_is_under_its_name)
     CHECK_EQ(value_of(text, "skua_tasks_stuck_total"), 26);
     CHECK_EQ(value_of(text, "skua_spares_begun_total"), 27);
     CHECK_EQ(value_of(text, "skua_crowds_total"), 28);
+    CHECK_EQ(value_of(text, "skua_tasks_failed_total"), 55);
     CHECK_EQ(value_of(text, "skua_task_memory_bytes"), 19);
     CHECK_EQ(value_of(text, "skua_poller_looks_total"), 40);
     CHECK_EQ(value_of(text, "skua_poller_parks_total"), 41);
@@ -216,9 +217,9 @@ TEST(with_its_workers)
     CHECK_EQ(sum_of(text, "parks_total", 3), value_of(text, "skua_parks_total"));
     CHECK_EQ(sum_of(text, "tasks_spawned_total", 3) + 1, value_of(text, "skua_tasks_spawned_total"));
     /* One label more for each of so many samples, some of which had none. */
-    CHECK_EQ(skua_runtime_prometheus(rt, "runtime=\"io\"", NULL, 0), length + (45 + 3 * 31) * 13 + 32);
+    CHECK_EQ(skua_runtime_prometheus(rt, "runtime=\"io\"", NULL, 0), length + (46 + 3 * 31) * 13 + 33);
     CHECK(skua_runtime_prometheus(rt, "runtime=\"io\"", text, sizeof text) > length);
-    CHECK_EQ(read_page(text, "runtime=\"io\""), 32 + 18);
+    CHECK_EQ(read_page(text, "runtime=\"io\""), 33 + 18);
     CHECK_EQ(memory.blocks, blocks);
     CHECK_OK(skua_runtime_destroy(rt));
     CHECK_EQ(memory.blocks, 0);

@@ -25,6 +25,7 @@ enum {
                                     work then take 0.69 of the time, and a thief's beginning costs 1 to 2 */
     SKUAI_CLOCK_PER_US = 32,     /* looks at the clock, and what else is done for a chunk, in a microsecond */
     SKUAI_FEW = 32,              /* indices that are split unseen */
+    SKUAI_INDICES_PER_NS = 16,   /* no body is faster: whole vectors of bytes, from the first cache */
     SKUAI_SIM_CHUNK = 4          /* indices of a simulated chunk: there are to be many looks */
 };
 

@@ -103,6 +103,7 @@ SKUA_PARALLEL_VOID(for_part, const struct for_loop *, each, size_t, at, size_t, 
 void skuai_loop_for(struct skuai_loop *loop, size_t begin, size_t end, skua_for_fn *body, void *context)
 {
     const struct for_loop each = { loop, body, context };
+    skuai_parallel_announce((end - begin) / SKUAI_INDICES_PER_NS);
     SKUA_RUN(for_part, &each, begin, end, loop->min_chunk);
 }
 

@@ -121,6 +121,7 @@ int skua_parallel_reduce_with(const skua_parallel_attr *attr, size_t begin, size
     int rc = skuai_loop_begin(&r.loop, "skua_parallel_reduce", attr);
     if (rc != 0)
         return rc;
+    skuai_parallel_announce((end - begin) / SKUAI_INDICES_PER_NS);
     if (attr != NULL && attr->deterministic) {
         r.grain = grain_of(end - begin, r.loop.min_chunk);
         SKUA_RUN(tree_part, &r, result, begin, end);

@@ -156,6 +156,7 @@ static void scan_in_blocks(struct scan *scan, size_t count)
     scan->block = shortest > min_chunk ? shortest : min_chunk;
     scan->blocks = (count - 1) / scan->block + 1;
     scan->loop.min_chunk = 1; /* from here on chunks are of blocks */
+    skuai_parallel_announce(count / SKUAI_INDICES_PER_NS);
     SKUA_RUN(scan_all, scan);
     if (scan->applied < scan->blocks && skuai_loop_end(&scan->loop) == 0) {
         meet(scan);

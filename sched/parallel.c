@@ -69,6 +69,7 @@ struct mapped_strand {
     bool is_taken;                     /* it runs a job, which has been found worth sharing */
     skua_task *forker;                 /* then: whose; constant meanwhile, and read by jobs that it has forked */
     uint64_t last_ns, before_ns;       /* what the last two runs took; jobs that were taken do not count */
+    uint64_t announced_ns;             /* what this one takes at least, as its caller knows */
     uint64_t wanted_ticks;             /* the last look of a loop */
     bool owes;                         /* it was to share and had nothing: what it forks next is shared */
     uint64_t first_ns, looked_ns;      /* the first and last look; 0: there was none in this run */
@@ -252,8 +253,10 @@ static void note_scopes(struct skuai_strand *strand, const skua_task *task)
 
 static bool expects(const struct mapped_strand *strand, uint64_t ns)
 {
-    return strand->last_ns >= ns && strand->before_ns >= ns;
+    return strand->announced_ns >= ns || (strand->last_ns >= ns && strand->before_ns >= ns);
 }
+
+void skuai_parallel_announce(uint64_t ns) { skuai_worker_self()->announced_ns = ns; }
 
 /* Whether somebody waits for what the run is expected to be long enough for. Hints. */
 static bool is_awaited(const struct mapped_strand *strand, const struct skuai_idle *idle)
@@ -266,9 +269,12 @@ static struct mapped_strand *begin(bool is_taken)
 {
     struct skuai_worker *worker = skuai_worker_self();
     struct skuai_fiber *fiber = fiber_of(worker);
+    uint64_t announced_ns = worker->announced_ns;
+    worker->announced_ns = 0;
     if (fiber->strand == NULL) {
         struct mapped_strand *strand = acquire_somehow(&worker);
         strand->strand.waiter = worker->task;
+        strand->announced_ns = announced_ns;
         strand->first_ns = strand->looked_ns = strand->wanted_ticks = 0;
         strand->is_taken = is_taken;
         if (is_taken) /* it was worth sharing, so it is not like this strand's short runs, if there were some */

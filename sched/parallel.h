@@ -31,7 +31,9 @@ enum skuai_decay skuai_strand_pool_decay(struct skuai_strand_pool *pool, uint32_
 /* For a job that can split what is left of it, asked every few microseconds, at `ticks` (ticks.h): looks around as a
  * join does, but not each time. True: a fork now would be shared at once. */
 bool skuai_parallel_wants(skua_strand *strand, uint64_t ticks);
-/* The runs before were long enough to share, so that this one likely is. */
+/* The next run of the calling fiber takes so long at least, as its caller knows: it need not find out. */
+void skuai_parallel_announce(uint64_t ns);
+/* The run was announced to be long enough to share, or those before were, so that this one likely is. */
 bool skuai_parallel_expects_long(const skua_strand *strand);
 
 /* The task that has forked what `task`, the calling one or a forker of it, runs; NULL: it is no job. */

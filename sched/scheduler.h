@@ -98,6 +98,7 @@ struct skuai_worker {
     struct skuai_slab_cache slab;
     struct skuai_stack_cache stacks;
     struct skuai_strand *spare_strand; /* or NULL */
+    uint64_t announced_ns;             /* how long the next run takes at least; 0: nobody knows */
     struct skuai_victims *victims;
     struct skuai_thread thread;
     uint64_t stop_cpu_ns;        /* whoever stops it: its processor time when it was told */

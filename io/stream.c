@@ -96,7 +96,7 @@ static ssize_t move_once(const struct skuai_source *source, const struct transfe
 }
 
 /* V1. -EAGAIN: V2. -ECANCELED: it is closed. */
-SKUAI_HOT static ssize_t try_once(struct skuai_source *source, const struct transfer *t)
+SKUAI_INLINE ssize_t try_once(struct skuai_source *source, const struct transfer *t)
 {
     if (!skuai_readiness_has(skuai_source_readiness(source), t->direction)) /* a look that spares the entering */
         return -EAGAIN;

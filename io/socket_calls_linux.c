@@ -45,24 +45,20 @@ SKUAI_INLINE long call_kernel(long number, long a, long b, long c, long d)
 #endif
 }
 
-static __attribute__((noinline, cold)) ssize_t call_failed(long error)
+static __attribute__((noinline, cold)) ssize_t failed(long error)
 {
     errno = (int)error;
     return -1;
 }
 
-SKUAI_INLINE ssize_t as_the_library(long result) { return SKUAI_LIKELY(result >= 0) ? result : call_failed(-result); }
+SKUAI_INLINE ssize_t result_of(long result) { return SKUAI_LIKELY(result >= 0) ? result : failed(-result); }
 
-/* Inlined where streams use them, as one with them (CMakeLists.txt): after a system call each return to a caller that
- * called before it is one that the processor foresees wrongly. */
-#define INLINED SKUAI_HOT inline __attribute__((always_inline))
-
-INLINED ssize_t skuai_recv(int fd, void *to, size_t size, int flags)
+SKUAI_HOT ssize_t skuai_recv(int fd, void *to, size_t size, int flags)
 {
-    return as_the_library(call_kernel(SYS_recvfrom, fd, (long)to, (long)size, flags));
+    return result_of(call_kernel(SYS_recvfrom, fd, (long)to, (long)size, flags));
 }
-INLINED ssize_t skuai_send(int fd, const void *from, size_t size, int flags)
+SKUAI_HOT ssize_t skuai_send(int fd, const void *from, size_t size, int flags)
 {
-    return as_the_library(call_kernel(SYS_sendto, fd, (long)from, (long)size, flags));
+    return result_of(call_kernel(SYS_sendto, fd, (long)from, (long)size, flags));
 }
 #endif

@@ -95,6 +95,9 @@ static void end(skua_runtime *rt)
     CHECK_EQ(memory.bytes, 0);
 }
 
+/* What tells of a function. A program that is emulated is a static one, without names: there it is a first line. */
+static const char *named(const char *function) { return test_under_emulator() ? "watchdog:      0: " : function; }
+
 /* ---- what is held by what ---------------------------------------------------------------------------------------- */
 
 /* Of external linkage, so that the program's dynamic symbols have it. */
@@ -110,7 +113,7 @@ __attribute__((noinline)) int holds_until_said(const char *needle)
 /* So that no copy of the function is made for this text, under another name. */
 static int holds_until_in_it(void)
 {
-    const char *needle = "holds_until_said+0x";
+    const char *needle = named("holds_until_said+0x");
     __asm__ volatile("" : "+r"(needle));
     return holds_until_said(needle);
 }
@@ -129,12 +132,12 @@ TEST(a_fiber)
 {
     skua_config config = config_of(1);
     skua_runtime *rt = create(&config);
-    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)"watched_fiber+0x"), 0);
+    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)named("watched_fiber+0x")), 0);
     end(rt);
     EXPECT("(heavy), a fiber, has held worker 0 for ", 1);
     EXPECT("; it is in\n", 1);
-    EXPECT(": holds_until_said+0x", 1);
-    EXPECT(": watched_fiber+0x", 1);
+    EXPECT(named(": holds_until_said+0x"), 1);
+    EXPECT(named(": watched_fiber+0x"), 1);
     EXPECT("(heavy), a fiber, has given worker 0 back after ", 1);
 }
 
@@ -166,7 +169,7 @@ TEST(a_future)
     end(rt);
     EXPECT(", a future, has held worker 0 for ", 1);
     EXPECT("  which is the future watched_future of ", 1);
-    EXPECT(": holds_until_said+0x", 1);
+    EXPECT(named(": holds_until_said+0x"), 1);
     EXPECT(", a future, has given worker 0 back after ", 1);
 }
 
@@ -195,7 +198,7 @@ TEST(a_job)
         taken = 0;
         CHECK_EQ(skua_block_on(rt, runs_jobs, &depth), 0);
         end(rt);
-        CHECK(count(": holds_until_said+0x") >= 1);
+        CHECK(count(named(": holds_until_said+0x")) >= 1);
         CHECK(count(depth != 0 ? ", a job, has held worker " : ", a fiber, has held worker ") >= 1);
         CHECK(count(depth != 0 ? ", a job, has given worker " : ", a fiber, has given worker ") >= 1);
     }
@@ -228,7 +231,7 @@ TEST(a_system_call)
     end(rt);
     EXPECT(test_under_tsan() ? ", and is blocked in a system call; its thread does not answer, so there is no stack\n"
                              : ", and is blocked in a system call; it is in\n", 1);
-    EXPECT("read+0x", !test_under_tsan());
+    EXPECT(named("read+0x"), !test_under_tsan());
     EXPECT("has given worker 0 back after ", 1);
     CHECK_OK(close(ends[0]));
     CHECK_OK(close(ends[1]));
@@ -243,10 +246,10 @@ TEST(outside_of_any_task)
 {
     skua_config config = config_of(1);
     skua_runtime *rt = create(&config);
-    CHECK_EQ(skua_block_on(rt, has_a_local, (char *)(uintptr_t)"holds_until_said+0x"), 0);
+    CHECK_EQ(skua_block_on(rt, has_a_local, (char *)(uintptr_t)named("holds_until_said+0x")), 0);
     end(rt);
     EXPECT("what runs outside of any task has held worker 0 for ", 1);
-    EXPECT(": holds_until_said+0x", 1);
+    EXPECT(named(": holds_until_said+0x"), 1);
     EXPECT("what runs outside of any task has given worker 0 back after ", 1);
 }
 
@@ -372,7 +375,7 @@ TEST(values_that_are_refused)
     refused(config, "skua_config.watchdog_signal (or SKUA_WATCHDOG_SIGNAL) is 9: give SIGURG,");
     CHECK_EQ(unsetenv("SKUA_WATCHDOG_SIGNAL"), 0);
     skua_runtime *rt = create(&config);
-    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)"watched_fiber+0x"), 0);
+    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)named("watched_fiber+0x")), 0);
     CHECK_OK(skua_runtime_destroy(rt));
     EXPECT("(heavy), a fiber, has held worker 0 for ", 1);
     CHECK_EQ(unsetenv("SKUA_WATCHDOG_MS"), 0);
@@ -485,7 +488,7 @@ TEST(a_handler_of_the_program)
     __atomic_store_n(&others, 0, __ATOMIC_RELAXED);
     skua_config config = config_of(1);
     skua_runtime *rt = create(&config);
-    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)"watched_fiber+0x"), 0);
+    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)named("watched_fiber+0x")), 0);
     CHECK_EQ(__atomic_load_n(&others, __ATOMIC_RELAXED), 0);
     CHECK_EQ(pthread_sigmask(SIG_BLOCK, &urgent, &mask), 0); /* a worker gets it */
     CHECK_EQ(kill(getpid(), SIGURG), 0);
@@ -525,7 +528,7 @@ TEST(a_handler_over_it)
 /* Each has its own worker 0, and its own signal or the same. */
 static void *blocks_on(void *rt)
 {
-    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)"watched_fiber+0x"), 0);
+    CHECK_EQ(skua_block_on(rt, watched_fiber, (char *)(uintptr_t)named("watched_fiber+0x")), 0);
     return NULL;
 }
 

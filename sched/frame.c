@@ -55,6 +55,22 @@ static enum skua_poll refuse_stray_poll(void)
     return SKUA_PENDING;
 }
 
+#if defined(SKUAI_DEBUG)
+/* A child that no SKUA_FUTURE has placed, in a frame that was spawned (filled by spawn.c) or in memory of zeros. */
+static bool is_unplaced(const skua_frame *child)
+{
+    uintptr_t poll = (uintptr_t)child->poll;
+    return poll == 0 || poll == UINTPTR_MAX / UINT8_MAX * SKUAI_FRAME_UNPLACED;
+}
+
+static enum skua_poll refuse_unplaced(skua_frame *child)
+{
+    child->result = skuai_misuse("SKUA_AWAIT", "awaits a future that was never placed",
+                                 "place it before each await: SKUA_FUTURE(&self->child, name, ...)");
+    return SKUA_DONE;
+}
+#endif
+
 /* Out of line, so that what nearly always happens needs no registers saved. */
 static __attribute__((noinline)) enum skua_poll await_op_rarely(struct skuai_worker *worker, skua_frame *frame,
                                                                 skua_op *op)
@@ -120,6 +136,10 @@ static enum skua_poll poll_frame(struct skuai_worker *worker, skua_frame *frame)
 
 SKUAI_HOT enum skua_poll skuai_await_child(skua_frame *frame, skua_frame *child)
 {
+#if defined(SKUAI_DEBUG)
+    if (is_unplaced(child))
+        return refuse_unplaced(child);
+#endif
     if (child->flags & SKUAI_FRAME_ENDED)
         return SKUA_DONE;
     struct skuai_worker *worker = polling_worker();

@@ -318,6 +318,9 @@ SKUAI_INLINE int spawn_frame(skua_task **handle, struct skuai_joining *joining, 
     skua_task *task = frame_alloc(sched, worker, handle != NULL, poll, size, &root, joining);
     rc = -ENOMEM;
     if (task != NULL) {
+#if defined(SKUAI_DEBUG)
+        memset(root + 1, SKUAI_FRAME_UNPLACED, size - sizeof *root); /* frame.c */
+#endif
         memcpy((char *)root + in_offset, in, in_size);
         rc = launch(sched, worker, task, handle, attr, joining);
     }

@@ -21,6 +21,8 @@ struct skuai_fiber {
     bool started;                    /* it has a stack */
 };
 
+enum { SKUAI_FRAME_UNPLACED = 0x5a }; /* in debug builds, each byte of a frame that nobody has written */
+
 /* A frame too large for a slab slot lies in memory of its own. */
 struct skuai_large_frame {
     skua_frame *root;

@@ -81,7 +81,7 @@ typedef struct skua_reduce {
 SKUA_API SKUA_NODISCARD int skua_parallel_reduce(size_t begin, size_t end, const skua_reduce *how, void *context,
                                                  void *result);
 /* The same with attributes (NULL: none). Returns also -ENOMEM, if it is to be deterministic and accumulators have more
- * than 64 bytes: as at -ECANCELED. */
+ * than 64 bytes; *result is then as if it had been cancelled. */
 SKUA_API SKUA_NODISCARD int skua_parallel_reduce_with(const skua_parallel_attr *attr, size_t begin, size_t end,
                                                       const skua_reduce *how, void *context, void *result);
 

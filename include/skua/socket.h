@@ -211,8 +211,8 @@ SKUA_API skua_frame *skua_connect_any_start(skua_connecting *connecting, skua_st
                                             const skua_socket_options *options);
 
 /* Two streams that are connected with each other (a pair of unix sockets). Of the options the runtime counts.
- * Threads: any. Blocks: never. Returns: 0; -EINVAL (no runtime); -ENOTSUP (in a simulation, in a fork's child); -EMFILE,
- * -ENFILE, -ENOMEM. */
+ * Threads: any. Blocks: never. Returns: 0; -EINVAL (no runtime); -ENOTSUP (in a simulation, in a fork's child);
+ * -EMFILE, -ENFILE, -ENOMEM. */
 SKUA_API SKUA_NODISCARD int skua_stream_pair(skua_stream *streams[2], const skua_socket_options *options);
 
 SKUA_END_DECLS

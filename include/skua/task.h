@@ -50,8 +50,8 @@ SKUA_API SKUA_NODISCARD int skua_spawn(skua_task **task, skua_fiber_fn *fn, void
 SKUA_API SKUA_NODISCARD int skua_spawn_with(skua_task **task, const skua_spawn_attr *attr, skua_fiber_fn *fn,
                                             void *arg);
 
-/* Starts a detached fiber: nobody joins it, and its memory is freed when it ends. Nobody is told of its result; negative
- * ones are counted (skua_stats.failed). Otherwise as skua_spawn(). */
+/* Starts a detached fiber: nobody joins it, and its memory is freed when it ends. Nobody is told of its result;
+ * negative ones are counted (skua_stats.failed). Otherwise as skua_spawn(). */
 SKUA_API SKUA_NODISCARD int skua_go(skua_fiber_fn *fn, void *arg);
 
 /* Waits until a task has ended, takes its result and releases the handle.

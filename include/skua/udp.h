@@ -56,8 +56,8 @@ typedef struct skua_datagram {
  * Returns: how many, at least one; errors as skua_udp_receive(); -EINVAL (`count` is less than 1). */
 SKUA_API int skua_udp_receive_many(skua_udp *socket, skua_datagram *datagrams, int count);
 /* Sends all. Returns: count; fewer, if a later one met an error, which the next call will tell; errors as
- * skua_udp_send() if the first did; -EINVAL (`count` is less than 1). At -ECANCELED or -ETIMEDOUT none was sent; if some
- * were it returns how many. */
+ * skua_udp_send() if the first did; -EINVAL (`count` is less than 1). At -ECANCELED or -ETIMEDOUT none was sent; if
+ * some were it returns how many. */
 SKUA_API int skua_udp_send_many(skua_udp *socket, const skua_datagram *datagrams, int count);
 
 /* As an arm of a select: that a receive will not wait, as far as is known. */

@@ -280,6 +280,10 @@ TEST(sockets_and_streams)
     REFUSED(skua_listen_at(&listener, &address, &options), malloc, 0, -ENOMEM);
     REFUSED(skua_listen(&listener, "tcp://127.0.0.1:1", &options), bind, 1, -EACCES);
     REFUSED(skua_listen_at(&listener, &address, &options), bind, 1, -EACCES);
+    REFUSED(skua_stream_pair(pair, &options), socketpair, 0, -EMFILE);
+    REFUSED(skua_stream_pair(pair, &options), socketpair, 1, -ENFILE);
+    REFUSED(skua_stream_pair(pair, &options), socketpair, 2, -ENOMEM);
+    CHECK_EQ(skua_stream_pair(pair, NULL), -EINVAL); /* on a plain thread */
     CHECK_OK(skua_stream_pair(pair, &options));
     CHECK_EQ(skua_write(pair[0], &byte, 1), 1);
     REFUSED(skua_copy(pair[0], pair[1], 1, NULL), malloc, 0, -ENOMEM); /* a plain thread copies through memory */

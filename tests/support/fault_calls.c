@@ -449,7 +449,7 @@ INSTEAD(int, socketpair, (int domain, int type, int protocol, int fds[2]))
 {
     int way = faults_way(FAULT_socketpair);
     if (way >= 0)
-        return error_of((int[]){ EMFILE, ENFILE }, way);
+        return error_of((int[]){ EMFILE, ENFILE, ENOMEM }, way);
     int rc = socketpair(domain, type, protocol, fds);
     if (rc == 0)
         faults_count(FAULTS_DESCRIPTORS, 2);

@@ -21,6 +21,7 @@ static int one_receiver(void *arg)
     skua_broadcast_subscribe(b, &r);
     CHECK_EQ(skua_broadcast_receivers(b), 1);
     CHECK_EQ(skua_broadcast_try_receive(&r, &out), -EAGAIN);
+    CHECK_EQ(skua_broadcast_try_receive_many(&r, &out, 1), -EAGAIN);
     CHECK_EQ(skua_broadcast_receive_until(&r, &out, skua_after(SKUA_MS)), -ETIMEDOUT);
     for (int i = 3; i < 6; i++)
         CHECK_EQ(skua_broadcast_send(b, &i), 0);

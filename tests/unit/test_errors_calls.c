@@ -714,10 +714,12 @@ static int wants_the_outside(void *arg)
     skua_fd *watch;
     skua_signals *signals;
     skua_process *process;
+    skua_stream *pair[2];
     (void)arg;
     parse(&address, "tcp://127.0.0.1:0");
     CHECK_EQ(skua_listen(&listener, "tcp://127.0.0.1:0", NULL), -ENOTSUP);
     CHECK_EQ(skua_listen_at(&listener, &address, NULL), -ENOTSUP);
+    CHECK_EQ(skua_stream_pair(pair, NULL), -ENOTSUP);
     CHECK_EQ(skua_fd_open(&watch, NULL, 0), -ENOTSUP);
     CHECK_EQ(skua_signals_open(&signals, NULL, (const int[]){ SIGUSR2 }, 1), -ENOTSUP);
     CHECK_EQ(skua_process_spawn(&process, &(skua_process_attr){ .argv = argv }), -ENOTSUP);

@@ -448,6 +448,54 @@ static int reuses_the_number(void *arg)
 }
 TEST(a_number_that_is_somebody_elses) { run_reporting_alone(reuses_the_number); }
 
+/* ---- futures ----------------------------------------------------------------------------------------------------- */
+
+#if defined(SKUAI_DEBUG)
+struct child {
+    SKUA_FRAME;
+    SKUA_NO_ARGS;
+};
+SKUA_ASYNC(child)
+{
+    SKUA_BEGIN(self);
+    SKUA_YIELD();
+    SKUA_END(7);
+}
+
+/* A child that is placed in one branch only, as a member and in memory of zeros; then as it should be. */
+struct awaits {
+    SKUA_FRAME;
+    struct {
+        struct reports *reports;
+    } in;
+    struct child child;
+};
+static struct child somewhere;
+SKUA_ASYNC(awaits)
+{
+    SKUA_BEGIN(self);
+    SKUA_AWAIT(&self->child);
+    check_reported(self->in.reports, "SKUA_AWAIT", "awaits a future that was never placed", "SKUA_FUTURE");
+    CHECK_EQ(SKUA_RESULT(&self->child), -EPERM);
+    SKUA_AWAIT(&somewhere);
+    check_reported(self->in.reports, "SKUA_AWAIT", "awaits a future that was never placed", "SKUA_FUTURE");
+    SKUA_AWAIT(SKUA_FUTURE(&self->child, child));
+    CHECK_EQ(SKUA_RESULT(&self->child), 7);
+    SKUA_END(0);
+}
+
+static int awaits_what_is_not_placed(void *arg)
+{
+    skua_task *task;
+    int64_t result = 1;
+    CHECK_OK(SKUA_SPAWN(&task, awaits, .reports = arg));
+    CHECK_OK(skua_join(task, &result));
+    CHECK_EQ(result, 0);
+    return 0;
+}
+TEST(a_future_that_was_never_placed) { run_reporting(awaits_what_is_not_placed); }
+#endif
+
 /* ---- the default ----------------------------------------------------------------------------------------------- */
 
 static void joins_twice(void *arg)

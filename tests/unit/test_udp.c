@@ -89,6 +89,10 @@ static int batches(void *arg)
         CHECK(memcmp(got[i], sent[i], in[i].length) == 0);
     }
     CHECK_EQ(skua_udp_receive_many(to, in, 0), -EINVAL);
+    CHECK_EQ(skua_udp_send_many(to, in, 0), -EINVAL);
+    skua_udp *other;
+    CHECK_OK(skua_address_parse(&address, "unix:@datagrams"));
+    CHECK_EQ(skua_udp_open_at(&other, &address, NULL), -EINVAL);
     skua_udp_close(from);
     skua_udp_close(to);
     return 0;

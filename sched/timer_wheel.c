@@ -66,6 +66,8 @@ static void link_last(struct skuai_wheel *wheel, struct skuai_timer *timer, uint
 
 static void unlink_timer(struct skuai_wheel *wheel, struct skuai_timer *timer)
 {
+    if (wheel->fetched == timer) /* no model test needs the check: it opens no slot of so many */
+        wheel->fetched = NULL;
     uint32_t slot = timer->place - 1;
     if (timer->next == timer) {
         wheel->slots[slot] = NULL;
@@ -142,7 +144,19 @@ static void begin_opening(struct skuai_wheel *wheel, uint32_t slot, uint64_t sta
     mark_empty(wheel, slot);
     wheel->position_ns = start_ns;
     wheel->opening = slot + 1;
+    wheel->fetched = wheel->slots[slot]->prev;
     wheel->opening_shift = slot / SKUAI_WHEEL_SLOTS * DIGIT_BITS;
+}
+
+/* Timers that have lain for long are in no cache, and to follow a list is to wait for one after the other. So while they
+ * are moved from the front of the slot's ring they are fetched from its end: two at a time. No model test needs it: this
+ * is about time only. */
+static void fetch_another(struct skuai_wheel *wheel)
+{
+    if (wheel->fetched == NULL)
+        return;
+    wheel->fetched = wheel->fetched->prev;
+    __builtin_prefetch(wheel->fetched, 1);
 }
 
 /* Distributes what is in the slot being opened, in order (W2). Returns what is left of the budget; 0 may mean that the
@@ -152,6 +166,7 @@ static uint32_t go_on_opening(struct skuai_wheel *wheel, uint32_t budget)
     uint32_t opening = wheel->opening;
     while (budget != 0 && wheel->opening != 0) {
         struct skuai_timer *timer = wheel->slots[opening - 1];
+        fetch_another(wheel);
         unlink_timer(wheel, timer);
         wheel->opening = 0; /* to see past the closed range */
         link_last(wheel, timer, slot_of(wheel, timer->deadline_ns));

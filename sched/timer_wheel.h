@@ -64,6 +64,7 @@ struct skuai_wheel {
     uint64_t seen_ns;       /* the latest time given; not before the position */
     uint32_t opening;       /* slot + 1 of the one being opened, which is not in used_slots; 0: none */
     uint32_t opening_shift; /* log2 of its width; its start is the position */
+    const struct skuai_timer *fetched; /* of the slot being opened: from there on they are in the cache; or NULL */
     uint64_t armed;         /* how many timers */
     uint64_t used_slots[SKUAI_WHEEL_LEVELS];
     struct skuai_timer *slots[SKUAI_WHEEL_LEVELS * SKUAI_WHEEL_SLOTS]; /* the earliest armed of each */

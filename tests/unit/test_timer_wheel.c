@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sched/env.h"
 #include "support/test.h"
@@ -279,7 +280,7 @@ TEST(wheel_opens_a_crowded_slot_in_steps)
     CHECK(timers != NULL);
     const uint64_t due_ns = 3 * UINT64_C(64) * 64 * 64 + 777;
     struct skuai_timer_list list = {0};
-    uint32_t armed = 0, calls = 0;
+    uint32_t armed = 0, calls = 0, fetched = 0;
     uint64_t count = 0;
     for (; armed < CROWD; armed++)
         (void)skuai_wheel_arm_locked(wheel, &timers[armed], due_ns);
@@ -288,12 +289,18 @@ TEST(wheel_opens_a_crowded_slot_in_steps)
         count += skuai_wheel_expire_locked(wheel, due_ns, &list, 100);
         if (calls < 5) {
             (void)skuai_wheel_arm_locked(wheel, &timers[armed++], due_ns);
-            CHECK(skuai_wheel_cancel_locked(&timers[CROWD - 1 - calls]));
+            struct skuai_timer *gone = &timers[CROWD - 1 - calls];
+            if (wheel->fetched != NULL) /* at the first call */
+                gone = (struct skuai_timer *)(uintptr_t)wheel->fetched;
+            CHECK(skuai_wheel_cancel_locked(gone));
+            memset(gone, 0xff, sizeof *gone); /* it is somebody else's memory now */
+            fetched += gone < &timers[CROWD - 5];
         }
         calls++;
     } while (skuai_wheel_next_ns_locked(wheel) <= due_ns);
     CHECK_EQ(count, CROWD);
     CHECK(calls > 10);
+    CHECK_EQ(fetched, 1);
     const struct skuai_timer *before = NULL;
     for (struct skuai_timer *timer = list.first; timer != NULL; before = timer, timer = timer->next)
         CHECK(before == NULL || before < timer); /* the order of arming is that of the array */

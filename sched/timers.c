@@ -20,7 +20,9 @@
 
 enum {
     EXPIRE_BATCH = 64, /* timers taken under one hold of the lock */
-    FAR_NS = 1000000
+    /* `op_offset` until the timer is armed: its deadline was reckoned from now just now, and needs no other look at the
+     * clock. */
+    AHEAD = 1
 };
 
 _Static_assert(offsetof(skua_op, owner) + sizeof(struct skuai_timer) <= sizeof(skua_sleep_op) &&
@@ -154,12 +156,8 @@ void skuai_sleep_hastened(const struct skuai_hastened *after)
         skuai_word_wake_real(after->word);
 }
 
-/* One that was far off when the worker last looked at the clock is armed without another look: if it has passed since,
- * it expires at once. No model test needs the check: it spares a reading of the clock. */
 static bool has_passed(struct skuai_worker *worker, uint64_t instant_ns)
 {
-    if (worker != NULL && instant_ns > worker->checked_ns && instant_ns - worker->checked_ns >= FAR_NS)
-        return false;
     return instant_ns <= (worker != NULL ? skuai_env_now(&worker->sched->env) : skuai_clock_now());
 }
 
@@ -181,7 +179,7 @@ static void start_sleep(struct skuai_worker *worker, skua_op *op, bool may_wait)
 {
     struct skuai_timer *timer = skuai_timer_of_sleep(op);
     timer->wheel = NULL;
-    if (has_passed(worker, timer->deadline_ns)) {
+    if (timer->op_offset != AHEAD && has_passed(worker, timer->deadline_ns)) {
         if (skuai_op_claim_own(op))
             skuai_op_set_done(op, 0);
     } else if (may_wait) {
@@ -226,9 +224,17 @@ uint64_t skua_after(uint64_t duration_ns)
     return duration_ns < SKUA_NEVER - now ? now + duration_ns : SKUA_NEVER;
 }
 
+/* A sleep that is started at once. */
+static skua_op *prepare_from_now(skua_sleep_op *op, uint64_t duration_ns)
+{
+    skua_sleep_prepare(op, duration_ns);
+    skuai_timer_of_sleep(&op->op)->op_offset = duration_ns != 0 ? AHEAD : 0;
+    return &op->op;
+}
+
 skua_op *skua_sleep_start(skua_sleep_op *op, uint64_t duration_ns)
 {
-    return skua_sleep_until_start(op, skua_after(duration_ns));
+    return skuai_op_start(prepare_from_now(op, duration_ns));
 }
 
 int skua_sleep_until(uint64_t instant_ns)
@@ -237,7 +243,11 @@ int skua_sleep_until(uint64_t instant_ns)
     return (int)skuai_call(skua_sleep_until_prepare(&op, instant_ns));
 }
 
-int skua_sleep(uint64_t duration_ns) { return skua_sleep_until(skua_after(duration_ns)); }
+int skua_sleep(uint64_t duration_ns)
+{
+    skua_sleep_op op;
+    return (int)skuai_call(prepare_from_now(&op, duration_ns));
+}
 
 uint64_t skua_now(void)
 {

@@ -22,6 +22,13 @@ struct plugin {
     int (*end)(void);
 };
 
+/* A test begins. */
+#define NEEDS_LOADING()                                                            \
+    do {                                                                           \
+        if (test_under_emulator())                                                 \
+            TEST_SKIP("what is emulated is a static program, which loads nothing"); \
+    } while (0)
+
 static void look_up(struct plugin *plugin, const char *name, void *function)
 {
     void *found = dlsym(plugin->handle, name);
@@ -65,6 +72,7 @@ static void use(const struct plugin *plugin)
 
 TEST(once)
 {
+    NEEDS_LOADING();
     test_allow_heap_growth(1 << 16); /* hwloc, libc and the loader keep what they make at their first use */
     struct plugin plugin = load(PLUGIN_PATH);
     use(&plugin);
@@ -73,6 +81,7 @@ TEST(once)
 
 TEST(it_comes_and_goes)
 {
+    NEEDS_LOADING();
     struct sigaction before, after;
     test_allow_heap_growth(4096); /* the loader's, and no more for more rounds: 20 bytes of ours each would show */
     CHECK_EQ(sigaction(SIGSEGV, NULL, &before), 0);
@@ -113,6 +122,7 @@ static void *comes_and_goes(void *arg)
 
 TEST(by_several_threads)
 {
+    NEEDS_LOADING();
     test_allow_heap_growth(4096); /* likewise */
     pthread_t threads[3];
     for (int i = 0; i < 3; i++)
@@ -125,6 +135,7 @@ TEST(by_several_threads)
 /* What it had registered for forks is gone with it. */
 TEST(a_fork_afterwards)
 {
+    NEEDS_LOADING();
     if (test_under_tsan())
         TEST_SKIP("ThreadSanitizer does not follow a fork of a process with threads");
     test_allow_heap_growth(4096); /* likewise */
@@ -148,6 +159,7 @@ TEST(a_fork_afterwards)
  * it is, and its runtimes live on. */
 TEST(closed_while_a_runtime_lives)
 {
+    NEEDS_LOADING();
     test_allow_heap_growth(1 << 16); /* it stays loaded */
     struct plugin plugin = load(PLUGIN_THAT_STAYS_PATH);
     use(&plugin);

@@ -877,6 +877,8 @@ static int in_child(skua_runtime *rt)
 
 TEST(a_child_leaves_it_to_its_parent)
 {
+    if (test_under_emulator())
+        TEST_SKIP("the emulator does not wipe pages at fork");
     skua_runtime *rt = begin(2);
     int fd = enter(path), status;
     for (uint64_t i = test_scaled(20); i > 0; i--) {

@@ -196,6 +196,10 @@ struct skuai_scheduler {
         void (*destroy)(void *pool);  /* set before pool is */
     } blocking;
     skua_word64 timer_next __attribute__((aligned(SKUAI_CACHE_LINE))); /* timers.c: no timer ends before this */
+    /* timers.c, hints of whoever runs timers: when it began to count those that expired, how many, and whether they are
+     * dense */
+    skua_word64 timers_since_ns, timers_count;
+    skua_word32 timers_dense;
     skua_word32 stage __attribute__((aligned(SKUAI_CACHE_LINE)));      /* enum skuai_stage; only grows */
     skua_word32 drain;                    /* 0; 1: somebody waits for all tasks to end; 2: they have */
     skua_word32 stopped;                  /* workers whose loop has ended */

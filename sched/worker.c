@@ -650,6 +650,19 @@ __attribute__((cold)) bool skuai_worker_settle(struct skuai_worker *worker, bool
 
 /* ---- on a thread of its own ---------------------------------------------------------------------------------- */
 
+/* The processor that the runtime has put it on. One that is not bound only begins there: a thread that sleeps is woken
+ * where it was last, and where processors share no cache (many a virtual machine's) Linux does not look for an idle one.
+ * Workers that had begun on the same one waited for each other there for milliseconds. */
+static void take_place(struct skuai_worker *worker)
+{
+    const struct skuai_scheduler *sched = worker->sched;
+    if (worker->is_spare || sched->env.sim != NULL) /* no model test needs it, nor what follows: it is about time */
+        return;
+    int rc = skuai_topology_bind_self(&sched->topology, sched->cpu_of_worker[worker->index]);
+    if (rc == 0 && !sched->bind)
+        (void)skuai_topology_unbind_self(&sched->topology);
+}
+
 SKUAI_HOT void skuai_worker_main(void *arg)
 {
     struct skuai_worker *worker = arg;
@@ -664,8 +677,7 @@ SKUAI_HOT void skuai_worker_main(void *arg)
             skuai_watchdog_enter(worker);
     }
     worker->flow = &worker->base;
-    if (worker->sched->bind && !worker->is_spare)
-        skuai_topology_bind_self(&worker->sched->topology, worker->sched->cpu_of_worker[worker->index]);
+    take_place(worker);
     for (;;) {
         skua_task *task = worker->handover;
         worker->handover = NULL;

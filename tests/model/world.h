@@ -167,6 +167,11 @@ int skuai_topology_bind_self(const struct skuai_topology *t, uint32_t cpu)
     (void)cpu;
     return 0;
 }
+int skuai_topology_unbind_self(const struct skuai_topology *t)
+{
+    (void)t;
+    return 0;
+}
 bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }
@@ -204,6 +209,8 @@ enum skuai_decay skuai_stack_pool_decay(struct skuai_stack_pool *pool, uint32_t 
 
 /* ---- a runtime ---- */
 
+static uint32_t world_cpus[WORLD_WORKERS];
+
 static void world_reset(uint32_t nworkers)
 {
     memset(&sched, 0, sizeof sched);
@@ -217,6 +224,7 @@ static void world_reset(uint32_t nworkers)
     world_alive.raw = 1;
     sched.alive_here = &world_alive;
     sched.nworkers = nworkers;
+    sched.cpu_of_worker = world_cpus;
     sched.workers = world_pointers;
     memset(world_polls, 0, sizeof world_polls);
     sched.polls.of = world_polls;

@@ -469,3 +469,24 @@ TEST(simulation_finds_a_deadlock)
     CHECK_OK(skua_runtime_shutdown(rt, 0, SKUA_NEVER));
     CHECK_OK(skua_runtime_destroy(rt));
 }
+
+/* ---- processors -------------------------------------------------------------------------------------------------- */
+
+static int counts_its_processors(void *arg)
+{
+    cpu_set_t here;
+    (void)arg;
+    CHECK_EQ(sched_getaffinity(0, sizeof here, &here), 0);
+    return CPU_COUNT(&here);
+}
+
+/* A worker begins on a processor of its own, and is not kept there unless that is asked for. */
+TEST(workers_are_bound_if_asked)
+{
+    cpu_set_t all;
+    CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    const skua_config config = { .workers = 1, .ignore_environment = true };
+    CHECK_EQ(run_in(config, counts_its_processors, NULL), CPU_COUNT(&all));
+    const skua_config bound = { .workers = 1, .ignore_environment = true, .bind = true };
+    CHECK_EQ(run_in(bound, counts_its_processors, NULL), 1);
+}

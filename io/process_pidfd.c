@@ -15,6 +15,7 @@
 
 #include "io/driver.h"
 #include "io/stream.h"
+#include "sched/kind.h"
 #include "sched/wait.h"
 #include "skua/blocking.h"
 
@@ -29,6 +30,7 @@ struct skua_process {
     skua_stream *streams[3];
     pid_t pid;
     bool kill_on_cancel, reaped;
+    uint32_t kind;              /* SKUAI_KIND_PROCESS (sched/kind.h) */
     int wait_result;            /* once reaped */
     skua_process_status status;
 };
@@ -184,6 +186,7 @@ int skua_process_spawn(skua_process **out, const skua_process_attr *attr)
     skua_process *process = calloc(1, sizeof *process);
     if (process == NULL)
         return -ENOMEM;
+    process->kind = SKUAI_KIND_PROCESS;
     process->kill_on_cancel = attr->kill_on_cancel;
     rc = begin_process(process, &s);
     close_all(s.child);
@@ -337,6 +340,8 @@ skua_op *skua_process_ended_prepare(skua_op *op, skua_process *process)
 
 void skua_process_destroy(skua_process *process)
 {
+    if (!skuai_kind_check(&process->kind, SKUAI_KIND_PROCESS, "skua_process_destroy"))
+        return;
     for (int i = 0; i < 3; i++)
         close_stream(process, i);
     if (!process->reaped && reap(process) == 0) {
@@ -344,5 +349,6 @@ void skua_process_destroy(skua_process *process)
         (void)await_end_shielded(process);
     }
     (void)skuai_source_close(process->ended);
+    skuai_kind_end(&process->kind);
     free(process);
 }

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sched/kind.h"
 #include "sched/scheduler.h"
 #include "sched/wait.h"
 #include "sched/waiters.h"
@@ -29,6 +30,7 @@ struct skua_broadcast {
     size_t value_size;
     size_t value_words;
     uint64_t capacity; /* a power of two */
+    uint32_t kind;     /* SKUAI_KIND_BROADCAST (sched/kind.h) */
     /* senders write, receivers read */
     skua_word64 begun __attribute__((aligned(SKUAI_CACHE_LINE)));
     skua_word64 tail;
@@ -64,6 +66,7 @@ int skua_broadcast_create(skua_broadcast **broadcast, size_t value_size, size_t 
     if (made == NULL)
         return -ENOMEM;
     memset(made, 0, sizeof *made); /* no slot is read before it is written */
+    made->kind = SKUAI_KIND_BROADCAST;
     made->value_size = value_size;
     made->value_words = words;
     made->capacity = rounded;
@@ -73,10 +76,15 @@ int skua_broadcast_create(skua_broadcast **broadcast, size_t value_size, size_t 
 
 int skua_broadcast_destroy(skua_broadcast *broadcast)
 {
-    if (broadcast != NULL && skua_broadcast_receivers(broadcast) != 0) {
+    if (broadcast == NULL)
+        return 0;
+    if (!skuai_kind_check(&broadcast->kind, SKUAI_KIND_BROADCAST, "skua_broadcast_destroy"))
+        return -EPERM;
+    if (skua_broadcast_receivers(broadcast) != 0) {
         skuai_misuse("skua_broadcast_destroy", "was called while somebody is subscribed", "unsubscribe first");
         return -EBUSY;
     }
+    skuai_kind_end(&broadcast->kind);
     free(broadcast);
     return 0;
 }

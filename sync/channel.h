@@ -55,6 +55,7 @@ struct skua_channel {
     /* those who wait: under both locks, put_lock first */
     skua_waiters senders __attribute__((aligned(SKUAI_CACHE_LINE)));
     skua_waiters receivers;
+    uint32_t kind;      /* SKUAI_KIND_CHANNEL (sched/kind.h) */
     bool one_lock;      /* fixed. Here, because either end reads it without a lock, and little is written nearby */
     skua_wordptr spare; /* a segment in reserve, or NULL: who exchanges it has it */
 };

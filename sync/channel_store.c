@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sched/kind.h"
 #include "sched/scheduler.h"
 #include "sync/channel.h"
 
@@ -126,6 +127,7 @@ int skua_channel_create(skua_channel **channel, size_t value_size, size_t capaci
     if (made == NULL)
         return -ENOMEM;
     *made = (skua_channel){ .value_size = value_size, .take_size = value_size, .capacity = capacity };
+    made->kind = SKUAI_KIND_CHANNEL;
     made->one_lock = capacity <= SKUAI_CHANNEL_ONE_LOCK_MAX;
     if (value_size == 0) {
         have_no_bytes(made);
@@ -143,6 +145,8 @@ int skua_channel_destroy(skua_channel *channel)
 {
     if (channel == NULL)
         return 0;
+    if (!skuai_kind_check(&channel->kind, SKUAI_KIND_CHANNEL, "skua_channel_destroy"))
+        return -EPERM;
     skuai_channel_lock_both(channel);
     bool used = channel->senders.first != NULL || channel->receivers.first != NULL;
     skuai_channel_unlock_both(channel);
@@ -153,6 +157,7 @@ int skua_channel_destroy(skua_channel *channel)
     }
     skuai_channel_free_segments(channel->first); /* a ring's has no next */
     skuai_channel_free_segments(skuai_load_ptr(&channel->spare, SKUAI_RELAXED)); /* nobody else is here */
+    skuai_kind_end(&channel->kind);
     free(channel);
     return 0;
 }

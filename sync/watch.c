@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sched/kind.h"
 #include "sched/scheduler.h"
 #include "sched/wait.h"
 #include "sched/waiters.h"
@@ -26,6 +27,7 @@
 
 struct skua_watch {
     size_t value_size; /* fixed */
+    uint32_t kind;     /* SKUAI_KIND_WATCH (sched/kind.h) */
     /* senders write, readers read */
     skua_word64 begun __attribute__((aligned(SKUAI_CACHE_LINE)));
     skua_word64 version;
@@ -65,6 +67,7 @@ int skua_watch_create(skua_watch **watch, size_t value_size, const void *initial
     if (made == NULL)
         return -ENOMEM;
     memset(made, 0, size);
+    made->kind = SKUAI_KIND_WATCH;
     made->value_size = value_size;
     if (initial != NULL)
         (void)put(made, initial);
@@ -74,10 +77,15 @@ int skua_watch_create(skua_watch **watch, size_t value_size, const void *initial
 
 int skua_watch_destroy(skua_watch *watch)
 {
-    if (watch != NULL && SKUAI_READ(watch->waiters.first) != NULL) {
+    if (watch == NULL)
+        return 0;
+    if (!skuai_kind_check(&watch->kind, SKUAI_KIND_WATCH, "skua_watch_destroy"))
+        return -EPERM;
+    if (SKUAI_READ(watch->waiters.first) != NULL) {
         skuai_misuse("skua_watch_destroy", "was called while somebody waits", "close it and let them return first");
         return -EBUSY;
     }
+    skuai_kind_end(&watch->kind);
     free(watch);
     return 0;
 }

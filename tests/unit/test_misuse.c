@@ -459,6 +459,58 @@ static int reuses_the_number(void *arg)
 }
 TEST(a_number_that_is_somebody_elses) { run_reporting_alone(reuses_the_number); }
 
+/* ---- objects ----------------------------------------------------------------------------------------------------- */
+
+static const char *const no_object = "was given what is no such object, or what is gone already";
+
+/* Of each kind once with what is none of them. */
+static int destroys_others(void *arg)
+{
+    struct reports *reports = arg;
+    static _Alignas(64) char nothing[1024];
+    CHECK_EQ(skua_channel_destroy((skua_channel *)(void *)nothing), -EPERM);
+    check_reported(reports, "skua_channel_destroy", no_object, "end once");
+    CHECK_EQ(skua_broadcast_destroy((skua_broadcast *)(void *)nothing), -EPERM);
+    check_reported(reports, "skua_broadcast_destroy", no_object, "end once");
+    CHECK_EQ(skua_watch_destroy((skua_watch *)(void *)nothing), -EPERM);
+    check_reported(reports, "skua_watch_destroy", no_object, "end once");
+    skua_process_destroy((skua_process *)(void *)nothing);
+    check_reported(reports, "skua_process_destroy", no_object, "end once");
+    CHECK_OK(skua_channel_destroy(NULL));
+    CHECK_OK(skua_broadcast_destroy(NULL));
+    CHECK_OK(skua_watch_destroy(NULL));
+    return 0;
+}
+TEST(what_is_none_of_ours_is_not_destroyed) { run_reporting(destroys_others); }
+
+/* Where it was nobody has put anything since. */
+static int destroys_twice(void *arg)
+{
+    struct reports *reports = arg;
+    skua_channel *channel;
+    skua_broadcast *broadcast;
+    skua_watch *watch;
+    CHECK_OK(skua_channel_create(&channel, 8, 4));
+    CHECK_OK(skua_channel_destroy(channel));
+    CHECK_EQ(skua_channel_destroy(channel), -EPERM);
+    check_reported(reports, "skua_channel_destroy", no_object, "end once");
+    CHECK_OK(skua_broadcast_create(&broadcast, 8, 4));
+    CHECK_OK(skua_broadcast_destroy(broadcast));
+    CHECK_EQ(skua_broadcast_destroy(broadcast), -EPERM);
+    check_reported(reports, "skua_broadcast_destroy", no_object, "end once");
+    CHECK_OK(skua_watch_create(&watch, 8, NULL));
+    CHECK_OK(skua_watch_destroy(watch));
+    CHECK_EQ(skua_watch_destroy(watch), -EPERM);
+    check_reported(reports, "skua_watch_destroy", no_object, "end once");
+    return 0;
+}
+TEST(what_is_gone_is_not_destroyed_again)
+{
+    if (test_under_asan() || test_under_tsan() || test_under_valgrind())
+        TEST_SKIP("they report the look at what is freed");
+    run_reporting(destroys_twice);
+}
+
 /* ---- futures ----------------------------------------------------------------------------------------------------- */
 
 #if defined(SKUAI_DEBUG)

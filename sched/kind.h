@@ -18,8 +18,8 @@ enum skuai_kind {
 
 int skuai_misuse(const char *call, const char *what, const char *instead);
 
-/* False: it is none of them, which has been reported. Where it is freed already this reads what is no more the object's:
- * likely a 0, or whatever the next owner has put there. */
+/* False: it is none of them, which has been reported. Where it is freed already this reads what is no more the
+ * object's: likely a 0, or whatever the next owner has put there. */
 static inline bool skuai_kind_check(const uint32_t *kind, enum skuai_kind expected, const char *call)
 {
     if (__builtin_expect(*(const volatile uint32_t *)kind == (uint32_t)expected, 1))

@@ -148,9 +148,9 @@ static void begin_opening(struct skuai_wheel *wheel, uint32_t slot, uint64_t sta
     wheel->opening_shift = slot / SKUAI_WHEEL_SLOTS * DIGIT_BITS;
 }
 
-/* Timers that have lain for long are in no cache, and to follow a list is to wait for one after the other. So while they
- * are moved from the front of the slot's ring they are fetched from its end: two at a time. No model test needs it: this
- * is about time only. */
+/* Timers that have lain for long are in no cache, and to follow a list is to wait for one after the other. So while
+ * they are moved from the front of the slot's ring they are fetched from its end: two at a time. No model test needs
+ * it: this is about time only. */
 static void fetch_another(struct skuai_wheel *wheel)
 {
     if (wheel->fetched == NULL)

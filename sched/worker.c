@@ -651,7 +651,7 @@ __attribute__((cold)) bool skuai_worker_settle(struct skuai_worker *worker, bool
 /* ---- on a thread of its own ---------------------------------------------------------------------------------- */
 
 /* The processor that the runtime has put it on. One that is not bound only begins there: a thread that sleeps is woken
- * where it was last, and where processors share no cache (many a virtual machine's) Linux does not look for an idle one.
+ * where it was last, and where processors share no cache (many a virtual machine's) Linux looks for no idle one.
  * Workers that had begun on the same one waited for each other there for milliseconds. */
 static void take_place(struct skuai_worker *worker)
 {

@@ -36,6 +36,7 @@ int skuai_sort_begin(struct skuai_sort *sort, const void *base, size_t count, si
 
 int skuai_sort_end(struct skuai_sort *sort)
 {
+    skuai_parallel_announce(0); /* where there was no memory nothing has run */
     if (sort->memory != NULL)
         skuai_memory_put(sort->scheduler, sort->memory, sort->memory_bytes);
     /* Relaxed: all jobs have been joined. */

@@ -2,7 +2,9 @@
  *
  *     skua-kv [--listen tcp://127.0.0.1:6379] [--workers N] [--memory MIB] [--clients N]
  *
- * A fiber for each connection: it reads what has come, answers all commands in it, and writes the answers by one call.
+ * A fiber for each connection: it reads what has come, answers all commands in it, and writes the answers by one call,
+ * after the others whose commands came at the same time have had theirs run: so the answers go out one behind the
+ * other, and a client with many connections, which is busier with them than the server, finds more at each look.
  * All share one table (store.h). What clients can make it use is bounded: their number, the bytes of a command and of
  * its answer under way, what they have stored altogether (--memory), and a quarter as much for what is under way.
  * SIGINT and SIGTERM end it: commands that were read are answered, and connections closed.
@@ -72,6 +74,7 @@ static bool answer(struct connection *c)
     }
     if (rc < 0)
         return refuse(c);
+    (void)skua_yield(); /* cancelled: what was read is answered all the same */
     reply_flush(&c->reply);
     return c->reply.error == 0 && !request.is_last;
 }

@@ -182,13 +182,17 @@ void skuai_fiber_suspend(struct skuai_worker *worker, enum skuai_post post)
     struct skuai_fiber *fiber = SKUAI_TASK_BODY(task);
     if (SKUAI_UNLIKELY(!skuai_stack_check(&fiber->stack, __builtin_frame_address(0))))
         die_of_overflow(task); /* before anybody trusts what lies below */
+    bool offers = false;
     if (SKUAI_UNLIKELY(fiber->strand != NULL) && post != SKUAI_POST_ASIDE)
-        skuai_parallel_suspends(worker, fiber->strand);
+        offers = skuai_parallel_suspends(worker, fiber->strand);
     struct skuai_context *to = next_flow(worker);
     worker->post = post; /* F1 */
     worker->post_task = task;
     skuai_context_switch(&fiber->context, to); /* F2 */
-    settle_post(skuai_worker_self()); /* F3, for whoever switched to us, maybe on another worker */
+    worker = skuai_worker_self(); /* maybe another */
+    settle_post(worker); /* F3, for whoever switched to us */
+    if (SKUAI_UNLIKELY(offers))
+        skuai_parallel_resumes(worker);
 }
 
 /* ---- waiting without an op -------------------------------------------------------------------------------------- */

@@ -569,11 +569,25 @@ bool skuai_parallel_wants(skua_strand *head, uint64_t ticks)
     return skuai_strand_is_hungry(strand);
 }
 
-void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand)
+bool skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand)
 {
     pass_on_cancel(worker, mapped(strand));
     if (skuai_strand_expose(strand))
         offer(worker, strand);
+    if (!skuai_strand_has_public(strand))
+        return false;
+    skuai_add_32(&worker->sched->strands.offering, 1, SKUAI_RELAXED); /* a hint */
+    return true;
+}
+
+void skuai_parallel_resumes(struct skuai_worker *worker)
+{
+    skuai_sub_32(&worker->sched->strands.offering, 1, SKUAI_RELAXED); /* as above */
+}
+
+bool skuai_parallel_has_offers(const struct skuai_scheduler *sched)
+{
+    return skuai_load_32(&sched->strands.offering, SKUAI_RELAXED) != 0; /* as above */
 }
 
 /* Waits for a job that is away, if nothing else is to do, for a little longer than the suspension would take. Else,

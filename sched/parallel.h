@@ -19,6 +19,8 @@ struct skuai_strand_pool {
     struct skuai_strand *warm, *cold; /* idle; all or the first page of a cold one is left */
     struct skuai_strand *all;
     struct skuai_kept warm_kept;
+    /* any thread */
+    skua_word32 offering; /* fibers that are suspended and have jobs to offer; a hint */
 };
 
 /* For the watchdog: has the strand that the worker runs, if there is one, look around at its next fork or join. */
@@ -39,8 +41,12 @@ bool skuai_parallel_expects_long(const skua_strand *strand);
 /* The task that has forked what `task`, the calling one or a forker of it, runs; NULL: it is no job. */
 skua_task *skuai_parallel_forker(const skua_task *task);
 
-/* Y7: a fiber with a strand is about to suspend, on its worker. */
-void skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand);
+/* Y7: a fiber with a strand is about to suspend, on its worker. True: it has jobs to offer, and when it goes on
+ * skuai_parallel_resumes() is to be told. */
+bool skuai_parallel_suspends(struct skuai_worker *worker, struct skuai_strand *strand);
+void skuai_parallel_resumes(struct skuai_worker *worker);
+/* Whether there is such a fiber. */
+bool skuai_parallel_has_offers(const struct skuai_scheduler *sched);
 
 /* The calling task's innermost scope is another. */
 void skuai_parallel_scope(struct skuai_worker *worker);

@@ -117,6 +117,7 @@ struct skuai_worker {
     skua_word32 asleep;          /* for spares.h: owner writes, the guard reads */
     skua_word32 spare_state;     /* spares.h */
     uint64_t watched_polls, watched_ns; /* the guard's: what it saw last, since when */
+    uint64_t watched_looks, watched_looked_ns; /* likewise */
     bool watched_stuck;          /* likewise: it has been counted as stuck since then */
     struct skuai_crowd_share crowd_share; /* likewise */
     struct skuai_watch *watch;   /* fixed: its record with the watchdog, or NULL */

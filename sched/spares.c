@@ -1,6 +1,7 @@
 /* See spares.h. */
 #include "sched/spares.h"
 
+#include "sched/parallel.h"
 #include "sched/rest.h"
 #include "sched/scheduler.h"
 
@@ -129,12 +130,17 @@ static bool has_tasks(const struct skuai_worker *worker)
            skuai_deque_count(&worker->deque) != 0 || skuai_deque_count(&worker->inbox) != 0;
 }
 
-/* S1. With more workers than processors one may just wait for its turn. No model test needs the check of the count of
- * runs: they count no time. */
+/* S1. With more workers than processors one may just wait for its turn. No model test needs the checks of counts: they
+ * count no time. */
 static bool is_stuck(struct skuai_worker *worker, uint64_t now_ns)
 {
     struct skuai_scheduler *sched = worker->sched;
-    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* a count */
+    uint64_t polls = skuai_load_64(&worker->counters.polls, SKUAI_RELAXED); /* counts */
+    uint64_t looks = skuai_load_64(&worker->counters.looks, SKUAI_RELAXED);
+    if (looks != worker->watched_looks) {
+        worker->watched_looks = looks;
+        worker->watched_looked_ns = now_ns;
+    }
     if (polls != worker->watched_polls || skuai_load_32(&worker->asleep, SKUAI_RELAXED) != 0) {
         worker->watched_polls = polls;
         worker->watched_ns = now_ns;
@@ -142,7 +148,10 @@ static bool is_stuck(struct skuai_worker *worker, uint64_t now_ns)
         return false;
     }
     uint64_t turns = 1 + (sched->nworkers - 1) / (sched->topology.ncpus != 0 ? sched->topology.ncpus : 1);
-    if (now_ns - worker->watched_ns < sched->spares.stuck_ns * turns)
+    uint64_t stuck_ns = sched->spares.stuck_ns * turns;
+    if (now_ns - worker->watched_ns < stuck_ns)
+        return false;
+    if (now_ns - worker->watched_looked_ns < stuck_ns && !skuai_parallel_has_offers(sched))
         return false;
     if (!worker->watched_stuck) {
         skuai_count(&sched->spares.stuck, 1);

@@ -5,7 +5,10 @@
  * sched->workers. No deque changes hands: it steals. It is in no sleepers' set and keeps no time; it works only while
  * some worker is stuck, and sleeps otherwise. The guard alone makes, begins and ends them:
  *   S1 watch    at each look the guard compares each worker's count of runs with the last: one that is not asleep and
- *               has begun no run for stuck_ns is stuck
+ *               has begun no run for stuck_ns is stuck. Not so who runs a fork-join strand that looks around: by that
+ *               it steps aside for tasks, and the jobs in its deque, if they are those of strands that run, are for who
+ *               has nothing else to do. But if a fiber is suspended that has jobs to offer, they may be what it waits
+ *               for, and wait for a worker as tasks do; then it is the count of runs that counts
  *   S2 begin    if a stuck worker has tasks in its queues, or all are stuck and the injection queue has some, and no
  *               spare is free, `active` is counted up and then a spare's state set from PARKED to ACTIVE, and it is
  *               unparked. A spare that is free, ACTIVE and asleep, is unparked instead. One that is PARKED, also

@@ -85,7 +85,8 @@ typedef struct skua_config {
        spare worker runs them until it returns: a thread that is made when it is first needed and sleeps otherwise. So
        many at most at a time (0: SKUA_SPARE_WORKERS, else as many as workers, up to 16, and for one worker none, so
        that no two of its tasks ever run at once; at most 1,024). With more workers than processors stuck_ns counts as
-       often as they share one. Simulations have none. */
+       often as they share one. Fork-join does not hold a worker as long as it forks and joins: it lets tasks run.
+       Simulations have none. */
     uint32_t spare_workers;
     uint64_t stuck_ns;
     const char *trace; /* a file's path, copied: traced from the beginning (skua/trace.h), written when the runtime is

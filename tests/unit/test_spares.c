@@ -3,10 +3,15 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/scheduler.h"
+#include "sched/spares.h"
+#include "skua/event.h"
 #include "skua/fd.h"
 #include "skua/parallel.h"
 #include "support/with_runtime.h"
@@ -221,6 +226,100 @@ TEST(who_is_blocked_in_the_kernel)
     CHECK_OK(skua_join(writer, NULL));
     CHECK_OK(close(ends[0]));
     CHECK_OK(close(ends[1]));
+    end(rt, &memory);
+}
+
+/* ---- fork-join --------------------------------------------------------------------------------------------------- */
+
+static void begin_run(struct skuai_worker *worker) { skuai_count(&worker->counters.polls, 1); }
+static void look_around(struct skuai_worker *worker) { skuai_count(&worker->counters.looks, 1); }
+
+/* Whoever looks around steps aside for tasks: it is not stuck, unless jobs wait that only a worker would run. The
+ * guard's looks as if the instants were these; one spare at most, of which none can be made. */
+TEST(who_looks_around_is_not_stuck)
+{
+    enum { STUCK_NS = 10 };
+    static struct skuai_worker worker;
+    struct skuai_worker *workers[] = { &worker };
+    struct skuai_scheduler *sched = aligned_alloc(SKUAI_CACHE_LINE, sizeof *sched);
+    CHECK(sched != NULL);
+    memset(sched, 0, sizeof *sched);
+    sched->workers = workers;
+    sched->nworkers = 1;
+    sched->spares = (struct skuai_spares){ .max = 1, .stuck_ns = STUCK_NS, .failed = true };
+    worker.sched = sched;
+    int task;
+    skuai_store_ptr(&worker.next, &task, SKUAI_RELAXED); /* waits there, and nobody takes it */
+    begin_run(&worker);
+    CHECK(!skuai_spares_watch(sched, 100, false));
+    look_around(&worker);
+    CHECK(!skuai_spares_watch(sched, 100 + STUCK_NS, false)); /* no run has begun, but it has looked */
+    CHECK(!skuai_spares_watch(sched, 100 + 2 * STUCK_NS - 1, false));
+    CHECK_EQ(skuai_load_64(&sched->spares.stuck, SKUAI_RELAXED), 0);
+    CHECK(skuai_spares_watch(sched, 100 + 2 * STUCK_NS, false)); /* nor has it looked */
+    look_around(&worker);
+    CHECK(!skuai_spares_watch(sched, 100 + 3 * STUCK_NS, false));
+    skuai_store_32(&sched->strands.offering, 1, SKUAI_RELAXED);
+    CHECK(skuai_spares_watch(sched, 100 + 3 * STUCK_NS, false));
+    begin_run(&worker);
+    CHECK(!skuai_spares_watch(sched, 100 + 4 * STUCK_NS, false));
+    CHECK_EQ(skuai_load_64(&sched->spares.stuck, SKUAI_RELAXED), 1);
+    free(sched);
+}
+
+/* Forks and joins, and so looks around, until it is told. */
+SKUA_PARALLEL(int, goes_on, const int *, told, int, depth)
+{
+    if (depth == 0)
+        return is_set(told);
+    SKUA_FORK(left, goes_on, told, depth - 1);
+    int right = SKUA_CALL(goes_on, told, depth - 1);
+    return SKUA_JOIN(goes_on, left) | right;
+}
+struct computing {
+    int begun, told; /* __atomic */
+};
+static int computes(void *arg)
+{
+    struct computing *computing = arg;
+    set(&computing->begun);
+    while (SKUA_RUN(goes_on, &computing->told, 8) == 0)
+        ;
+    return 0;
+}
+
+SKUA_PARALLEL(int, tells, skua_event *, event)
+{
+    skua_event_set(event);
+    return 1;
+}
+SKUA_PARALLEL(int, waits_for_its_job, skua_event *, event)
+{
+    SKUA_FORK(job, tells, event);
+    CHECK_OK(skua_event_wait(event));
+    return SKUA_JOIN(tells, job);
+}
+static int offers(void *event) { return SKUA_RUN(waits_for_its_job, event); }
+
+/* While all workers are at fork-join, a fiber waits for a job of its own, which has nobody else to run it. */
+TEST(jobs_of_who_waits_for_them)
+{
+    struct counted_memory memory;
+    struct computing computing[2] = { { 0, 0 }, { 0, 0 } };
+    skua_event event;
+    skua_task *tasks[2];
+    skua_runtime *rt = create(2, 2, &memory);
+    skua_event_init(&event, SKUA_EVENT_MANUAL);
+    for (int i = 0; i < 2; i++)
+        tasks[i] = spawn_on(rt, computes, &computing[i]);
+    for (int i = 0; i < 2; i++)
+        while (!is_set(&computing[i].begun))
+            sched_yield();
+    CHECK_EQ(skua_block_on(rt, offers, &event), 1);
+    for (int i = 0; i < 2; i++) {
+        set(&computing[i].told);
+        CHECK_OK(skua_join(tasks[i], NULL));
+    }
     end(rt, &memory);
 }
 

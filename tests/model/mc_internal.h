@@ -16,7 +16,7 @@ enum {
     MC_MAIN = 0,        /* the thread that runs setup and finish */
     MC_THREADS = 7,     /* with it */
     MC_CLOCKS = 8,      /* a vector's width */
-    MC_LOCATIONS = 64,  /* atomic words */
+    MC_LOCATIONS = 72,  /* atomic words */
     MC_PLAINS = 128,    /* addresses of plain data */
     MC_HISTORY = 128,   /* stores to one atomic word */
     MC_RANGES = 32,     /* mc_alloc, mc_free */

@@ -175,6 +175,7 @@ int skuai_topology_unbind_self(const struct skuai_topology *t)
 bool skuai_parallel_is_running(struct skuai_scheduler *of) { return of == NULL; }
 void skuai_parallel_hunger(struct skuai_scheduler *of) { (void)of; } /* model_strand.c has hungry ones */
 void skuai_parallel_force(struct skuai_scheduler *of) { (void)of; }
+bool skuai_parallel_has_offers(const struct skuai_scheduler *of) { return of == NULL; }
 void skuai_watchdog_look(struct skuai_scheduler *of, uint64_t now_ns) { mc_assert(of == NULL && now_ns == 0, "none"); }
 void skuai_watchdog_enter(struct skuai_worker *worker) { (void)worker; }
 #if !defined(WORLD_SPARES) /* model_spares.c has some */

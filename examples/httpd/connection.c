@@ -89,6 +89,15 @@ int connection_answer(struct connection *c, int status, const char *type, const 
     return rc;
 }
 
+int connection_made(struct connection *c, const struct made *made)
+{
+    if (c->close || c->head_only || c->request.parser.http_minor == 0 || keeper_is_stopping(&c->server->keeper))
+        return connection_answer(c, 200, NULL, made->text + made->size - made->length, made->length);
+    if (c->server->log != NULL)
+        log_answer(c, 200, made->length);
+    return output_made(&c->out, made->text, made->size) ? 0 : -ENOMEM;
+}
+
 int connection_refuse(struct connection *c, int status, const char *headers)
 {
     char text[64];
@@ -164,7 +173,8 @@ static ssize_t read_first(struct connection *c)
     if (keeper_is_stopping(&c->server->keeper))
         return 0;
     if (!is_large && c->before <= REPEATED_MAX && c->in.bytes == c->small_in) {
-        memmove(c->small_in, c->small_in + c->in.begin - c->before, c->before);
+        if (!c->is_repeated || c->in.begin != 2 * c->before) /* else the same lies there already */
+            memmove(c->small_in, c->small_in + c->in.begin - c->before, c->before);
         c->in.begin = c->in.end = c->before;
         return read_more(c);
     }
@@ -366,7 +376,8 @@ static int read_head(struct connection *c)
         if (n <= 0)
             return n < 0 ? (int)n : -ECONNRESET;
     }
-    if (is_repeated(c))
+    c->is_repeated = is_repeated(c);
+    if (c->is_repeated)
         return 1;
     request_begin(&c->request);
     c->head_only = false;
@@ -429,7 +440,7 @@ void connection_serve(struct server *server, skua_stream *stream, const char *pe
     c.stream = stream;
     c.peer = peer;
     c.requests = 0;
-    c.close = c.linger = false;
+    c.close = c.linger = c.is_repeated = false;
     c.before = 0;
     c.in = (struct input){ .bytes = c.small_in, .size = SMALL_IN };
     output_begin(&c.out, c.small_out, sizeof c.small_out);

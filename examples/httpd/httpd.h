@@ -142,6 +142,7 @@ struct connection {
     struct body body;
     struct input in;
     uint32_t next; /* behind the request, as far as it has been read */
+    bool is_repeated; /* the request's head is that of the one before */
     uint32_t before; /* the length of the head in front of it, if that had no body and is still there; or 0 */
     struct output out;
     uint64_t requests;
@@ -158,6 +159,20 @@ void connection_serve(struct server *server, skua_stream *stream, const char *pe
 /* For those who answer: 0, or an error, with which the connection ends at once.
  * Answers with a text and an end of line that it has; `type` NULL: plain text. */
 int connection_answer(struct connection *c, int status, const char *type, const void *content, size_t length);
+/* The same of a text that is always this one: all that comes behind the date has been made. The length is given, since
+ * it must be text, and checked. */
+struct made {
+    const char *text;
+    size_t size, length; /* of all, and of the content at its end */
+};
+#define MADE_TEXT(content, content_length) \
+    "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " #content_length "\r\n\r\n" content
+#define MADE(content, content_length)                                                                              \
+    {                                                                                                              \
+        .text = MADE_TEXT(content, content_length), .size = sizeof MADE_TEXT(content, content_length) - 1,         \
+        .length = content_length + 0 * sizeof(char[sizeof content - 1 == (content_length) ? 1 : -1]) /* checked */ \
+    }
+int connection_made(struct connection *c, const struct made *made);
 /* The same of an error, with its reason as text, and further lines of the head (or NULL). */
 int connection_refuse(struct connection *c, int status, const char *headers);
 /* The same, and whatever comes behind it on this connection means nothing any more. */

@@ -102,23 +102,6 @@ bool date_parse(const char *text, size_t length, time_t *instant)
     return false;
 }
 
-/* Each thread's own, made once a second. time() is a few instructions here, and no system call. A function that does
- * not wait: the thread is the same at its end. */
-static __attribute__((noinline)) char *append_now(char *to)
-{
-    static _Thread_local struct {
-        time_t second;
-        char text[DATE_LENGTH];
-    } cached;
-    time_t now = time(NULL);
-    if (now != cached.second) {
-        date_format(now, cached.text);
-        cached.second = now;
-    }
-    memcpy(to, cached.text, DATE_LENGTH);
-    return to + DATE_LENGTH;
-}
-
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 #define STATUSES(X)                                                                                              \
@@ -141,6 +124,34 @@ const char *status_reason(int status)
 
 #define APPEND(to, text) ((char *)memcpy((to), (text), sizeof(text) - 1) + sizeof(text) - 1)
 
+/* Of the head that nearly all answers have, as far as the date. */
+#define OK_BEGIN "HTTP/1.1 200 OK\r\nServer: skua\r\nDate: "
+enum { OK_LENGTH = sizeof OK_BEGIN - 1, BEGIN_LENGTH = OK_LENGTH + DATE_LENGTH };
+
+/* Each thread's own, made once a second. time() is a few instructions here, and no system call. */
+struct begin {
+    time_t second;
+    char text[BEGIN_LENGTH];
+};
+static void make_begin(struct begin *begin, time_t now)
+{
+    memcpy(begin->text, OK_BEGIN, OK_LENGTH);
+    date_format(now, begin->text + OK_LENGTH);
+    begin->second = now;
+}
+
+/* All of it, or its date. A function that does not wait: the thread is the same at its end. */
+static __attribute__((noinline)) char *append_begin(char *to, bool all)
+{
+    static _Thread_local struct begin cached;
+    time_t now = time(NULL);
+    if (__builtin_expect(now != cached.second, 0))
+        make_begin(&cached, now);
+    if (__builtin_expect(all, 1))
+        return (char *)memcpy(to, cached.text, BEGIN_LENGTH) + BEGIN_LENGTH;
+    return (char *)memcpy(to, cached.text + OK_LENGTH, DATE_LENGTH) + DATE_LENGTH;
+}
+
 static char *append_text(char *to, const char *text)
 {
     size_t length = strlen(text);
@@ -162,13 +173,21 @@ static char *append_number(char *to, uint64_t number)
 
 static char *append_status(char *to, int status)
 {
-    if (__builtin_expect(status == 200, 1))
-        return APPEND(to, "HTTP/1.1 200 OK\r\nServer: skua\r\nDate: ");
     to = APPEND(to, "HTTP/1.1 ");
     to = append_number(to, (uint64_t)status);
     *to++ = ' ';
     to = append_text(to, status_reason(status));
-    return APPEND(to, "\r\nServer: skua\r\nDate: ");
+    return append_begin(APPEND(to, "\r\nServer: skua\r\nDate: "), false);
+}
+
+bool output_made(struct output *output, const char *rest, size_t length)
+{
+    char *to = output_reserve(output, BEGIN_LENGTH + length);
+    if (to == NULL)
+        return false;
+    memcpy(append_begin(to, true), rest, length);
+    output->used += BEGIN_LENGTH + length;
+    return true;
 }
 
 bool output_head(struct output *output, const struct answer *answer)
@@ -177,8 +196,7 @@ bool output_head(struct output *output, const struct answer *answer)
     char *begin = output_reserve(output, HEAD_MAX + extra), *to = begin;
     if (to == NULL)
         return false;
-    to = append_status(to, answer->status);
-    to = append_now(to);
+    to = answer->status == 200 ? append_begin(to, true) : append_status(to, answer->status);
     if (answer->type != NULL) {
         to = APPEND(to, "\r\nContent-Type: ");
         to = append_text(to, answer->type);

@@ -34,6 +34,8 @@ struct answer {
 /* Returns false if there is no memory. */
 bool output_head(struct output *output, const struct answer *answer);
 bool output_bytes(struct output *output, const void *bytes, size_t size);
+/* A whole answer, 200 and not the last, of which everything behind the date is text that was made before. */
+bool output_made(struct output *output, const char *rest, size_t length);
 
 /* "Not Found" and the like. */
 const char *status_reason(int status);

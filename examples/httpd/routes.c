@@ -186,7 +186,7 @@ static int answer_options(struct connection *c, const char *headers)
 
 int route(struct connection *c)
 {
-    static const char hello[] = "Hello, world!\n";
+    static const struct made hello = MADE("Hello, world!\n", 14);
     unsigned method = c->request.parser.method;
     bool gets = method == HTTP_GET || method == HTTP_HEAD;
     struct path path = { NULL, 0 };
@@ -211,7 +211,7 @@ int route(struct connection *c)
     if (methods == GETS ? !gets : method != HTTP_POST && method != HTTP_PUT)
         return connection_refuse(c, 405, allow[methods]);
     if (is_root)
-        return connection_answer(c, 200, NULL, hello, sizeof hello - 1);
+        return connection_made(c, &hello);
     size_t prefix = strlen(to->prefix);
     return to->answer(c, path.text + prefix, path.length - prefix);
 }

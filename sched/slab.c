@@ -33,8 +33,8 @@ enum { REGION_HEADER_BYTES = 8192 };
 _Static_assert(sizeof(struct skuai_slab_region) <= REGION_HEADER_BYTES, "the headers leave no room for the region's");
 
 /* Large ones are odd, and chunks begin at different lines as far as there is room: else the first lines of all slots,
- * which are what the runtime reads, fall into the same few sets of the cache. Of 50 tasks with 4 KiB each, woken in turn,
- * each run missed four lines, and now one in two runs misses one. */
+ * which are what the runtime reads, fall into the same few sets of the cache. Of 50 tasks with 4 KiB each, woken in
+ * turn, each run missed four lines, and now one in two runs misses one. */
 static const uint8_t class_units[SKUAI_SLAB_CLASSES] = {
     2, 3, 4, 5, 6, 8, 10, 12, 17, 21, 25, 33, 41, 49, 65, 81, 97, 129
 };

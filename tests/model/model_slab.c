@@ -1,6 +1,6 @@
 /* Task memory (sched/slab.c, S2 … S5): slots freed by others against their owner's drain, against caches that retire
  * and others that adopt their chunks. No slot is lost or handed out twice, and a slot's next user comes after its last
- * one. The largest class is used: fourteen slots in the first chunk. The kernel's part is a static region.
+ * one. A large class is used: thirteen slots in the first chunk. The kernel's part is a static region.
  */
 /* model-sources: sched/slab.c */
 /* model-defines: NDEBUG=1 mmap=model_mmap munmap=model_munmap madvise=model_madvise */
@@ -12,7 +12,7 @@
 #include "sched/slab.h"
 
 /* Slots of so many bytes, whose class is number CLASS (slab.c): FIRST of them in the first chunk, NEXT in others. */
-enum { FIRST = 14, NEXT = 16, CHUNKS = 5, CACHES = 4, GENERATION = 7, BYTES = 4096, CLASS = 14 };
+enum { FIRST = 13, NEXT = 15, CHUNKS = 5, CACHES = 4, GENERATION = 7, BYTES = 4096, CLASS = 14 };
 
 static char region[SKUAI_SLAB_REGION_BYTES] __attribute__((aligned(SKUAI_SLAB_REGION_BYTES)));
 static struct skuai_slab_set set;
@@ -48,8 +48,9 @@ int model_madvise(void *at, size_t size, int advice)
     if (mc_choose(2) == 1)
         return -1;
     mc_free(at, size);
-    for (size_t offset = 0; offset < size; offset += BYTES)
-        memset((char *)at + offset, 0, sizeof(struct slot));
+    const struct skuai_slab_chunk *chunk = skuai_slab_chunk_of(at);
+    for (char *slot = chunk->slots; slot < chunk->end; slot += chunk->slot_bytes)
+        memset(slot, 0, sizeof(struct slot));
     mc_alloc(at, size);
     return 0;
 }
@@ -136,8 +137,8 @@ static void reset(void)
 static void reset_retired(void)
 {
     reset();
-    give(&caches[0], first[12]);
-    give(&caches[0], first[13]);
+    give(&caches[0], first[FIRST - 2]);
+    give(&caches[0], first[FIRST - 1]);
     skuai_slab_cache_retire(&caches[0]);
 }
 
